@@ -1,0 +1,47 @@
+using MigrationD.Guest.Memory;
+
+namespace MigrationD.Guest;
+
+/// <summary>
+/// A guest in this process. Created paused; <see cref="Resume"/> makes it run. Members may be called from any thread, one at a
+/// time; <see cref="Report"/> at any time.
+/// </summary>
+public interface IGuest : IDisposable
+{
+    /// <summary>What it is made of.</summary>
+    GuestSpec Spec { get; }
+
+    /// <summary>Its RAM. Owned by whoever created the guest; outlives it.</summary>
+    GuestMemory Memory { get; }
+
+    /// <summary>Whether its vCPUs run.</summary>
+    bool IsRunning { get; }
+
+    /// <summary>Why it cannot go on (triple fault, an exit that nobody handles), or null.</summary>
+    string? Failure { get; }
+
+    /// <summary>Lets the vCPUs run. Does nothing when they do.</summary>
+    void Resume();
+
+    /// <summary>
+    /// Stops the vCPUs and returns when none of them executes or can execute guest code; one that waits for a missing page is
+    /// taken out of its wait, or stays in it and stops before its next step. Does nothing when they are stopped.
+    /// </summary>
+    void Pause();
+
+    /// <summary>guest.proto's MachineProfile, serialized: what a host must be able to do to run it.</summary>
+    byte[] MachineProfile();
+
+    /// <summary>guest.proto's GuestDeviceState, serialized. The guest is paused.</summary>
+    byte[] SaveState();
+
+    /// <summary>
+    /// Loads what <see cref="SaveState"/> gave on another host into a guest made by <see cref="GuestFactory.Incoming"/>. May touch guest
+    /// memory that is missing, and then waits for it.
+    /// </summary>
+    /// <exception cref="GuestStateException">A section or version is unknown, or the state does not fit this guest.</exception>
+    void LoadState(ReadOnlySpan<byte> state);
+
+    /// <summary>The guest's own counters as last reported.</summary>
+    GuestReport Report();
+}

@@ -1,0 +1,16 @@
+namespace MigrationD.TestSupport;
+
+/// <summary>A fact that is skipped, with the reason, on a machine that lacks what it needs.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class MachineFactAttribute : FactAttribute
+{
+    /// <summary>A fact that needs <paramref name="needs"/>.</summary>
+    public MachineFactAttribute(Needs needs)
+    {
+        Needs = needs;
+        Skip = Machine.Lacks(needs);
+    }
+
+    /// <summary>What the test needs.</summary>
+    public Needs Needs { get; }
+}

@@ -1,0 +1,24 @@
+namespace MigrationD.TestSupport;
+
+/// <summary>What a test needs of the machine beyond .NET.</summary>
+[Flags]
+public enum Needs
+{
+    /// <summary>Nothing.</summary>
+    None = 0,
+
+    /// <summary>A userfaultfd with UFFDIO_MOVE (Linux 6.8).</summary>
+    Userfaultfd = 1,
+
+    /// <summary>A usable /dev/kvm.</summary>
+    Kvm = 2,
+
+    /// <summary>The root user.</summary>
+    Root = 4,
+
+    /// <summary>A C compiler, as cc.</summary>
+    CCompiler = 8,
+
+    /// <summary>Node.js and npm, for the official gRPC client.</summary>
+    Node = 16,
+}
