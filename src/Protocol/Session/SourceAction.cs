@@ -1,0 +1,35 @@
+namespace MigrationD.Protocol.Session;
+
+/// <summary>What the source's engine has to do.</summary>
+public enum SourceAction
+{
+    /// <summary>Send Prepare and dial the lanes. Ends in Prepared or Failed.</summary>
+    Prepare,
+
+    /// <summary>Stop the vCPUs.</summary>
+    PauseGuest,
+
+    /// <summary>Save the device state and send LoadState. Ends in Ready or Failed.</summary>
+    SendState,
+
+    /// <summary>Record that the guest is given away; from here on it is not resumed here without the destination's word.</summary>
+    GiveAway,
+
+    /// <summary>Send Run. Ends in RunConfirmed or RunUnanswered.</summary>
+    SendRun,
+
+    /// <summary>Ask QueryOutcome until it is answered. Ends in RunConfirmed or NeverStarted.</summary>
+    AskOutcome,
+
+    /// <summary>Push pages and answer requests. Ends in AllPagesPlaced or LinkLost.</summary>
+    StreamPages,
+
+    /// <summary>Let the vCPUs run here again, if they ran when the migration began.</summary>
+    ResumeGuest,
+
+    /// <summary>Tell the destination to forget the session, as far as it can be reached.</summary>
+    AbortDestination,
+
+    /// <summary>Free the guest's memory here.</summary>
+    FreeGuest,
+}

@@ -1,0 +1,38 @@
+namespace MigrationD.Protocol.Session;
+
+/// <summary>What can happen to a migration on its source.</summary>
+public enum SourceEvent
+{
+    /// <summary>The operator asked for it.</summary>
+    Started,
+
+    /// <summary>The destination has prepared and both lanes are open.</summary>
+    Prepared,
+
+    /// <summary>The destination has loaded the device state and could run the guest now.</summary>
+    Ready,
+
+    /// <summary>Something failed; means a rollback before Run was sent.</summary>
+    Failed,
+
+    /// <summary>The operator wants it stopped.</summary>
+    CancelRequested,
+
+    /// <summary>Run was answered, or the destination says that the guest runs there.</summary>
+    RunConfirmed,
+
+    /// <summary>Run was sent and no answer came.</summary>
+    RunUnanswered,
+
+    /// <summary>The destination says that the guest never ran there, and promises that it never will.</summary>
+    NeverStarted,
+
+    /// <summary>A lane or the control connection broke while pages are missing.</summary>
+    LinkLost,
+
+    /// <summary>New lanes are open and the destination has said which pages it holds.</summary>
+    LinkRestored,
+
+    /// <summary>The destination holds every page.</summary>
+    AllPagesPlaced,
+}

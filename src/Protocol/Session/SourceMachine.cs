@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+
+namespace MigrationD.Protocol.Session;
+
+/// <summary>
+/// The migration as its source sees it, as a pure function: no I/O, no clock. The engine carries out the actions in order and feeds
+/// back what came of the last one.
+/// </summary>
+/// <remarks>
+/// <code>
+///           Started            Prepared            Ready               RunConfirmed              AllPagesPlaced
+///   Idle ------------> Setup ------------> Device --------> HandingOver ---------> PostcopyActive -------------> Completed
+///                        |                   |               |      ^                |        ^
+///                Failed, |           Failed, |  NeverStarted |      | RunUnanswered  | LinkLost, LinkRestored
+///        CancelRequested |   CancelRequested |               |      | (ask again)    v        |
+///                        v                   v               v                      PostcopyPaused
+///                     Failed / Cancelled: the guest goes on here
+/// </code>
+/// Ownership changes in one place: the action <see cref="SourceAction.GiveAway"/>, before <see cref="SourceAction.SendRun"/>. No transition out of
+/// <see cref="SourceState.HandingOver"/> resumes the guest but the destination's own word that it never started.
+/// </remarks>
+public static class SourceMachine
+{
+    /// <summary>What happens on <paramref name="happened"/> in <paramref name="state"/>; null when it cannot happen or is refused there.</summary>
+    public static SourceTransition? Next(SourceState state, SourceEvent happened) => (state, happened) switch
+    {
+        (SourceState.Idle, SourceEvent.Started) => To(SourceState.Setup, SourceAction.Prepare),
+
+        (SourceState.Setup, SourceEvent.Prepared) => To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
+        (SourceState.Setup, SourceEvent.Failed) => To(SourceState.Failed, SourceAction.AbortDestination),
+        (SourceState.Setup, SourceEvent.CancelRequested) => To(SourceState.Cancelled, SourceAction.AbortDestination),
+
+        (SourceState.Device, SourceEvent.Ready) => To(SourceState.HandingOver, SourceAction.GiveAway, SourceAction.SendRun),
+        // The guest first: telling the other side may take as long as a dead link takes.
+        (SourceState.Device, SourceEvent.Failed) => To(SourceState.Failed, SourceAction.ResumeGuest, SourceAction.AbortDestination),
+        (SourceState.Device, SourceEvent.CancelRequested) =>
+            To(SourceState.Cancelled, SourceAction.ResumeGuest, SourceAction.AbortDestination),
+
+        (SourceState.HandingOver, SourceEvent.RunConfirmed) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
+        (SourceState.HandingOver, SourceEvent.RunUnanswered) => To(SourceState.HandingOver, SourceAction.AskOutcome),
+        (SourceState.HandingOver, SourceEvent.NeverStarted) => To(SourceState.Failed, SourceAction.ResumeGuest),
+
+        (SourceState.PostcopyActive, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
+        (SourceState.PostcopyActive, SourceEvent.LinkLost) => To(SourceState.PostcopyPaused),
+
+        (SourceState.PostcopyPaused, SourceEvent.LinkRestored) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
+
+        _ => null,
+    };
+
+    /// <summary>Whether nothing more can happen.</summary>
+    public static bool IsFinal(SourceState state) => state is SourceState.Completed or SourceState.Failed or SourceState.Cancelled;
+
+    /// <summary>Whether the guest may run on the source in this state.</summary>
+    public static bool OwnsGuest(SourceState state) =>
+        state is SourceState.Idle or SourceState.Setup or SourceState.Device or SourceState.Failed or SourceState.Cancelled;
+
+    private static SourceTransition To(SourceState state, params ImmutableArray<SourceAction> actions) => new(state, actions);
+}
