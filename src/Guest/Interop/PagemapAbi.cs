@@ -1,0 +1,83 @@
+using System.Runtime.InteropServices;
+
+namespace MigrationD.Guest.Interop;
+
+/// <summary>PAGEMAP_SCAN of linux/fs.h (Linux 6.7), on /proc/self/pagemap.</summary>
+internal static class PagemapAbi
+{
+    /// <summary>_IOWR('f', 16, struct pm_scan_arg).</summary>
+    public const uint IoctlScan =
+        IoctlNumber.Read | IoctlNumber.Write | (ScanSize << IoctlNumber.SizeShift) | ((uint)'f' << IoctlNumber.TypeShift) | 16;
+
+    private const int ScanSize = 96;
+    private const int RegionSize = 24;
+
+    /// <summary>PAGE_IS_* of linux/fs.h.</summary>
+    [Flags]
+    public enum Categories : ulong
+    {
+        None = 0,
+        Written = 1 << 1,
+        File = 1 << 2,
+        Present = 1 << 3,
+        Swapped = 1 << 4,
+        ZeroFrame = 1 << 5,
+        Huge = 1 << 6,
+    }
+
+    /// <summary>struct page_region: [Start, End) in addresses.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = RegionSize)]
+    public struct Region
+    {
+        [FieldOffset(0)]
+        public ulong Start;
+
+        [FieldOffset(8)]
+        public ulong End;
+
+        [FieldOffset(16)]
+        public Categories Categories;
+    }
+
+    /// <summary>struct pm_scan_arg.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = ScanSize)]
+    public struct ScanArgument
+    {
+        [FieldOffset(0)]
+        public ulong Size;
+
+        [FieldOffset(8)]
+        public ulong Flags;
+
+        [FieldOffset(16)]
+        public ulong Start;
+
+        [FieldOffset(24)]
+        public ulong End;
+
+        /// <summary>Written by the kernel: where the walk ended.</summary>
+        [FieldOffset(32)]
+        public ulong WalkEnd;
+
+        [FieldOffset(40)]
+        public ulong Regions;
+
+        [FieldOffset(48)]
+        public ulong RegionCount;
+
+        [FieldOffset(56)]
+        public ulong MaxPages;
+
+        [FieldOffset(64)]
+        public Categories Inverted;
+
+        [FieldOffset(72)]
+        public Categories All;
+
+        [FieldOffset(80)]
+        public Categories Any;
+
+        [FieldOffset(88)]
+        public Categories Returned;
+    }
+}
