@@ -101,6 +101,38 @@ public sealed unsafe class GuestMemory : IDisposable
         }
     }
 
+    /// <summary>
+    /// The address of a page, for a system call that reads or writes it (sendmsg(2) of its content). Only native code may touch what
+    /// is there: never make a pointer or a Span of it in managed code, see the remarks on this type.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such page.</exception>
+    public nint AddressOf(long page)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(page);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, PageCount);
+        return (nint)Locate(page << GuestPage.Shift, GuestPage.Size);
+    }
+
+    /// <summary>
+    /// Takes the pages away and leaves an inaccessible mapping in their place: who touches the block from now on gets SIGSEGV, or
+    /// EFAULT from a system call, never zeros, and no other mapping can come to lie at these addresses until <see cref="Dispose"/>.
+    /// </summary>
+    internal void Revoke()
+    {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        nint replaced = Libc.Mmap(
+            Address,
+            (nuint)Length,
+            Libc.MemoryProtection.None,
+            Libc.MapFlags.Private | Libc.MapFlags.Anonymous | Libc.MapFlags.NoReserve | Libc.MapFlags.Fixed,
+            -1,
+            0);
+        if (replaced == Libc.MapFailed)
+        {
+            throw SystemCallException.FromLast($"mmap PROT_NONE address=0x{Address:x} length=0x{Length:x} over guest memory");
+        }
+    }
+
     /// <summary>Unmaps the block. The caller has stopped everything that uses it, the virtual machine above all.</summary>
     public void Dispose()
     {
