@@ -1,0 +1,341 @@
+using System.Runtime.CompilerServices;
+using MigrationD.Guest.Interop;
+using MigrationD.Guest.Memory;
+
+namespace MigrationD.Guest.Userfault;
+
+/// <summary>
+/// Guest memory whose pages are still to come. Owns the userfaultfd, the registration, the received bitmap, the ledger of faults and
+/// the counters.
+/// </summary>
+/// <remarks>
+/// <para>
+/// One fault thread calls <see cref="WaitFaults"/>; each receiving thread places pages with a <see cref="PagePlacer"/> of its own;
+/// everything else may be called from any thread.
+/// </para>
+/// <para>
+/// The one promise that all of this stands on: <b>a missing page is never read as zeros</b>. The kernel gives zeros for pages that are
+/// missing once their range is unregistered or the userfaultfd is closed, so the first happens in <see cref="Complete"/> only, when
+/// every page is there, and the second only after that, or after the memory itself has been taken away.
+/// </para>
+/// </remarks>
+public sealed unsafe class IncomingMemory : IDisposable
+{
+    private const int MessagesPerRead = 64;
+
+    private readonly PlacementCounters _counters = new();
+    private readonly FaultLedger _ledger;
+    private readonly DescriptorHandle _stop;
+    private readonly Lock _faultThread = new();
+    private int _completed;
+    private int _disposed;
+
+    private IncomingMemory(GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, DescriptorHandle stop)
+    {
+        Memory = memory;
+        Placement = placement;
+        Userfaultfd = userfaultfd;
+        Pagemap = pagemap;
+        _stop = stop;
+        Received = new ReceivedPages(memory.PageCount);
+        _ledger = new FaultLedger(Received);
+    }
+
+    /// <summary>The memory.</summary>
+    public GuestMemory Memory { get; }
+
+    /// <summary>How pages get to their addresses.</summary>
+    public Placement Placement { get; }
+
+    /// <summary>Which pages are there.</summary>
+    public ReceivedPages Received { get; }
+
+    /// <summary>Whether <see cref="Complete"/> has succeeded.</summary>
+    public bool IsCompleted => Volatile.Read(ref _completed) != 0;
+
+    internal Userfaultfd Userfaultfd { get; }
+
+    internal Pagemap? Pagemap { get; }
+
+    internal PlacementCounters Counters => _counters;
+
+    /// <summary>
+    /// Opens a userfaultfd and registers <paramref name="memory"/>, which nobody has touched, for faults of missing pages. The memory stays
+    /// the caller's to dispose; but see <see cref="Dispose"/>.
+    /// </summary>
+    /// <exception cref="UserfaultfdException">
+    /// This process may not open one, or the kernel lacks UFFDIO_MOVE (with <see cref="Userfault.Placement.Move"/>) or THREAD_ID.
+    /// </exception>
+    /// <exception cref="SystemCallException">The kernel refused to register the memory.</exception>
+    /// <exception cref="InvalidOperationException">Something has touched the memory: those pages could never be missing.</exception>
+    public static IncomingMemory Register(GuestMemory memory, Placement placement)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        UserfaultfdFeatures features = UserfaultfdFeatures.ThreadId;
+        if (placement == Placement.Move)
+        {
+            features |= UserfaultfdFeatures.Move;
+        }
+
+        Userfaultfd userfaultfd = Userfaultfd.Open(features);
+        Pagemap? pagemap = null;
+        try
+        {
+            pagemap = Pagemap.TryOpen();
+            int stop = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
+            if (stop < 0)
+            {
+                throw SystemCallException.FromLast("eventfd");
+            }
+
+            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new DescriptorHandle(stop));
+            incoming.RegisterRange();
+            return incoming;
+        }
+        catch
+        {
+            // Nothing runs on this memory yet, so closing takes nothing from anybody.
+            pagemap?.Dispose();
+            userfaultfd.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Waits until there are faults of pages that have to be asked for, writes them, and returns how many; 0 once
+    /// <see cref="StopFaults"/> has been called. Called by one thread, the fault thread.
+    /// </summary>
+    /// <remarks>
+    /// A page that came after its fault is not among them, its waiters are woken; nor is a page that this method has returned before
+    /// and that has not come: signals and collections make the kernel repeat itself.
+    /// </remarks>
+    /// <exception cref="ArgumentException"><paramref name="into"/> is empty.</exception>
+    /// <exception cref="SystemCallException">The userfaultfd is broken.</exception>
+    public int WaitFaults(Span<PageFault> into)
+    {
+        if (into.IsEmpty)
+        {
+            throw new ArgumentException("there is no room for a single fault", nameof(into));
+        }
+
+        // Held while the descriptors are in use, so that Dispose can wait for that to end.
+        lock (_faultThread)
+        {
+            ObjectDisposedException.ThrowIf(_disposed != 0, this);
+            while (PollUntilReadable())
+            {
+                int faults = ReadFaults(into);
+                if (faults > 0)
+                {
+                    return faults;
+                }
+            }
+
+            return 0;
+        }
+    }
+
+    /// <summary>Makes <see cref="WaitFaults"/> return 0, now and from now on. Faults are not read any more; who waits goes on waiting.</summary>
+    public void StopFaults()
+    {
+        ulong one = 1;
+        try
+        {
+            // EAGAIN: the counter of the eventfd is full, so it is readable, which is all that is wanted.
+            if (Libc.Write(_stop, &one, sizeof(ulong)) != sizeof(ulong) && SystemCallException.LastError != Errno.EAGAIN)
+            {
+                throw SystemCallException.FromLast("write eventfd");
+            }
+        }
+        catch (ObjectDisposedException)
+        {
+            // Disposed, so WaitFaults has ended for good.
+        }
+    }
+
+    /// <summary>Pages that <see cref="WaitFaults"/> returned and that are not placed, in order: what to ask for again after a lost link.</summary>
+    public IReadOnlyList<PageFault> OpenFaults() => _ledger.OpenFaults();
+
+    /// <summary>What one receiving thread places pages with.</summary>
+    /// <param name="singlePageSlots">How many single pages it may place before it calls <see cref="PagePlacer.Refill"/>.</param>
+    /// <exception cref="SystemCallException">Staging cannot be mapped.</exception>
+    public PagePlacer CreatePlacer(int singlePageSlots)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+        return new PagePlacer(this, singlePageSlots);
+    }
+
+    /// <summary>All counters.</summary>
+    public PlacementSnapshot Snapshot() => _counters.Snapshot(_ledger);
+
+    /// <summary>Ends the registration: from now on this is memory like any other.</summary>
+    /// <exception cref="InvalidOperationException">Pages are missing. Nothing has changed.</exception>
+    /// <exception cref="SystemCallException">The kernel refused; nothing has changed.</exception>
+    public void Complete()
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+        long missing = Received.Total - Received.Count;
+        if (missing > 0)
+        {
+            throw new InvalidOperationException(
+                $"guest memory is not complete: {missing} of {Received.Total} pages are missing, the first is page {Received.NextMissing(0)}");
+        }
+
+        // The kernel has the last word: a page that is marked and not there would turn into zeros below.
+        nint hole = Pagemap?.FirstMissing(Memory.Address, Memory.Address + (nint)Memory.Length) ?? -1;
+        if (hole != -1)
+        {
+            throw new InvalidOperationException(
+                $"guest memory is not complete: page {(hole - Memory.Address) >> GuestPage.Shift} is marked as received and is not there");
+        }
+
+        if (Interlocked.Exchange(ref _completed, 1) != 0)
+        {
+            return;
+        }
+
+        Errno error = Userfaultfd.Unregister(Memory.Address, Memory.Length);
+        if (error != Errno.None)
+        {
+            Volatile.Write(ref _completed, 0);
+            throw new SystemCallException($"UFFDIO_UNREGISTER start=0x{Memory.Address:x} length=0x{Memory.Length:x}", error);
+        }
+    }
+
+    /// <summary>
+    /// After <see cref="Complete"/>: closes the userfaultfd, and the memory stays. Before it: <b>takes the memory away</b>, then closes. The
+    /// caller has stopped the guest and every thread that places pages.
+    /// </summary>
+    /// <remarks>
+    /// The order on an incomplete memory: the fault thread is sent out of <see cref="WaitFaults"/>; the pages are replaced by an
+    /// inaccessible mapping; the userfaultfd is closed, which wakes whoever still waits for a page, and it finds that mapping (SIGSEGV,
+    /// EFAULT in a system call) and no zeros; last the mapping goes, so that no other memory can have come to lie there in between.
+    /// </remarks>
+    public void Dispose()
+    {
+        if (Volatile.Read(ref _disposed) != 0)
+        {
+            return;
+        }
+
+        StopFaults();
+        lock (_faultThread)
+        {
+            if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            {
+                return;
+            }
+
+            if (!IsCompleted)
+            {
+                // When this throws, the userfaultfd stays open: a leak, and waiters that wait, rather than zeros.
+                Memory.Revoke();
+            }
+
+            Userfaultfd.Dispose();
+            _stop.Dispose();
+            Pagemap?.Dispose();
+            if (!IsCompleted)
+            {
+                Memory.Dispose();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Enters pages that the caller has just placed into the bitmap and the ledger. They are the caller's alone: the kernel lets one
+    /// placer win a page.
+    /// </summary>
+    internal long MarkPlaced(long firstPage, long pageCount)
+    {
+        long newly = Received.Mark(firstPage, pageCount);
+        _ledger.Close(firstPage, pageCount);
+        return newly;
+    }
+
+    private void RegisterRange()
+    {
+        Errno error = Userfaultfd.Register(Memory.Address, Memory.Length);
+        if (error != Errno.None)
+        {
+            throw new SystemCallException($"UFFDIO_REGISTER mode=MISSING start=0x{Memory.Address:x} length=0x{Memory.Length:x}", error);
+        }
+
+        // After registering, so that nothing can slip in between the two.
+        if (Pagemap is not null && Pagemap.AnyTouched(Memory.Address, Memory.Address + (nint)Memory.Length))
+        {
+            throw new InvalidOperationException(
+                "guest memory has been touched before it was registered for userfaults: what is there would never be asked for. Map it "
+                + "anew, register it first, and only then make a guest of it.");
+        }
+    }
+
+    /// <summary>Waits for messages; false when told to stop.</summary>
+    private bool PollUntilReadable()
+    {
+        var polled = stackalloc Libc.PolledDescriptor[2];
+        polled[0] = new Libc.PolledDescriptor { Descriptor = (int)_stop.DangerousGetHandle(), Wanted = Libc.PollEvents.In };
+        polled[1] = new Libc.PolledDescriptor
+        {
+            Descriptor = (int)Userfaultfd.Descriptor.DangerousGetHandle(),
+            Wanted = Libc.PollEvents.In,
+        };
+        while (Libc.Poll(polled, 2, timeoutMilliseconds: -1) < 0)
+        {
+            if (SystemCallException.LastError != Errno.EINTR)
+            {
+                throw SystemCallException.FromLast("poll userfaultfd");
+            }
+        }
+
+        if (polled[0].Returned != Libc.PollEvents.None)
+        {
+            return false;
+        }
+
+        return polled[1].Returned == Libc.PollEvents.In
+            ? true
+            : throw new IOException($"poll userfaultfd: {polled[1].Returned}; the descriptor is broken, no fault can be read any more");
+    }
+
+    [SkipLocalsInit]
+    private int ReadFaults(Span<PageFault> into)
+    {
+        var messages = stackalloc UserfaultfdAbi.Message[MessagesPerRead];
+        int read = Userfaultfd.ReadMessages(messages, Math.Min(into.Length, MessagesPerRead));
+        int requested = 0;
+        for (int i = 0; i < read; i++)
+        {
+            if (messages[i].Event != UserfaultfdAbi.EventPageFault)
+            {
+                throw new IOException($"userfaultfd sent event 0x{messages[i].Event:x2}, which was not asked for");
+            }
+
+            long page = (long)(messages[i].Address - (ulong)Memory.Address) >> GuestPage.Shift;
+            if (Admit(page, messages[i].ThreadId))
+            {
+                into[requested++] = new PageFault(page, messages[i].ThreadId);
+            }
+        }
+
+        PlacementCounters.Add(ref _counters.FaultMessages, read);
+        return requested;
+    }
+
+    private bool Admit(long page, uint thread)
+    {
+        switch (_ledger.Open(page, thread))
+        {
+            case FaultOutcome.Request:
+                PlacementCounters.Add(ref _counters.FaultsRequested, 1);
+                return true;
+            case FaultOutcome.Repeated:
+                PlacementCounters.Add(ref _counters.FaultsRepeated, 1);
+                return false;
+            default:
+                PlacementCounters.Add(ref _counters.FaultsLate, 1);
+                _ = Userfaultfd.Wake(Memory.Address + ((nint)page << GuestPage.Shift), GuestPage.Size);
+                return false;
+        }
+    }
+}

@@ -1,0 +1,362 @@
+using MigrationD.Guest.Interop;
+using MigrationD.Guest.Memory;
+
+namespace MigrationD.Guest.Userfault;
+
+/// <summary>
+/// Places pages that one thread receives, in three steps: <see cref="Stage"/> says where to receive them, <see cref="Place"/> puts
+/// them to their addresses in one step that no reader can see half done, and <see cref="Refill"/>, at a moment when nobody waits,
+/// brings fresh pages into the holes that this left in the staging.
+/// </summary>
+/// <remarks>
+/// Used by one thread only, and shares its staging with no other. Several placers may place the same page: the kernel lets one win, the
+/// others count it as redundant. Nothing here allocates managed memory after the first whole block.
+/// </remarks>
+public sealed class PagePlacer : IDisposable
+{
+    /// <summary>
+    /// How often a page that answers EAGAIN without progress is tried again before it is copied: compaction holds a page for some
+    /// microseconds, and each call takes about one.
+    /// </summary>
+    private const int MaximumRetries = 64;
+
+    /// <summary>Zero pages placed in one call (8 MiB): the call holds the lock that mmap(2) in any thread waits for.</summary>
+    private const long ZeroPagesPerCall = 2048;
+
+    private readonly IncomingMemory _incoming;
+    private readonly GuestMemory _memory;
+    private readonly ReceivedPages _received;
+    private readonly Userfaultfd _userfaultfd;
+    private readonly PlacementCounters _counters;
+    private readonly StagingRegion _small;
+
+    private StagingRegion? _block;
+    private bool _blockIsPopulated;
+    private bool _blockIsHuge;
+
+    private int _smallUsed;
+
+    private StagingRegion? _staged;
+    private int _stagedOffset;
+    private long _stagedFirst;
+    private int _stagedCount;
+
+    internal PagePlacer(IncomingMemory incoming, int singlePageSlots)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(singlePageSlots);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(singlePageSlots, int.MaxValue / GuestPage.Size);
+        _incoming = incoming;
+        _memory = incoming.Memory;
+        _received = incoming.Received;
+        _userfaultfd = incoming.Userfaultfd;
+        _counters = incoming.Counters;
+
+        // Never less than a block: a run of up to 511 pages is staged here too.
+        _small = StagingRegion.OfSmallPages(Math.Max(singlePageSlots, GuestPage.PerBlock));
+        try
+        {
+            _small.Populate(0, _small.Length);
+        }
+        catch
+        {
+            _small.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Where to receive the content of these pages: <paramref name="pageCount"/> * 4096 bytes, to be filled wholly. A whole aligned block
+    /// is staged in a huge page, anything else in small pages. Forgets what was staged and not placed.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The pages are not 1 to 512 pages inside one block of 2 MiB of the memory.</exception>
+    /// <exception cref="SystemCallException">The host has no memory left.</exception>
+    public Span<byte> Stage(long firstPage, int pageCount)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(firstPage, _memory.PageCount);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
+        int inBlock = (int)(firstPage % GuestPage.PerBlock);
+        if (pageCount > GuestPage.PerBlock - inBlock)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(pageCount), pageCount, $"{pageCount} pages from page {firstPage} on are not inside one block of {GuestPage.PerBlock} pages");
+        }
+
+        if (pageCount == GuestPage.PerBlock)
+        {
+            _staged = PrepareBlock();
+            _stagedOffset = 0;
+        }
+        else
+        {
+            if (_smallUsed + (pageCount * GuestPage.Size) > _small.Length)
+            {
+                RefillSmall();
+            }
+
+            _staged = _small;
+            _stagedOffset = _smallUsed;
+        }
+
+        _stagedFirst = firstPage;
+        _stagedCount = pageCount;
+        return _staged.Slice(_stagedOffset, pageCount * GuestPage.Size);
+    }
+
+    /// <summary>
+    /// Puts what was received into the memory that <see cref="Stage"/> returned to its address, wakes who waits for it, and returns how
+    /// many of the pages were not there before. The staged memory must not be touched any more.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">Other pages are staged, or none.</exception>
+    /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing, and nobody was harmed.</exception>
+    public int Place(long firstPage, int pageCount, PagePath path)
+    {
+        if (_staged is null || firstPage != _stagedFirst || pageCount != _stagedCount)
+        {
+            throw new InvalidOperationException(_staged is null
+                ? $"pages {firstPage} to {firstPage + pageCount - 1} are not staged"
+                : $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: {_stagedCount} pages from page {_stagedFirst} on");
+        }
+
+        StagingRegion staged = _staged;
+        nint source = staged.Address + _stagedOffset;
+        _staged = null;
+        if (staged == _small)
+        {
+            _smallUsed += pageCount * GuestPage.Size;
+        }
+
+        ref long counter = ref path == PagePath.Urgent ? ref _counters.PagesUrgent : ref _counters.PagesPush;
+        return staged == _block && _incoming.Placement == Placement.Move
+            ? PlaceBlock(firstPage, source, ref counter)
+            : PlaceRuns(firstPage, source, pageCount, _incoming.Placement == Placement.Move, ref counter);
+    }
+
+    /// <summary>
+    /// Makes pages zeros that have no content to receive, wakes who waits for them, and returns how many were not there before.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the memory.</exception>
+    /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing.</exception>
+    public long PlaceZeros(long firstPage, long pageCount, PagePath path)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, _memory.PageCount);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstPage, _memory.PageCount - pageCount);
+        long end = firstPage + pageCount;
+        long placed = 0;
+        int retries = 0;
+        for (long page = SkipReceived(firstPage, end); page < end; page = SkipReceived(page, end))
+        {
+            long run = Math.Min(RunFrom(page, end), ZeroPagesPerCall);
+            PlacementCounters.Add(ref _counters.Ioctls, 1);
+            Errno error = _userfaultfd.Zeropage(AddressOf(page), run << GuestPage.Shift, out long bytes);
+            long done = bytes >> GuestPage.Shift;
+            if (done > 0)
+            {
+                placed += Enter(page, done, ref _counters.PagesZero);
+                if (path == PagePath.Urgent)
+                {
+                    PlacementCounters.Add(ref _counters.PagesZeroUrgent, done);
+                }
+
+                page += done;
+                retries = 0;
+            }
+            else if (error == Errno.EEXIST)
+            {
+                DropRedundant(page++);
+            }
+            else if (error == Errno.EAGAIN && retries < MaximumRetries)
+            {
+                retries++;
+            }
+            else
+            {
+                throw Failed("UFFDIO_ZEROPAGE", AddressOf(page), 0, run, error);
+            }
+
+            if (error == Errno.EAGAIN)
+            {
+                PlacementCounters.Add(ref _counters.Retries, 1);
+            }
+        }
+
+        return placed;
+    }
+
+    /// <summary>
+    /// Brings fresh pages into the staging that has been used. To be called when nobody waits for this thread's answer; where it was not
+    /// called, <see cref="Stage"/> does the same when it has to.
+    /// </summary>
+    /// <exception cref="SystemCallException">The host has no memory left.</exception>
+    public void Refill()
+    {
+        _staged = null;
+        RefillSmall();
+        if (_block is not null)
+        {
+            _ = PrepareBlock();
+        }
+    }
+
+    /// <summary>Unmaps the staging.</summary>
+    public void Dispose()
+    {
+        _staged = null;
+        _small.Dispose();
+        _block?.Dispose();
+    }
+
+    /// <summary>The staging of whole blocks, populated with a huge page when the host has one to give.</summary>
+    internal StagingRegion PrepareBlock()
+    {
+        _block ??= StagingRegion.OfOneBlock();
+        if (!_blockIsPopulated)
+        {
+            // The kernel gives a huge page to an empty block only, and a move that was cut short leaves some pages.
+            _block.Clear();
+            _block.Populate(0, _block.Length);
+            _blockIsPopulated = true;
+            _blockIsHuge = _incoming.Pagemap?.IsHuge(_block.Address) ?? false;
+        }
+
+        return _block;
+    }
+
+    private void RefillSmall()
+    {
+        if (_smallUsed > 0)
+        {
+            _small.Populate(0, _smallUsed);
+            _smallUsed = 0;
+        }
+    }
+
+    private int PlaceBlock(long firstPage, nint source, ref long counter)
+    {
+        if (_blockIsHuge && _received.CountIn(firstPage, GuestPage.PerBlock) > 0)
+        {
+            // Moving around the pages that are there would split the huge page, which costs more than copying does; so does moving
+            // small pages out of it. What was copied stays in the staging, whole, for the next block.
+            PlacementCounters.Add(ref _counters.BlockSplitsAvoided, 1);
+            return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: false, ref counter);
+        }
+
+        _blockIsPopulated = false;
+        return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: true, ref counter);
+    }
+
+    /// <summary>Places what is missing of some pages, run by run, and goes on behind whatever the kernel stops at.</summary>
+    private int PlaceRuns(long firstPage, nint source, int pageCount, bool move, ref long counter)
+    {
+        long end = firstPage + pageCount;
+        int placed = 0;
+        int retries = 0;
+        for (long page = SkipReceived(firstPage, end); page < end; page = SkipReceived(page, end))
+        {
+            long run = RunFrom(page, end);
+            nint from = source + (nint)((page - firstPage) << GuestPage.Shift);
+            Errno error = PlaceRun(page, from, run, move, out long done);
+            if (done > 0)
+            {
+                placed += (int)Enter(page, done, ref counter);
+                page += done;
+                retries = 0;
+            }
+            else if (error == Errno.EEXIST)
+            {
+                DropRedundant(page++);
+            }
+            else if (error == Errno.EAGAIN && retries < MaximumRetries)
+            {
+                retries++;
+            }
+            else if (move && error is Errno.EBUSY or Errno.EAGAIN)
+            {
+                PlacementCounters.Add(ref _counters.BusyFallbacks, 1);
+                move = false;
+                retries = 0;
+            }
+            else
+            {
+                throw Failed(move ? "UFFDIO_MOVE" : "UFFDIO_COPY", AddressOf(page), from, run, error);
+            }
+
+            if (error == Errno.EAGAIN)
+            {
+                PlacementCounters.Add(ref _counters.Retries, 1);
+            }
+        }
+
+        return placed;
+    }
+
+    private Errno PlaceRun(long page, nint source, long run, bool move, out long done)
+    {
+        PlacementCounters.Add(ref _counters.Ioctls, 1);
+        Errno error = move
+            ? _userfaultfd.Move(AddressOf(page), source, run << GuestPage.Shift, out long bytes)
+            : _userfaultfd.Copy(AddressOf(page), source, run << GuestPage.Shift, out bytes);
+        done = bytes >> GuestPage.Shift;
+        if (done == 0)
+        {
+            return error;
+        }
+
+        if (!move)
+        {
+            PlacementCounters.Add(ref _counters.Copies, done);
+        }
+        else if (done == GuestPage.PerBlock && IsHugeNow(page))
+        {
+            PlacementCounters.Add(ref _counters.Moves2M, 1);
+        }
+        else
+        {
+            PlacementCounters.Add(ref _counters.Moves4K, done);
+        }
+
+        return error;
+    }
+
+    // The call succeeds in the same way when it had to split the huge page; only the page tables tell. One call for 512 pages.
+    private bool IsHugeNow(long page) => _blockIsHuge && (_incoming.Pagemap?.IsHuge(AddressOf(page)) ?? false);
+
+    /// <summary>The first page from here on that the bitmap does not have; what it has is redundant.</summary>
+    private long SkipReceived(long page, long end)
+    {
+        long next = page < end ? Math.Min(_received.NextMissing(page), end) : end;
+        if (next > page)
+        {
+            PlacementCounters.Add(ref _counters.PagesRedundant, next - page);
+        }
+
+        return next;
+    }
+
+    /// <summary>How many pages from this one on the bitmap does not have; at least 1, also when the page comes at this moment.</summary>
+    private long RunFrom(long page, long end) => Math.Min(_received.NextReceived(page + 1), end) - page;
+
+    /// <summary>Another placer was faster and has not marked the page yet, which it will. Waking is harmless, a lost wake is not.</summary>
+    private void DropRedundant(long page)
+    {
+        PlacementCounters.Add(ref _counters.PagesRedundant, 1);
+        _ = _userfaultfd.Wake(AddressOf(page), GuestPage.Size);
+    }
+
+    /// <summary>
+    /// Enters what this placer has just placed, at once: if a later run fails, these pages are there all the same.
+    /// </summary>
+    private long Enter(long page, long count, ref long counter)
+    {
+        long newly = _incoming.MarkPlaced(page, count);
+        PlacementCounters.Add(ref counter, newly);
+        return newly;
+    }
+
+    private nint AddressOf(long page) => _memory.Address + ((nint)page << GuestPage.Shift);
+
+    private static SystemCallException Failed(string call, nint destination, nint source, long pages, Errno error) =>
+        new($"{call} dst=0x{destination:x} src=0x{source:x} len=0x{pages << GuestPage.Shift:x}", error);
+}

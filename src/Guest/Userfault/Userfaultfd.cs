@@ -1,0 +1,162 @@
+using MigrationD.Guest.Interop;
+
+namespace MigrationD.Guest.Userfault;
+
+/// <summary>One userfaultfd: its system calls with typed errors. What to do about an error is decided by who calls.</summary>
+/// <remarks>Any number of threads may use it at the same time. No call allocates.</remarks>
+internal sealed unsafe class Userfaultfd : IDisposable
+{
+    private const string DevicePath = "/dev/userfaultfd";
+    private const int OpenFlags = Libc.CloseOnExec | Libc.NonBlocking;
+
+    private Userfaultfd(DescriptorHandle descriptor) => Descriptor = descriptor;
+
+    /// <summary>The descriptor, for poll(2).</summary>
+    public DescriptorHandle Descriptor { get; }
+
+    /// <summary>Opens one: /dev/userfaultfd first, which needs file permission only, then the system call.</summary>
+    /// <exception cref="UserfaultfdException">Neither way works, or the kernel lacks a feature.</exception>
+    public static Userfaultfd Open(UserfaultfdFeatures features)
+    {
+        Errno systemCallError = Errno.None;
+        DescriptorHandle descriptor = TryOpenDevice(out Errno deviceError)
+            ?? TryOpenSystemCall(out systemCallError)
+            ?? throw UserfaultfdException.CannotOpen(deviceError, systemCallError);
+        Errno error = Handshake(descriptor, features, out _);
+        if (error != Errno.None)
+        {
+            descriptor.Dispose();
+            throw UserfaultfdException.LacksFeatures(features, error);
+        }
+
+        return new Userfaultfd(descriptor);
+    }
+
+    /// <summary>
+    /// The next messages, as many as there are and fit; 0 when there is none. Never blocks.
+    /// </summary>
+    /// <exception cref="SystemCallException">The descriptor is broken.</exception>
+    public int ReadMessages(UserfaultfdAbi.Message* into, int capacity)
+    {
+        nint bytes = Libc.Read(Descriptor, into, (nuint)capacity * UserfaultfdAbi.MessageSize);
+        if (bytes >= 0)
+        {
+            return (int)(bytes / UserfaultfdAbi.MessageSize);
+        }
+
+        return SystemCallException.LastError is Errno.EAGAIN or Errno.EINTR ? 0 : throw SystemCallException.FromLast("read userfaultfd");
+    }
+
+    /// <summary>Faults of missing pages in this range come here from now on.</summary>
+    public Errno Register(nint start, long length)
+    {
+        var argument = new UserfaultfdAbi.Register
+        {
+            Start = (ulong)start,
+            Length = (ulong)length,
+            Mode = UserfaultfdAbi.RegisterModeMissing,
+        };
+        return Result(Libc.Ioctl(Descriptor, UserfaultfdAbi.IoctlRegister, &argument));
+    }
+
+    /// <summary>Missing pages in this range are zeros from now on: only for a range that has none.</summary>
+    public Errno Unregister(nint start, long length) => OnRange(UserfaultfdAbi.IoctlUnregister, start, length);
+
+    /// <summary>Threads that wait in this range look again.</summary>
+    public Errno Wake(nint start, long length) => OnRange(UserfaultfdAbi.IoctlWake, start, length);
+
+    /// <summary>
+    /// Moves pages and wakes who waits for them. <paramref name="done"/> is the bytes moved, also on EAGAIN, where it is less than
+    /// asked for; 0 when nothing was moved.
+    /// </summary>
+    public Errno Move(nint destination, nint source, long length, out long done) =>
+        Transfer(UserfaultfdAbi.IoctlMove, destination, source, length, out done);
+
+    /// <summary>Copies pages and wakes who waits for them; <paramref name="done"/> as for <see cref="Move"/>.</summary>
+    public Errno Copy(nint destination, nint source, long length, out long done) =>
+        Transfer(UserfaultfdAbi.IoctlCopy, destination, source, length, out done);
+
+    /// <summary>Maps pages of zeros and wakes who waits for them; <paramref name="done"/> as for <see cref="Move"/>.</summary>
+    public Errno Zeropage(nint start, long length, out long done)
+    {
+        var argument = new UserfaultfdAbi.Zeropage { Start = (ulong)start, Length = (ulong)length };
+        Errno error = Result(Libc.Ioctl(Descriptor, UserfaultfdAbi.IoctlZeropage, &argument));
+        done = DoneAfter(error, length, argument.Done);
+        return error;
+    }
+
+    /// <summary>Closes it. Pages of ranges that are still registered and missing read as zeros from then on.</summary>
+    public void Dispose() => Descriptor.Dispose();
+
+    internal static DescriptorHandle? TryOpenDevice(out Errno error)
+    {
+        error = Errno.None;
+        int device = Libc.OpenDescriptor(DevicePath, Libc.OpenReadWrite | Libc.CloseOnExec);
+        if (device < 0)
+        {
+            error = SystemCallException.LastError;
+            return null;
+        }
+
+        using var handle = new DescriptorHandle(device);
+        int descriptor = Libc.Ioctl(handle, UserfaultfdAbi.IoctlNew, (void*)OpenFlags);
+        return Own(descriptor, ref error);
+    }
+
+    internal static DescriptorHandle? TryOpenSystemCall(out Errno error)
+    {
+        error = Errno.None;
+
+        // Not UFFD_USER_MODE_ONLY: KVM touches guest RAM from kernel mode, and would get SIGBUS.
+        int descriptor = (int)Libc.UserfaultfdSystemCall(Libc.SystemCallUserfaultfd, OpenFlags);
+        return Own(descriptor, ref error);
+    }
+
+    internal static Errno Handshake(DescriptorHandle descriptor, UserfaultfdFeatures wanted, out UserfaultfdFeatures offered)
+    {
+        var argument = new UserfaultfdAbi.Api { Version = UserfaultfdAbi.ApiVersion, Features = (ulong)wanted };
+        Errno error = Result(Libc.Ioctl(descriptor, UserfaultfdAbi.IoctlApi, &argument));
+        offered = error == Errno.None ? (UserfaultfdFeatures)argument.Features : UserfaultfdFeatures.None;
+        return error;
+    }
+
+    private static DescriptorHandle? Own(int descriptor, ref Errno error)
+    {
+        if (descriptor >= 0)
+        {
+            return new DescriptorHandle(descriptor);
+        }
+
+        error = SystemCallException.LastError;
+        return null;
+    }
+
+    private static Errno Result(int returned) => returned == 0 ? Errno.None : SystemCallException.LastError;
+
+    // On failure the kernel's field holds -errno, or the bytes done when the error is EAGAIN.
+    private static long DoneAfter(Errno error, long length, long field) => error switch
+    {
+        Errno.None => length,
+        Errno.EAGAIN => Math.Max(field, 0),
+        _ => 0,
+    };
+
+    private Errno OnRange(uint request, nint start, long length)
+    {
+        var argument = new UserfaultfdAbi.Range { Start = (ulong)start, Length = (ulong)length };
+        return Result(Libc.Ioctl(Descriptor, request, &argument));
+    }
+
+    private Errno Transfer(uint request, nint destination, nint source, long length, out long done)
+    {
+        var argument = new UserfaultfdAbi.Transfer
+        {
+            Destination = (ulong)destination,
+            Source = (ulong)source,
+            Length = (ulong)length,
+        };
+        Errno error = Result(Libc.Ioctl(Descriptor, request, &argument));
+        done = DoneAfter(error, length, argument.Done);
+        return error;
+    }
+}

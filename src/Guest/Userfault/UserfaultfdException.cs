@@ -1,0 +1,32 @@
+using MigrationD.Guest.Interop;
+
+namespace MigrationD.Guest.Userfault;
+
+/// <summary>Userfaults cannot be had on this host. The message says what was tried, what came back, and the remedy.</summary>
+public sealed class UserfaultfdException : IOException
+{
+    /// <summary>An error with its whole sentence.</summary>
+    public UserfaultfdException(string message, UserfaultfdSupport support)
+        : base(message) => Support = support;
+
+    /// <summary>What this host offers.</summary>
+    public UserfaultfdSupport Support { get; }
+
+    internal static UserfaultfdException CannotOpen(Errno device, Errno systemCall) => new(
+        $"cannot open a userfaultfd: /dev/userfaultfd: {device} ({(int)device}); userfaultfd(2): {systemCall} ({(int)systemCall}). "
+        + "Give this user read and write permission on /dev/userfaultfd (a udev rule), or CAP_SYS_PTRACE, or set the sysctl "
+        + "vm.unprivileged_userfaultfd=1; in a container, pass the device in.",
+        new UserfaultfdSupport(device, systemCall, UserfaultfdFeatures.None));
+
+    internal static UserfaultfdException LacksFeatures(UserfaultfdFeatures wanted, Errno answer)
+    {
+        UserfaultfdSupport support = UserfaultfdProbe.Query();
+        UserfaultfdFeatures lacking = wanted & ~support.Features;
+        string remedy = lacking.HasFlag(UserfaultfdFeatures.Move)
+            ? "UFFDIO_MOVE needs Linux 6.8: use that or newer, or copy placement."
+            : "Use a newer kernel.";
+        return new UserfaultfdException(
+            $"UFFDIO_API features={wanted}: {answer} ({(int)answer}); this kernel ({Environment.OSVersion.Version}) lacks {lacking}. {remedy}",
+            support);
+    }
+}
