@@ -1,0 +1,45 @@
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Protocol.Grpc;
+
+/// <summary>Every method of service Control (protos/migrationd/v1/control.proto).</summary>
+public static class ControlMethods
+{
+    private const string Service = "migrationd.v1.Control";
+
+    /// <summary>Who the daemon is, what it speaks and where other daemons reach it.</summary>
+    public static readonly GrpcMethod<GetNodeRequest, Node> GetNode = new(Service, nameof(GetNode));
+
+    /// <summary>Creates a guest and runs it.</summary>
+    public static readonly GrpcMethod<CreateGuestRequest, Guest> CreateGuest = new(Service, nameof(CreateGuest));
+
+    /// <summary>Every guest that the daemon knows.</summary>
+    public static readonly GrpcMethod<ListGuestsRequest, ListGuestsResponse> ListGuests = new(Service, nameof(ListGuests));
+
+    /// <summary>One guest by its name.</summary>
+    public static readonly GrpcMethod<GetGuestRequest, Guest> GetGuest = new(Service, nameof(GetGuest));
+
+    /// <summary>Stops a guest's vCPUs.</summary>
+    public static readonly GrpcMethod<PauseGuestRequest, Guest> PauseGuest = new(Service, nameof(PauseGuest));
+
+    /// <summary>Lets a paused guest run again.</summary>
+    public static readonly GrpcMethod<ResumeGuestRequest, Guest> ResumeGuest = new(Service, nameof(ResumeGuest));
+
+    /// <summary>Ends a guest and frees its memory.</summary>
+    public static readonly GrpcMethod<DeleteGuestRequest, DeleteGuestResponse> DeleteGuest = new(Service, nameof(DeleteGuest));
+
+    /// <summary>SHA-256 of a paused guest's whole memory.</summary>
+    public static readonly GrpcMethod<HashGuestRequest, HashGuestResponse> HashGuest = new(Service, nameof(HashGuest));
+
+    /// <summary>Starts a migration and returns at once.</summary>
+    public static readonly GrpcMethod<MigrateRequest, Migration> Migrate = new(Service, nameof(Migrate));
+
+    /// <summary>Every migration that the daemon remembers.</summary>
+    public static readonly GrpcMethod<ListMigrationsRequest, ListMigrationsResponse> ListMigrations = new(Service, nameof(ListMigrations));
+
+    /// <summary>One migration by its id.</summary>
+    public static readonly GrpcMethod<GetMigrationRequest, Migration> GetMigration = new(Service, nameof(GetMigration));
+
+    /// <summary>A migration as it is now, then whenever it has changed, until its final state.</summary>
+    public static readonly GrpcMethod<WatchMigrationRequest, Migration> WatchMigration = new(Service, nameof(WatchMigration), serverStreaming: true);
+}

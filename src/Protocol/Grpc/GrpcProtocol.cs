@@ -1,0 +1,46 @@
+using System.Globalization;
+
+namespace MigrationD.Protocol.Grpc;
+
+/// <summary>The words of gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) that both ends of a call use.</summary>
+internal static class GrpcProtocol
+{
+    public const string ContentType = "application/grpc";
+    public const string TimeoutHeader = "grpc-timeout";
+    public const string StatusHeader = "grpc-status";
+    public const string MessageHeader = "grpc-message";
+    public const string EncodingHeader = "grpc-encoding";
+    public const string AcceptEncodingHeader = "grpc-accept-encoding";
+    public const string Identity = "identity";
+    public const string Trailers = "trailers";
+
+    /// <summary>4 MiB, the limit of every gRPC implementation unless told otherwise.</summary>
+    public const int DefaultMaxMessageBytes = 4 * 1024 * 1024;
+
+    /// <summary>
+    /// The longest grpc-message sent, in bytes once encoded. gRPC's peers promise to take 8 KiB of metadata in all; half of that leaves
+    /// room for the rest.
+    /// </summary>
+    public const int MaxStatusMessageBytes = 4 * 1024;
+
+    /// <summary>Whether a content type is gRPC's with protobuf messages: <c>application/grpc</c> or <c>application/grpc+proto</c>.</summary>
+    public static bool IsGrpc(string? contentType)
+    {
+        if (contentType is null)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<char> type = contentType;
+        int parameters = type.IndexOf(';');
+        type = (parameters < 0 ? type : type[..parameters]).Trim();
+        return type.Equals(ContentType, StringComparison.OrdinalIgnoreCase)
+            || type.Equals(ContentType + "+proto", StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>The status that a <c>grpc-status</c> value names; UNKNOWN for a value that names none.</summary>
+    public static GrpcStatusCode ParseStatus(string value) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int code) && Enum.IsDefined((GrpcStatusCode)code)
+            ? (GrpcStatusCode)code
+            : GrpcStatusCode.Unknown;
+}
