@@ -1,0 +1,81 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+
+namespace MigrationD.Protocol.Grpc;
+
+/// <summary>Where a channel connects to: <c>unix:/path</c>, <c>HOST:PORT</c> or <c>[::1]:PORT</c>.</summary>
+internal sealed class GrpcTarget
+{
+    private const string UnixScheme = "unix:";
+
+    // sun_path of unix(7) has 108 bytes, the last of them for the terminating zero.
+    private const int MaxUnixPathBytes = 107;
+
+    private GrpcTarget(string name, string authority, EndPoint endPoint)
+    {
+        Name = name;
+        Authority = authority;
+        EndPoint = endPoint;
+    }
+
+    /// <summary>As it was given, for errors.</summary>
+    public string Name { get; }
+
+    /// <summary>What goes into HTTP/2's <c>:authority</c>.</summary>
+    public string Authority { get; }
+
+    /// <summary>What a socket connects to.</summary>
+    public EndPoint EndPoint { get; }
+
+    /// <summary>Reads a target.</summary>
+    /// <exception cref="FormatException">It is none; the message says what it should look like.</exception>
+    public static GrpcTarget Parse(string text)
+    {
+        if (text.StartsWith(UnixScheme, StringComparison.Ordinal))
+        {
+            return ParseUnix(text);
+        }
+
+        int colon = text.LastIndexOf(':');
+        string host = colon > 0 ? text[..colon] : "";
+        if (!int.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port is < 1 or > IPEndPoint.MaxPort)
+        {
+            throw Malformed(text, $"'{text[(colon + 1)..]}' is no port from 1 to {IPEndPoint.MaxPort}");
+        }
+
+        bool bracketed = host.Length > 2 && host[0] == '[' && host[^1] == ']';
+        string bare = bracketed ? host[1..^1] : host;
+        UriHostNameType kind = Uri.CheckHostName(bare);
+        if (kind == UriHostNameType.Unknown || bracketed != (kind == UriHostNameType.IPv6))
+        {
+            throw Malformed(text, $"'{host}' is no host name, IPv4 address or IPv6 address in brackets");
+        }
+
+        return new GrpcTarget(text, $"{host}:{port}", new DnsEndPoint(bare, port));
+    }
+
+    private static GrpcTarget ParseUnix(string text)
+    {
+        string path = text[UnixScheme.Length..];
+        if (path.StartsWith("//", StringComparison.Ordinal))
+        {
+            path = path[2..];
+        }
+
+        if (!path.StartsWith('/'))
+        {
+            throw Malformed(text, "the path of a unix socket must be absolute");
+        }
+
+        if (System.Text.Encoding.UTF8.GetByteCount(path) > MaxUnixPathBytes)
+        {
+            throw Malformed(text, $"the path of a unix socket has at most {MaxUnixPathBytes} bytes");
+        }
+
+        return new GrpcTarget(text, "localhost", new UnixDomainSocketEndPoint(path));
+    }
+
+    private static FormatException Malformed(string text, string reason) =>
+        new($"'{text}' is no address to connect to: {reason}. Write unix:/path/to/socket, HOST:PORT or [IPV6]:PORT.");
+}

@@ -1,0 +1,26 @@
+namespace MigrationD.Protocol.Grpc;
+
+/// <summary>What a client makes of answers that come from something that is no gRPC server, or from HTTP/2 itself.</summary>
+internal static class HttpStatusMapping
+{
+    /// <summary>grpc/doc/http-grpc-status-mapping.md.</summary>
+    public static GrpcStatusCode ToGrpc(int httpStatus) => httpStatus switch
+    {
+        400 => GrpcStatusCode.Internal,
+        401 => GrpcStatusCode.Unauthenticated,
+        403 => GrpcStatusCode.PermissionDenied,
+        404 => GrpcStatusCode.Unimplemented,
+        429 or 502 or 503 or 504 => GrpcStatusCode.Unavailable,
+        _ => GrpcStatusCode.Unknown,
+    };
+
+    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping", for the error code of a RST_STREAM or GOAWAY (RFC 9113, 7).</summary>
+    public static GrpcStatusCode FromHttp2Error(long errorCode) => errorCode switch
+    {
+        0x7 => GrpcStatusCode.Unavailable, // REFUSED_STREAM: not processed
+        0x8 => GrpcStatusCode.Cancelled, // CANCEL
+        0xb => GrpcStatusCode.ResourceExhausted, // ENHANCE_YOUR_CALM
+        0xc => GrpcStatusCode.PermissionDenied, // INADEQUATE_SECURITY
+        _ => GrpcStatusCode.Internal,
+    };
+}
