@@ -6,9 +6,9 @@ public static class ProtocolVersion
     /// <summary>The version that this build speaks when it is the source.</summary>
     public const uint Current = 1;
 
-    /// <summary>The oldest version that this build accepts when it is the destination; there is no version 0.</summary>
-    public const uint Oldest = 1;
+    /// <summary>The versions that this build accepts, newest first; there is no version 0.</summary>
+    public static IReadOnlyList<uint> Accepted { get; } = [Current];
 
     /// <summary>Whether a destination of this build accepts a source that speaks <paramref name="version"/>.</summary>
-    public static bool IsAccepted(uint version) => version is >= Oldest and <= Current;
+    public static bool IsAccepted(uint version) => Accepted.Contains(version);
 }

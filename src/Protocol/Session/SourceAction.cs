@@ -24,8 +24,8 @@ public enum SourceAction
     /// <summary>Push pages and answer requests. Ends in AllPagesPlaced or LinkLost.</summary>
     StreamPages,
 
-    /// <summary>Let the vCPUs run here again, if they ran when the migration began.</summary>
-    ResumeGuest,
+    /// <summary>The guest is the source's alone again; its vCPUs run, if they ran when the migration began.</summary>
+    ReturnGuest,
 
     /// <summary>Tell the destination to forget the session, as far as it can be reached.</summary>
     AbortDestination,

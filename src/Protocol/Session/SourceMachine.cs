@@ -27,18 +27,17 @@ public static class SourceMachine
         (SourceState.Idle, SourceEvent.Started) => To(SourceState.Setup, SourceAction.Prepare),
 
         (SourceState.Setup, SourceEvent.Prepared) => To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
-        (SourceState.Setup, SourceEvent.Failed) => To(SourceState.Failed, SourceAction.AbortDestination),
-        (SourceState.Setup, SourceEvent.CancelRequested) => To(SourceState.Cancelled, SourceAction.AbortDestination),
-
         (SourceState.Device, SourceEvent.Ready) => To(SourceState.HandingOver, SourceAction.GiveAway, SourceAction.SendRun),
+
         // The guest first: telling the other side may take as long as a dead link takes.
-        (SourceState.Device, SourceEvent.Failed) => To(SourceState.Failed, SourceAction.ResumeGuest, SourceAction.AbortDestination),
-        (SourceState.Device, SourceEvent.CancelRequested) =>
-            To(SourceState.Cancelled, SourceAction.ResumeGuest, SourceAction.AbortDestination),
+        (SourceState.Setup or SourceState.Device, SourceEvent.Failed) =>
+            To(SourceState.Failed, SourceAction.ReturnGuest, SourceAction.AbortDestination),
+        (SourceState.Setup or SourceState.Device, SourceEvent.CancelRequested) =>
+            To(SourceState.Cancelled, SourceAction.ReturnGuest, SourceAction.AbortDestination),
 
         (SourceState.HandingOver, SourceEvent.RunConfirmed) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
         (SourceState.HandingOver, SourceEvent.RunUnanswered) => To(SourceState.HandingOver, SourceAction.AskOutcome),
-        (SourceState.HandingOver, SourceEvent.NeverStarted) => To(SourceState.Failed, SourceAction.ResumeGuest),
+        (SourceState.HandingOver, SourceEvent.NeverStarted) => To(SourceState.Failed, SourceAction.ReturnGuest),
 
         (SourceState.PostcopyActive, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
         (SourceState.PostcopyActive, SourceEvent.LinkLost) => To(SourceState.PostcopyPaused),
