@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Polly;
 using Polly.Retry;
@@ -22,13 +23,12 @@ public static partial class GrpcDialing
     /// attempt under way is not cut short: give it a deadline.
     /// </param>
     /// <param name="logger">Told of each retry, with the failure that caused it.</param>
-    public static ResiliencePipeline DialPipeline(TimeSpan maximum, ILogger logger) => DialPipeline(maximum, logger, TimeProvider.System);
-
-    internal static ResiliencePipeline DialPipeline(TimeSpan maximum, ILogger logger, TimeProvider clock)
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maximum"/> is below zero.</exception>
+    public static ResiliencePipeline DialPipeline(TimeSpan maximum, ILogger logger)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maximum, TimeSpan.Zero);
         ArgumentNullException.ThrowIfNull(logger);
-        return new ResiliencePipelineBuilder { TimeProvider = clock }
+        return new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
                 MaxRetryAttempts = int.MaxValue,
@@ -38,7 +38,7 @@ public static partial class GrpcDialing
                 MaxDelay = LongestDelay,
                 ShouldHandle = outcome => ValueTask.FromResult(
                     outcome.Outcome.Exception is GrpcException { Code: GrpcStatusCode.Unavailable }
-                    && SinceFirstFailure(outcome.Context, clock) < maximum),
+                    && SinceFirstFailure(outcome.Context) < maximum),
                 OnRetry = retry =>
                 {
                     Retrying(logger, retry.AttemptNumber + 1, retry.RetryDelay.TotalMilliseconds, retry.Outcome.Exception!.Message);
@@ -48,15 +48,15 @@ public static partial class GrpcDialing
             .Build();
     }
 
-    private static TimeSpan SinceFirstFailure(ResilienceContext context, TimeProvider clock)
+    private static TimeSpan SinceFirstFailure(ResilienceContext context)
     {
         if (!context.Properties.TryGetValue(FirstFailure, out long start))
         {
-            start = clock.GetTimestamp();
+            start = Stopwatch.GetTimestamp();
             context.Properties.Set(FirstFailure, start);
         }
 
-        return clock.GetElapsedTime(start);
+        return Stopwatch.GetElapsedTime(start);
     }
 
     [LoggerMessage(1, LogLevel.Warning, "Attempt {Attempt} failed, the next follows in {DelayMs:0} ms: {Reason}")]
