@@ -69,7 +69,7 @@ public sealed unsafe class GuestMemory : IDisposable
         try
         {
             memory.Advise(Libc.MemoryAdvice.DontFork);
-            memory.AdviseHugePages();
+            memory.AllowHugeFaults(true);
             return memory;
         }
         catch
@@ -155,6 +155,20 @@ public sealed unsafe class GuestMemory : IDisposable
         return (byte*)Address + offset;
     }
 
+    /// <summary>
+    /// Whether a first touch may bring a huge page. Says nothing about huge pages that are there or are moved in: they stay.
+    /// </summary>
+    internal void AllowHugeFaults(bool allow)
+    {
+        Libc.MemoryAdvice advice = allow ? Libc.MemoryAdvice.HugePage : Libc.MemoryAdvice.NoHugePage;
+
+        // EINVAL: a kernel built without transparent huge pages. Small pages are slower, never wrong.
+        if (Libc.Madvise(Address, (nuint)Length, advice) != 0 && SystemCallException.LastError != Errno.EINVAL)
+        {
+            throw SystemCallException.FromLast($"madvise {advice} address=0x{Address:x} length=0x{Length:x}");
+        }
+    }
+
     private static void Trim(nint start, nint end)
     {
         if (end > start && Libc.Munmap(start, (nuint)(end - start)) != 0)
@@ -168,15 +182,6 @@ public sealed unsafe class GuestMemory : IDisposable
         if (Libc.Madvise(Address, (nuint)Length, advice) != 0)
         {
             throw SystemCallException.FromLast($"madvise {advice} address=0x{Address:x} length=0x{Length:x}");
-        }
-    }
-
-    private void AdviseHugePages()
-    {
-        // EINVAL: a kernel built without transparent huge pages. Small pages are slower, never wrong.
-        if (Libc.Madvise(Address, (nuint)Length, Libc.MemoryAdvice.HugePage) != 0 && SystemCallException.LastError != Errno.EINVAL)
-        {
-            throw SystemCallException.FromLast($"madvise HugePage address=0x{Address:x} length=0x{Length:x}");
         }
     }
 }

@@ -76,6 +76,10 @@ internal sealed class FaultLedger
         }
     }
 
+    /// <summary>Whether an entry of these pages is open.</summary>
+    public bool AnyOpen(long firstPage, long pageCount) =>
+        _openedAt.AsSpan((int)firstPage, (int)pageCount).IndexOfAnyExcept(Closed) >= 0;
+
     /// <summary>The pages whose entries are open at the moment each is looked at, in order.</summary>
     public IReadOnlyList<PageFault> OpenFaults()
     {

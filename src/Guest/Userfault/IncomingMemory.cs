@@ -200,6 +200,9 @@ public sealed unsafe class IncomingMemory : IDisposable
             Volatile.Write(ref _completed, 0);
             throw new SystemCallException($"UFFDIO_UNREGISTER start=0x{Memory.Address:x} length=0x{Memory.Length:x}", error);
         }
+
+        // From here on khugepaged may join what came in small pages.
+        Memory.AllowHugeFaults(true);
     }
 
     /// <summary>
@@ -253,8 +256,14 @@ public sealed unsafe class IncomingMemory : IDisposable
         return newly;
     }
 
+    /// <summary>Whether anybody is known to wait for one of these pages.</summary>
+    internal bool AnyFaultOpen(long firstPage, long pageCount) => _ledger.AnyOpen(firstPage, pageCount);
+
     private void RegisterRange()
     {
+        // Where a huge page is allowed, the kernel prepares one, clearing 2 MiB, for the first write to every block, and throws it away
+        // when it finds that the fault is ours: that doubles the latency of such a fault. Huge pages that are moved in stay huge.
+        Memory.AllowHugeFaults(false);
         Errno error = Userfaultfd.Register(Memory.Address, Memory.Length);
         if (error != Errno.None)
         {

@@ -235,10 +235,10 @@ public sealed class PagePlacer : IDisposable
 
     private int PlaceBlock(long firstPage, nint source, ref long counter)
     {
-        if (_blockIsHuge && _received.CountIn(firstPage, GuestPage.PerBlock) > 0)
+        if (_blockIsHuge && IsTouched(firstPage))
         {
-            // Moving around the pages that are there would split the huge page, which costs more than copying does; so does moving
-            // small pages out of it. What was copied stays in the staging, whole, for the next block.
+            // A huge page moves whole only to where there is nothing yet, not even the page table that a fault leaves behind. Splitting
+            // it costs more than copying does. What was copied stays in the staging, whole, for the next block.
             PlacementCounters.Add(ref _counters.BlockSplitsAvoided, 1);
             return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: false, ref counter);
         }
@@ -246,6 +246,9 @@ public sealed class PagePlacer : IDisposable
         _blockIsPopulated = false;
         return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: true, ref counter);
     }
+
+    private bool IsTouched(long block) =>
+        _received.CountIn(block, GuestPage.PerBlock) > 0 || _incoming.AnyFaultOpen(block, GuestPage.PerBlock);
 
     /// <summary>Places what is missing of some pages, run by run, and goes on behind whatever the kernel stops at.</summary>
     private int PlaceRuns(long firstPage, nint source, int pageCount, bool move, ref long counter)
