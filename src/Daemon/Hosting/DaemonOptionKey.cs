@@ -1,0 +1,71 @@
+namespace MigrationD.Daemon.Hosting;
+
+/// <summary>
+/// One option of the daemon under its three names. The table is the only list of them: the command line, the environment and the
+/// file are all read from it, so that no option can be missing in one place.
+/// </summary>
+public sealed class DaemonOptionKey
+{
+    /// <summary>Its name in the file, e.g. <c>logLevel</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Its name on the command line, e.g. <c>--log-level</c>.</summary>
+    public string Flag { get; }
+
+    /// <summary>Its name in the environment, e.g. <c>MIGRATIOND_LOG_LEVEL</c>.</summary>
+    public string EnvironmentVariable { get; }
+
+    /// <summary>What stands for its value in a help text.</summary>
+    public string ValueName { get; }
+
+    /// <summary>What it does, for a help text.</summary>
+    public string Description { get; }
+
+    private DaemonOptionKey(string words, string valueName, string description)
+    {
+        var parts = words.Split(' ');
+        Name = parts[0] + string.Concat(parts.Skip(1).Select(part => char.ToUpperInvariant(part[0]) + part[1..]));
+        Flag = "--" + string.Join('-', parts);
+        EnvironmentVariable = "MIGRATIOND_" + string.Join('_', parts).ToUpperInvariant();
+        ValueName = valueName;
+        Description = description;
+    }
+
+    /// <summary>What the daemon calls itself.</summary>
+    public static DaemonOptionKey Node { get; } = new("node", "NAME",
+        "What this daemon calls itself in the records of other daemons [default: the host's name].");
+
+    /// <summary>Where other daemons reach it.</summary>
+    public static DaemonOptionKey Listen { get; } = new("listen", "HOST:PORT",
+        $"Where other daemons reach it for control; an IP address or 'localhost', port 0 takes a free one "
+        + $"[default: {DaemonOptions.DefaultListen}].");
+
+    /// <summary>Where its page lanes are reached.</summary>
+    public static DaemonOptionKey Lanes { get; } = new("lanes", "HOST:PORT",
+        $"Where other daemons send pages to; same form [default: {DaemonOptions.DefaultLanes}].");
+
+    /// <summary>The unix socket of the CLI.</summary>
+    public static DaemonOptionKey Control { get; } = new("control", "PATH",
+        $"Unix socket for the commands of this program, at most {DaemonOptions.MaxSocketPathBytes} bytes "
+        + $"[default: {DaemonOptions.DefaultControlPath}].");
+
+    /// <summary>The configuration file itself; never in the file.</summary>
+    public static DaemonOptionKey Config { get; } = new("config", "FILE",
+        $"JSON file with these options as camelCase keys [default: {DaemonOptions.DefaultConfigFile} when it exists].");
+
+    /// <summary>Permission to leave the loopback without authentication.</summary>
+    public static DaemonOptionKey Insecure { get; } = new("insecure", "true|false",
+        "Allow addresses other than loopback. Peers are NOT authenticated or encrypted: only on a network you trust.");
+
+    /// <summary>The least severe event that is logged.</summary>
+    public static DaemonOptionKey LogLevel { get; } = new("log level", "LEVEL",
+        "trace, debug, information, warning, error or critical [default: information].");
+
+    /// <summary>The form of the log.</summary>
+    public static DaemonOptionKey LogFormat { get; } = new("log format", "FORMAT",
+        "auto, text or json; auto is text on a terminal and JSON elsewhere [default: auto].");
+
+    /// <summary>All of them, in the order of the help text.</summary>
+    public static IReadOnlyList<DaemonOptionKey> All { get; } =
+        [Node, Listen, Lanes, Control, Config, Insecure, LogLevel, LogFormat];
+}

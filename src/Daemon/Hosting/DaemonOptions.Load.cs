@@ -1,0 +1,213 @@
+using System.Collections;
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Microsoft.Extensions.Logging;
+
+namespace MigrationD.Daemon.Hosting;
+
+/// <content>How options are gathered from flags, environment and file, and checked.</content>
+public sealed partial record DaemonOptions
+{
+    /// <summary>Loads from flags, this process's environment and the file that they name.</summary>
+    /// <param name="flags">Values given on the command line, by <see cref="DaemonOptionKey.Name"/>.</param>
+    /// <exception cref="DaemonOptionsException">Something is wrong; it says everything that is.</exception>
+    public static DaemonOptions Load(IReadOnlyDictionary<string, string> flags)
+    {
+        var environment = Environment.GetEnvironmentVariables().Cast<DictionaryEntry>()
+            .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "");
+        return Load(flags, environment, DefaultConfigFile);
+    }
+
+    /// <summary>
+    /// Loads with the precedence flag, environment, file, default. An environment variable that is set to nothing counts as not set, as
+    /// container tools pass variables on that way.
+    /// </summary>
+    /// <param name="flags">Values given on the command line, by <see cref="DaemonOptionKey.Name"/>.</param>
+    /// <param name="environment">The environment.</param>
+    /// <param name="defaultConfigFile">The file to read, when it exists, if no file is named.</param>
+    /// <exception cref="DaemonOptionsException">Something is wrong; it says everything that is.</exception>
+    public static DaemonOptions Load(
+        IReadOnlyDictionary<string, string> flags, IReadOnlyDictionary<string, string> environment, string defaultConfigFile)
+    {
+        var errors = new List<DaemonOptionError>();
+        var given = new Sources(flags, environment);
+        var config = FileToRead(given, defaultConfigFile);
+        if (config is not null)
+        {
+            given = given with { FilePath = config.Path, File = config.Read(errors) };
+        }
+
+        var insecure = given.Read(DaemonOptionKey.Insecure, "false", ParseBoolean, errors);
+        var options = new DaemonOptions
+        {
+            Node = given.Read(DaemonOptionKey.Node, DefaultNode(), ParseNode, errors)!,
+            Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParseAddress(text, insecure), errors)!,
+            Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParseAddress(text, insecure), errors)!,
+            ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
+            ConfigFile = config?.Path,
+            Insecure = insecure,
+            LogLevel = given.Read(DaemonOptionKey.LogLevel, "information", ParseWord<LogLevel>, errors),
+            LogFormat = given.Read(DaemonOptionKey.LogFormat, "auto", ParseWord<LogFormat>, errors),
+        };
+        if (errors.Count == 0 && options.Listen.Port != 0 && options.Listen.Port == options.Lanes.Port && Overlap(options))
+        {
+            var lanes = given.Find(DaemonOptionKey.Lanes, DefaultLanes);
+            errors.Add(given.Error(lanes, $"is the control address {options.Listen} as well; give the lanes a port of their own"));
+        }
+
+        return errors.Count == 0 ? options : throw new DaemonOptionsException(errors);
+    }
+
+    private static bool Overlap(DaemonOptions options) =>
+        options.Listen.Address.Equals(options.Lanes.Address) || IsAny(options.Listen.Address) || IsAny(options.Lanes.Address);
+
+    private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
+
+    private static DaemonOptionsFile? FileToRead(Sources given, string defaultConfigFile)
+    {
+        var named = given.Find(DaemonOptionKey.Config, "");
+        if (named.Origin == DaemonOptionOrigin.Default)
+        {
+            return File.Exists(defaultConfigFile)
+                ? new DaemonOptionsFile(defaultConfigFile, DaemonOptionKey.Config.Flag, DaemonOptionOrigin.Default)
+                : null;
+        }
+
+        // An empty path cannot be made absolute; reading it reports the error with its origin.
+        var path = named.Value.Length == 0 ? "" : Path.GetFullPath(named.Value);
+        return new DaemonOptionsFile(path, Sources.KeyAt(DaemonOptionKey.Config, named.Origin), named.Origin);
+    }
+
+    /// <summary>The host's name, with what a node's name may not hold replaced.</summary>
+    private static string DefaultNode()
+    {
+        var name = string.Concat(Environment.MachineName.Select(c => IsNameCharacter(c) ? c : '-'));
+        return name.Length == 0 ? "migrationd" : name;
+    }
+
+    private static Parsed<string> ParseNode(string text) =>
+        text.Length is >= 1 and <= 253 && text.All(IsNameCharacter)
+            ? new(text)
+            : Parsed<string>.Wrong("is no node name; use 1 to 253 characters of a-z, A-Z, 0-9, '-', '_' and '.'");
+
+    private static bool IsNameCharacter(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.';
+
+    private static Parsed<bool> ParseBoolean(string text) => text.ToLowerInvariant() switch
+    {
+        "true" or "1" or "yes" => new(true),
+        "false" or "0" or "no" => new(false),
+        _ => Parsed<bool>.Wrong("must be true or false"),
+    };
+
+    private static Parsed<IPEndPoint> ParseAddress(string text, bool insecure)
+    {
+        var colon = text.LastIndexOf(':');
+        var host = colon < 0 ? text : text[..colon];
+        if (colon < 0
+            || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
+            || port > IPEndPoint.MaxPort)
+        {
+            return Parsed<IPEndPoint>.Wrong("must be HOST:PORT with a port from 0 to 65535, e.g. 127.0.0.1:7461 or [::1]:7461");
+        }
+
+        var bracketed = host.StartsWith('[') && host.EndsWith(']');
+        IPAddress? address;
+        if (host == "localhost")
+        {
+            address = IPAddress.Loopback;
+        }
+        else if (bracketed != host.Contains(':') || !IPAddress.TryParse(host.Trim('[', ']'), out address))
+        {
+            return Parsed<IPEndPoint>.Wrong(
+                $"\"{host}\" is no address of this host; use an IP address (IPv6 in brackets) or 'localhost', as a name can mean several");
+        }
+
+        if (!IPAddress.IsLoopback(address) && !insecure)
+        {
+            return Parsed<IPEndPoint>.Wrong(
+                "is not a loopback address, and peers are not authenticated yet: anybody who reaches it could send or take a guest; "
+                + "use 127.0.0.1 or [::1], or add --insecure on a network that you trust");
+        }
+
+        return new(new IPEndPoint(address, port));
+    }
+
+    private static Parsed<string> ParseSocketPath(string text)
+    {
+        if (text.Length == 0 || text.Contains('\0'))
+        {
+            return Parsed<string>.Wrong("must be the path of a unix socket");
+        }
+
+        var path = Path.GetFullPath(text);
+        var bytes = Encoding.UTF8.GetByteCount(path);
+        return bytes <= MaxSocketPathBytes
+            ? new(path)
+            : Parsed<string>.Wrong($"is {bytes} bytes long as an absolute path, a unix socket's is at most {MaxSocketPathBytes}; use a shorter one");
+    }
+
+    private static Parsed<T> ParseWord<T>(string text)
+        where T : struct, Enum
+    {
+        // LogLevel.None is no level that anybody sets: a daemon that logs nothing cannot say why it failed.
+        var words = Enum.GetNames<T>().Where(name => name != nameof(LogLevel.None)).Select(name => name.ToLowerInvariant()).ToArray();
+        return words.Contains(text.ToLowerInvariant())
+            ? new(Enum.Parse<T>(text, ignoreCase: true))
+            : Parsed<T>.Wrong($"must be one of {string.Join(", ", words)}");
+    }
+
+    private readonly record struct Parsed<T>(T? Value, string? Problem = null)
+    {
+        public static Parsed<T> Wrong(string problem) => new(default, problem);
+    }
+
+    private sealed record Found(DaemonOptionKey Key, string Value, DaemonOptionOrigin Origin);
+
+    private sealed record Sources(IReadOnlyDictionary<string, string> Flags, IReadOnlyDictionary<string, string> Variables)
+    {
+        public string? FilePath { get; init; }
+
+        public IReadOnlyDictionary<string, string> File { get; init; } = new Dictionary<string, string>();
+
+        public static string KeyAt(DaemonOptionKey key, DaemonOptionOrigin origin) => origin switch
+        {
+            DaemonOptionOrigin.Environment => key.EnvironmentVariable,
+            DaemonOptionOrigin.File => key.Name,
+            _ => key.Flag,
+        };
+
+        public Found Find(DaemonOptionKey key, string defaultValue)
+        {
+            if (Flags.TryGetValue(key.Name, out var value))
+            {
+                return new(key, value, DaemonOptionOrigin.Flag);
+            }
+
+            if (Variables.TryGetValue(key.EnvironmentVariable, out value) && value.Length > 0)
+            {
+                return new(key, value, DaemonOptionOrigin.Environment);
+            }
+
+            return File.TryGetValue(key.Name, out value)
+                ? new(key, value, DaemonOptionOrigin.File)
+                : new(key, defaultValue, DaemonOptionOrigin.Default);
+        }
+
+        public DaemonOptionError Error(Found found, string problem) => new(
+            KeyAt(found.Key, found.Origin), found.Value, found.Origin,
+            found.Origin == DaemonOptionOrigin.File ? FilePath : null, problem);
+
+        public T? Read<T>(DaemonOptionKey key, string defaultValue, Func<string, Parsed<T>> parse, List<DaemonOptionError> errors)
+        {
+            var found = Find(key, defaultValue);
+            var parsed = parse(found.Value);
+            if (parsed.Problem is not null)
+            {
+                errors.Add(Error(found, parsed.Problem));
+            }
+
+            return parsed.Value;
+        }
+    }
+}

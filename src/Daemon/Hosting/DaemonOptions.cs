@@ -1,0 +1,50 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace MigrationD.Daemon.Hosting;
+
+/// <summary>
+/// The daemon's configuration, complete and valid: what <see cref="Load(IReadOnlyDictionary{string, string})"/> returns needs no
+/// further check.
+/// </summary>
+public sealed partial record DaemonOptions
+{
+    /// <summary>Control address when nobody says otherwise.</summary>
+    public const string DefaultListen = "127.0.0.1:7461";
+
+    /// <summary>Lanes address when nobody says otherwise.</summary>
+    public const string DefaultLanes = "127.0.0.1:7462";
+
+    /// <summary>Control socket when nobody says otherwise; the CLI's default as well.</summary>
+    public const string DefaultControlPath = "/run/migrationd/control.sock";
+
+    /// <summary>The file that is read, when it exists, if none is named.</summary>
+    public const string DefaultConfigFile = "/etc/migrationd/migrationd.json";
+
+    /// <summary>Longest path of a unix socket in UTF-8 bytes: sun_path of unix(7) is 108 with its terminating zero.</summary>
+    public const int MaxSocketPathBytes = 107;
+
+    /// <summary>What this daemon calls itself; 1 to 253 characters of a-z, A-Z, 0-9, '-', '_' and '.'.</summary>
+    public required string Node { get; init; }
+
+    /// <summary>Where other daemons reach it for control. Port 0: the system chooses.</summary>
+    public required IPEndPoint Listen { get; init; }
+
+    /// <summary>Where other daemons send pages to. Port 0: the system chooses.</summary>
+    public required IPEndPoint Lanes { get; init; }
+
+    /// <summary>Absolute path of the unix socket for the CLI; at most <see cref="MaxSocketPathBytes"/> bytes.</summary>
+    public required string ControlPath { get; init; }
+
+    /// <summary>The file that was read, absolute; null when none was.</summary>
+    public string? ConfigFile { get; init; }
+
+    /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
+    public bool Insecure { get; init; }
+
+    /// <summary>The least severe event that is logged.</summary>
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    /// <summary>The form of the log on standard error.</summary>
+    public LogFormat LogFormat { get; init; } = LogFormat.Auto;
+}
