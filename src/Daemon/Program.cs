@@ -1,1 +1,3 @@
-return 0;
+using MigrationD.Daemon.Cli;
+
+return await new CommandLine(CliConsole.OfProcess()).RunAsync(args);

@@ -1,0 +1,47 @@
+using Spectre.Console;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>Where a command writes: results on standard output, everything else on standard error.</summary>
+internal sealed class CliConsole
+{
+    /// <summary>Columns when the output is no terminal: wide enough that no table cell is wrapped, so that lines stay greppable.</summary>
+    private const int RedirectedWidth = 300;
+
+    /// <summary>A console over these writers.</summary>
+    /// <param name="output">Standard output.</param>
+    /// <param name="error">Standard error.</param>
+    /// <param name="isTerminal">Whether the output is a terminal: then it may have colours and move the cursor.</param>
+    public CliConsole(TextWriter output, TextWriter error, bool isTerminal)
+    {
+        Out = output;
+        Error = error;
+        IsTerminal = isTerminal;
+        Ansi = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = new AnsiConsoleOutput(output),
+            Ansi = isTerminal ? AnsiSupport.Detect : AnsiSupport.No,
+            ColorSystem = isTerminal ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+            Interactive = isTerminal ? InteractionSupport.Detect : InteractionSupport.No,
+        });
+        if (!isTerminal)
+        {
+            Ansi.Profile.Width = RedirectedWidth;
+        }
+    }
+
+    /// <summary>Standard output.</summary>
+    public TextWriter Out { get; }
+
+    /// <summary>Standard error.</summary>
+    public TextWriter Error { get; }
+
+    /// <summary>Whether the output is a terminal.</summary>
+    public bool IsTerminal { get; }
+
+    /// <summary>Standard output for tables and live displays.</summary>
+    public IAnsiConsole Ansi { get; }
+
+    /// <summary>The console of this process.</summary>
+    public static CliConsole OfProcess() => new(Console.Out, Console.Error, !Console.IsOutputRedirected);
+}

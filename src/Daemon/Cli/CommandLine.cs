@@ -1,0 +1,117 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using MigrationD.Daemon.Cli.Json;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>The whole command line of <c>migrationd</c>.</summary>
+internal sealed class CommandLine
+{
+    /// <summary>
+    /// How long a command may take to end after SIGINT or SIGTERM: a daemon has to stop its lanes and guests, the demo to end two daemons.
+    /// </summary>
+    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly CliConsole _console;
+
+    /// <summary>A command line that writes to <paramref name="console"/>.</summary>
+    public CommandLine(CliConsole console)
+    {
+        _console = console;
+        Root = new RootCommand(
+            "migrationd moves a running guest to another host before its memory has moved (post-copy live migration).\n"
+            + "One program: 'serve' is the daemon, one on every host; everything else talks to it over its control socket.")
+        {
+            new ServeCommand(),
+            new GuestCommand(console),
+            new MigrateCommand(console),
+            new MigrationCommand(console),
+            new NodeCommand(console),
+            new DoctorCommand(console),
+        };
+        foreach (var option in Root.Options)
+        {
+            if (option is HelpOption help)
+            {
+                help.Action = new HelpWithExamples(help.Action as HelpAction ?? new HelpAction());
+            }
+        }
+    }
+
+    /// <summary>The root of all commands.</summary>
+    public RootCommand Root { get; }
+
+    /// <summary>Runs one command line to its end.</summary>
+    /// <returns>One of <see cref="ExitCode"/>.</returns>
+    public async Task<int> RunAsync(string[] args, CancellationToken cancellation = default)
+    {
+        var json = args.Contains(JsonOption.Flag);
+        try
+        {
+            var parse = Root.Parse(args.Length == 0 ? ["--help"] : args);
+            if (parse.Action is ParseErrorAction or null)
+            {
+                throw Misused(parse);
+            }
+
+            var invocation = new InvocationConfiguration
+            {
+                Output = _console.Out,
+                Error = _console.Error,
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = TerminationTimeout,
+            };
+            return await parse.InvokeAsync(invocation, cancellation);
+        }
+        catch (CliException error)
+        {
+            return Fail(json, error.Code, error.Message, error.ExitCode);
+        }
+        catch (OperationCanceledException)
+        {
+            return Fail(json, "interrupted", "interrupted", ExitCode.Interrupted);
+        }
+        catch (Exception error)
+        {
+            // The one place where nothing better can be done with an unforeseen failure than to say all there is to say.
+            return Fail(json, "internal", $"unexpected failure, please report it with this text and the command: {error}", ExitCode.Failed);
+        }
+    }
+
+    private static CliException Misused(ParseResult parse)
+    {
+        var path = CommandPath(parse.CommandResult);
+
+        // A word that is no command is reported as that and as a missing command; only the first helps.
+        var errors = parse.Errors.Select(error => error.Message).ToArray();
+        var problems = string.Join("\n", parse.UnmatchedTokens.Count > 0 && errors.Length > 1 ? errors.Skip(1) : errors);
+        return new CliException(ExitCode.Usage, "usage", $"{problems}\nSee '{path} --help'.");
+    }
+
+    private static string CommandPath(CommandResult result)
+    {
+        var names = new List<string>();
+        for (SymbolResult? at = result; at is CommandResult command; at = at.Parent)
+        {
+            names.Insert(0, command.Command is RootCommand ? "migrationd" : command.Command.Name);
+        }
+
+        return string.Join(' ', names);
+    }
+
+    private int Fail(bool json, string code, string message, int exitCode)
+    {
+        if (json)
+        {
+            CliJson.WriteLine(_console.Error, new ErrorJson(new(code, message, exitCode)));
+        }
+        else
+        {
+            _console.Error.WriteLine($"migrationd: {message}");
+        }
+
+        return exitCode;
+    }
+}

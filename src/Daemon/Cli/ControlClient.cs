@@ -1,0 +1,131 @@
+using System.Runtime.CompilerServices;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>
+/// A daemon as the CLI sees it: calls over its control socket, whose failures become sentences for people and exit codes for scripts.
+/// </summary>
+internal sealed class ControlClient : IDisposable
+{
+    /// <summary>How long a call may take that only looks something up or asks for a state; generous, as making a guest's memory counts in.</summary>
+    private static readonly TimeSpan CallDeadline = TimeSpan.FromMinutes(1);
+
+    /// <summary>Hashing reads all of the guest's memory: at 1 GB/s this is enough for 0.5 TiB.</summary>
+    private static readonly TimeSpan HashDeadline = TimeSpan.FromMinutes(10);
+
+    private readonly GrpcChannel _channel;
+    private readonly string _socketPath;
+
+    /// <summary>A client of the daemon at this socket. Connects when first used.</summary>
+    /// <param name="socketPath">Absolute path of the control socket.</param>
+    public ControlClient(string socketPath)
+    {
+        _socketPath = socketPath;
+        _channel = GrpcChannel.Connect("unix:" + socketPath);
+    }
+
+    /// <summary>What the daemon says of itself.</summary>
+    public Task<Node> GetNodeAsync(CancellationToken cancellation) =>
+        CallAsync("ask the daemon for its name", ControlMethods.GetNode, new GetNodeRequest(), CallDeadline, cancellation);
+
+    /// <summary>Creates a guest and lets it run.</summary>
+    public Task<Protocol.V1.Guest> CreateGuestAsync(GuestSpec spec, CancellationToken cancellation) =>
+        CallAsync($"create guest {spec.Name}", ControlMethods.CreateGuest, new CreateGuestRequest { Spec = spec }, CallDeadline, cancellation);
+
+    /// <summary>Every guest of the daemon.</summary>
+    public async Task<IReadOnlyList<Protocol.V1.Guest>> ListGuestsAsync(CancellationToken cancellation) =>
+        (await CallAsync("list the guests", ControlMethods.ListGuests, new ListGuestsRequest(), CallDeadline, cancellation)).Guests;
+
+    /// <summary>One guest.</summary>
+    public Task<Protocol.V1.Guest> GetGuestAsync(string name, CancellationToken cancellation) =>
+        CallAsync($"show guest {name}", ControlMethods.GetGuest, new GetGuestRequest { Name = name }, CallDeadline, cancellation);
+
+    /// <summary>Stops a guest's vCPUs.</summary>
+    public Task<Protocol.V1.Guest> PauseGuestAsync(string name, CancellationToken cancellation) =>
+        CallAsync($"pause guest {name}", ControlMethods.PauseGuest, new PauseGuestRequest { Name = name }, CallDeadline, cancellation);
+
+    /// <summary>Lets a paused guest go on.</summary>
+    public Task<Protocol.V1.Guest> ResumeGuestAsync(string name, CancellationToken cancellation) =>
+        CallAsync($"resume guest {name}", ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = name }, CallDeadline, cancellation);
+
+    /// <summary>Ends a guest and frees its memory.</summary>
+    public Task DeleteGuestAsync(string name, CancellationToken cancellation) =>
+        CallAsync($"delete guest {name}", ControlMethods.DeleteGuest, new DeleteGuestRequest { Name = name }, CallDeadline, cancellation);
+
+    /// <summary>SHA-256 of a paused guest's memory, in lower-case hexadecimal.</summary>
+    public async Task<string> HashGuestAsync(string name, CancellationToken cancellation) =>
+        (await CallAsync($"hash guest {name}", ControlMethods.HashGuest, new HashGuestRequest { Name = name }, HashDeadline, cancellation)).Sha256;
+
+    /// <summary>Starts a migration.</summary>
+    public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
+        CallAsync($"migrate guest {guest} to {to}", ControlMethods.Migrate,
+            new MigrateRequest { Guest = guest, To = to, Placement = placement }, CallDeadline, cancellation);
+
+    /// <summary>Every migration that the daemon remembers.</summary>
+    public async Task<IReadOnlyList<Migration>> ListMigrationsAsync(CancellationToken cancellation) =>
+        (await CallAsync("list the migrations", ControlMethods.ListMigrations, new ListMigrationsRequest(), CallDeadline, cancellation)).Migrations;
+
+    /// <summary>One migration.</summary>
+    public Task<Migration> GetMigrationAsync(string id, CancellationToken cancellation) =>
+        CallAsync($"show migration {id}", ControlMethods.GetMigration, new GetMigrationRequest { Id = id }, CallDeadline, cancellation);
+
+    /// <summary>A migration as it is now and whenever it has changed, the final state last.</summary>
+    public async IAsyncEnumerable<Migration> WatchMigrationAsync(
+        string id, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var tried = $"watch migration {id}";
+        var last = MigrationState.Unspecified;
+
+        // No deadline: a migration may be paused for as long as its link is down.
+        await using var updates = _channel
+            .StreamAsync(ControlMethods.WatchMigration, new WatchMigrationRequest { Id = id }, cancellation)
+            .GetAsyncEnumerator(cancellation);
+        while (await NextAsync(updates, tried))
+        {
+            last = updates.Current.State;
+            yield return updates.Current;
+        }
+
+        if (!Words.IsFinal(last))
+        {
+            throw new CliException(ExitCode.Failed, "aborted",
+                $"cannot {tried} any further: the daemon at {_socketPath} ended the stream while its state was {Words.Of(last)}; "
+                + $"see 'migrationd migration show {id}'");
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _channel.Dispose();
+
+    private async Task<TResponse> CallAsync<TRequest, TResponse>(
+        string tried, GrpcMethod<TRequest, TResponse> method, TRequest request, TimeSpan deadline, CancellationToken cancellation)
+        where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
+        where TResponse : class, Google.Protobuf.IMessage<TResponse>, new()
+    {
+        try
+        {
+            return await _channel.CallAsync(method, request, deadline, cancellation);
+        }
+        catch (GrpcException error)
+        {
+            throw Explain(tried, error);
+        }
+    }
+
+    private async ValueTask<bool> NextAsync(IAsyncEnumerator<Migration> updates, string tried)
+    {
+        try
+        {
+            return await updates.MoveNextAsync();
+        }
+        catch (GrpcException error)
+        {
+            throw Explain(tried, error);
+        }
+    }
+
+    private CliException Explain(string tried, GrpcException error) =>
+        ControlFailure.Explain(tried, _socketPath, File.Exists(_socketPath), error);
+}

@@ -1,0 +1,14 @@
+namespace MigrationD.Daemon.Cli.Json;
+
+/// <summary>A guest in --json. Sizes in bytes, times in milliseconds.</summary>
+internal sealed record GuestJson(
+    string Name,
+    string Kind,
+    string State,
+    ulong MemoryBytes,
+    uint Vcpus,
+    ulong WorkingSetBytes,
+    string Pattern,
+    GuestReportJson Report,
+    string? Failure,
+    string? MigrationId);

@@ -1,0 +1,101 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Net;
+using MigrationD.Daemon.Cli.Json;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>Moves a guest to another daemon.</summary>
+internal sealed class MigrateCommand : ClientCommand
+{
+    private readonly Argument<string> _name = GuestCommand.NameArgument();
+
+    private readonly Option<string> _to = new("--to")
+    {
+        Description = "The destination daemon's control address: what it was given as --listen.",
+        HelpName = "HOST:PORT",
+        Required = true,
+    };
+
+    private readonly Option<bool> _detach = new("--detach")
+    {
+        Description = "Return as soon as the migration has started; follow it with 'migrationd migration watch ID'.",
+    };
+
+    private readonly WordOption<Placement> _placement = new("--placement", Placement.Move,
+        "How the destination puts a page in its place: move it without a copy (UFFDIO_MOVE), or copy it (UFFDIO_COPY)");
+
+    /// <summary>The command.</summary>
+    public MigrateCommand(CliConsole console)
+        : base("migrate", "Move a running guest to another daemon, by post-copy: it runs there at once, and its memory follows.", console)
+    {
+        Notes = ["Waits for the end unless --detach is given; the exit code is 0 only when the migration completed."];
+        Examples =
+        [
+            "migrationd migrate web --to 10.0.0.6:7461",
+            "migrationd migrate web --to 10.0.0.6:7461 --json",
+            "migrationd migrate web --to 10.0.0.6:7461 --detach",
+        ];
+        _to.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && !IsHostAndPort(result.Tokens[0].Value))
+            {
+                result.AddError($"--to {result.Tokens[0].Value}: must be HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.6:7461 or [::1]:7461");
+            }
+        });
+        Arguments.Add(_name);
+        Options.Add(_to);
+        Options.Add(_detach);
+        Options.Add(_placement);
+    }
+
+    /// <inheritdoc/>
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    {
+        var json = parse.GetValue(Json);
+        var guest = parse.GetRequiredValue(_name);
+        var migration = await client.MigrateAsync(guest, parse.GetRequiredValue(_to), _placement.Read(parse), cancellation);
+        if (parse.GetValue(_detach))
+        {
+            if (json)
+            {
+                CliJson.WriteLine(Terminal.Out, JsonShapes.Of(migration));
+            }
+            else
+            {
+                Terminal.Out.WriteLine($"migration {migration.Id} started; follow it with 'migrationd migration watch {migration.Id}'");
+            }
+
+            return ExitCode.Ok;
+        }
+
+        try
+        {
+            var updates = client.WatchMigrationAsync(migration.Id, cancellation);
+            migration = json ? await MigrationProgress.WaitAsync(updates) : await MigrationProgress.ShowAsync(Terminal, updates);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            throw new CliException(ExitCode.Interrupted, "interrupted",
+                $"stopped waiting; migration {migration.Id} goes on. Follow it with 'migrationd migration watch {migration.Id}'.");
+        }
+
+        return MigrationOutcome.Write(Terminal, migration, json);
+    }
+
+    private static bool IsHostAndPort(string text)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon < 1
+            || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port == 0)
+        {
+            return false;
+        }
+
+        var host = text[..colon];
+        return host.StartsWith('[') && host.EndsWith(']')
+            ? IPAddress.TryParse(host[1..^1], out _)
+            : Uri.CheckHostName(host) is UriHostNameType.Dns or UriHostNameType.IPv4;
+    }
+}

@@ -1,0 +1,120 @@
+using System.CommandLine;
+using MigrationD.Daemon.Hosting;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>Runs the daemon in the foreground.</summary>
+internal sealed class ServeCommand : CliCommand
+{
+    /// <summary>
+    /// Ends the daemon when its standard input reaches its end. For a parent process that must not leave a daemon behind, however it
+    /// dies itself: the kernel closes its end of the pipe even after SIGKILL.
+    /// </summary>
+    public const string UntilInputEndsFlag = "--until-input-ends";
+
+    private readonly Dictionary<DaemonOptionKey, Option<string?>> _options = [];
+    private readonly Option<bool> _untilInputEnds = new(UntilInputEndsFlag) { Hidden = true };
+
+    /// <summary>The command.</summary>
+    public ServeCommand()
+        : base("serve", "Run the daemon in the foreground, until SIGTERM or Ctrl-C.")
+    {
+        Notes =
+        [
+            "Each option also has a key in the JSON file and an environment variable, e.g. logLevel and MIGRATIOND_LOG_LEVEL for",
+            "--log-level. A flag wins over the environment, the environment over the file, the file over the default.",
+        ];
+        Examples =
+        [
+            "migrationd serve",
+            "migrationd serve --node alpha --listen 127.0.0.1:7461 --lanes 127.0.0.1:7462 --control /run/migrationd/control.sock",
+            "migrationd serve --listen 10.0.0.5:7461 --lanes 10.0.0.5:7462 --insecure",
+            "MIGRATIOND_LOG_LEVEL=debug migrationd serve --config ./migrationd.json",
+        ];
+        foreach (var key in DaemonOptionKey.All)
+        {
+            var option = new Option<string?>(key.Flag) { Description = key.Description, HelpName = key.ValueName };
+            if (key == DaemonOptionKey.Insecure)
+            {
+                // "--insecure" alone says yes.
+                option.Arity = ArgumentArity.ZeroOrOne;
+            }
+
+            _options.Add(key, option);
+            Options.Add(option);
+        }
+
+        Options.Add(_untilInputEnds);
+        SetAction(RunAsync);
+    }
+
+    private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellation)
+    {
+        DaemonOptions options;
+        try
+        {
+            options = DaemonOptions.Load(Flags(parse));
+        }
+        catch (DaemonOptionsException error)
+        {
+            throw new CliException(ExitCode.Usage, "usage",
+                $"cannot start the daemon, its configuration is wrong:\n  {error.Message.Replace("\n", "\n  ", StringComparison.Ordinal)}");
+        }
+
+        if (!parse.GetValue(_untilInputEnds))
+        {
+            return await DaemonHost.RunAsync(options, cancellation);
+        }
+
+        using var inputEnded = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        CancelAtEndOfInput(inputEnded);
+        return await DaemonHost.RunAsync(options, inputEnded.Token);
+    }
+
+    private Dictionary<string, string> Flags(ParseResult parse)
+    {
+        var flags = new Dictionary<string, string>();
+        foreach (var (key, option) in _options)
+        {
+            if (parse.GetResult(option) is { Implicit: false } given)
+            {
+                flags[key.Name] = given.Tokens.Count > 0 ? given.Tokens[0].Value : "true";
+            }
+        }
+
+        return flags;
+    }
+
+    private static void CancelAtEndOfInput(CancellationTokenSource inputEnded)
+    {
+        var reader = new Thread(() =>
+        {
+            using var input = Console.OpenStandardInput();
+            try
+            {
+                Span<byte> ignored = stackalloc byte[64];
+                while (input.Read(ignored) > 0)
+                {
+                }
+            }
+            catch (IOException)
+            {
+                // A broken pipe ends the input as well.
+            }
+
+            try
+            {
+                inputEnded.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // The daemon has ended already.
+            }
+        })
+        {
+            IsBackground = true,
+            Name = "stdin-watch",
+        };
+        reader.Start();
+    }
+}

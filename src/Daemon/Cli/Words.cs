@@ -1,0 +1,24 @@
+using System.Text.Json;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>The protocol's enums as the words that people and scripts see: lower case, with dashes (<c>postcopy-active</c>).</summary>
+internal static class Words
+{
+    /// <summary>The words of <typeparamref name="T"/> that may be chosen, without the unspecified one.</summary>
+    public static string[] Of<T>()
+        where T : struct, Enum => [.. Enum.GetValues<T>().Where(value => !value.Equals(default(T))).Select(value => Of(value))];
+
+    /// <summary>The word for a value; one that this build does not know is shown as its number.</summary>
+    public static string Of<T>(T value)
+        where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
+
+    /// <summary>The value that a word stands for; the word is one of <see cref="Of{T}()"/>.</summary>
+    public static T Parse<T>(string word)
+        where T : struct, Enum => Enum.GetValues<T>().First(value => Of(value) == word);
+
+    /// <summary>Whether a migration in this state changes no more.</summary>
+    public static bool IsFinal(MigrationState state) =>
+        state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
+}
