@@ -30,6 +30,7 @@ internal sealed class CommandLine
             new MigrationCommand(console),
             new NodeCommand(console),
             new DoctorCommand(console),
+            new DemoCommand(console),
         };
         foreach (var option in Root.Options)
         {

@@ -1,0 +1,14 @@
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Demo;
+
+/// <summary>Where the demo says what it does.</summary>
+internal interface IDemoView
+{
+    /// <summary>Says what comes next.</summary>
+    void Say(string line);
+
+    /// <summary>Follows a migration.</summary>
+    /// <returns>The migration in its last state.</returns>
+    Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates);
+}

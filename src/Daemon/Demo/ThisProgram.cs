@@ -1,0 +1,28 @@
+using System.Diagnostics;
+
+namespace MigrationD.Daemon.Demo;
+
+/// <summary>How to start this program once more: as its executable, or by the <c>dotnet</c> that runs it.</summary>
+internal static class ThisProgram
+{
+    /// <summary>A process that runs this program with these arguments.</summary>
+    public static ProcessStartInfo Start(IEnumerable<string> arguments) =>
+        Start(Environment.ProcessPath ?? "migrationd", typeof(ThisProgram).Assembly.Location, arguments);
+
+    /// <summary>The same for a given executable and assembly.</summary>
+    internal static ProcessStartInfo Start(string processPath, string assembly, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(processPath);
+        if (Path.GetFileNameWithoutExtension(processPath) == "dotnet")
+        {
+            start.ArgumentList.Add(assembly);
+        }
+
+        foreach (var argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        return start;
+    }
+}
