@@ -1,0 +1,289 @@
+using MigrationD.Guest.Memory;
+using MigrationD.Guest.Pulse;
+using MigrationD.Guest.State;
+
+namespace MigrationD.Guest.Kvm;
+
+/// <summary>A microVM on /dev/kvm, in this process: 1 to 4 vCPUs, a serial port, and the built-in pulse guest.</summary>
+/// <remarks>
+/// <para>The guest's clock is its TSC. Across hosts it is advanced by the realtime that passed between save and load, so the gap that the
+/// guest measures holds its downtime; it also holds every time at which an operator kept it paused, because the guest cannot tell. Hosts whose
+/// realtime clocks differ add that difference, or, if the destination's is behind, hide as much.</para>
+/// </remarks>
+public sealed partial class KvmGuest : IGuest
+{
+    private const int ConsoleCapacity = 64 * 1024;
+
+    // A report every 50 ms: often enough to watch, and its 70 exits are less than a percent of a vCPU's time on a fast host.
+    private const int ReportMilliseconds = 50;
+
+    private readonly Lock _lifecycle = new();
+    private readonly KvmVirtualMachine _machine;
+    private readonly MachineProfile _profile;
+    private readonly Vcpu[] _vcpus;
+    private readonly uint[] _msrIndexes;
+    private readonly int _xsaveSize;
+    private readonly SerialPort _serial = new();
+    private readonly ConsoleRing _console = new(ConsoleCapacity);
+    private volatile string? _failure;
+    private volatile bool _running;
+    private bool _disposed;
+
+    private KvmGuest(KvmDevice device, GuestSpec spec, GuestMemory memory, MachineProfile? profile)
+    {
+        Spec = spec;
+        Memory = memory;
+        Layout = new PulseLayout(spec);
+        _vcpus = new Vcpu[spec.Vcpus];
+        _machine = KvmVirtualMachine.Create(device, memory);
+        try
+        {
+            _msrIndexes = device.GetMsrIndexes();
+            _xsaveSize = device.Check(KvmCapability.Xsave2);
+            IReadOnlyList<CpuidEntry> cpuid = profile?.Cpuid ?? (IReadOnlyList<CpuidEntry>)CpuModel.ForNewGuest(device.GetSupportedCpuid());
+            for (int number = 0; number < _vcpus.Length; number++)
+            {
+                _vcpus[number] = new Vcpu(this, number, new KvmVcpu(_machine.CreateVcpu(number), device.GetVcpuMmapSize()));
+                _vcpus[number].Kernel.SetCpuid(CpuModel.ForVcpu(cpuid, number, spec.Vcpus));
+            }
+
+            _profile = profile ?? new MachineProfile
+            {
+                Vcpus = (uint)spec.Vcpus,
+                TscKhz = _vcpus[0].Kernel.GetTscKhz(),
+                Xcr0 = ReadXcr0(_vcpus[0].Kernel),
+                Cpuid = { cpuid },
+            };
+        }
+        catch
+        {
+            Release();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public GuestSpec Spec { get; }
+
+    /// <inheritdoc/>
+    public GuestMemory Memory { get; }
+
+    /// <inheritdoc/>
+    public bool IsRunning => _running && _failure is null;
+
+    /// <inheritdoc/>
+    public string? Failure => _failure;
+
+    /// <summary>The last 64 KiB that the guest wrote on its serial port on this host: whole lines of its vCPUs.</summary>
+    public string Console => _console.Read(0, out _);
+
+    internal PulseLayout Layout { get; }
+
+    /// <summary>A new guest: its program is in <paramref name="memory"/>, which was all zeros, and its vCPUs stand before it.</summary>
+    internal static KvmGuest Create(GuestSpec spec, GuestMemory memory)
+    {
+        using KvmDevice device = KvmDevice.Open();
+        KvmProbe.ThrowIfUnusable(device);
+        var guest = new KvmGuest(device, spec, memory, null);
+        try
+        {
+            PulseImage.WriteWalk(memory, guest.Layout, spec.Pattern, (ulong)guest._profile.TscKhz * ReportMilliseconds);
+            ulong entry = PulseImage.WriteMachine(memory, guest.Layout, spec.Pattern);
+            foreach (Vcpu vcpu in guest._vcpus)
+            {
+                guest.SetFirstInstruction(vcpu, entry);
+            }
+
+            return guest;
+        }
+        catch
+        {
+            guest.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A guest whose state and memory are to come from another host.</summary>
+    /// <exception cref="GuestStateException">This host cannot run it.</exception>
+    internal static KvmGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
+    {
+        MachineProfile profile = DeviceStateReader.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
+        using KvmDevice device = OpenForIncoming();
+        List<string> lacks = CpuModel.FindUnsupported(profile, device.GetSupportedCpuid());
+        if (profile.Vcpus != spec.Vcpus)
+        {
+            lacks.Add($"a specification of {profile.Vcpus} vCPUs (it says {spec.Vcpus})");
+        }
+
+        if (profile.TscKhz == 0)
+        {
+            lacks.Add("the frequency of its time stamp counter (the profile has none)");
+        }
+
+        if (lacks.Count > 0)
+        {
+            throw new GuestStateException($"this host cannot run guest {spec.Name}: it lacks {string.Join(", ", lacks)}");
+        }
+
+        var guest = new KvmGuest(device, spec, memory, profile);
+        try
+        {
+            guest.MatchTscFrequency();
+            return guest;
+        }
+        catch
+        {
+            guest.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Resume()
+    {
+        lock (_lifecycle)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_running || _failure is not null)
+            {
+                return;
+            }
+
+            _running = true;
+            foreach (Vcpu vcpu in _vcpus)
+            {
+                vcpu.Go();
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Pause()
+    {
+        lock (_lifecycle)
+        {
+            // A guest that failed has asked its vCPUs to stop; this waits until they have.
+            foreach (Vcpu vcpu in _vcpus)
+            {
+                vcpu.RequestStop();
+            }
+
+            foreach (Vcpu vcpu in _vcpus)
+            {
+                vcpu.Stop();
+            }
+
+            _running = false;
+        }
+    }
+
+    /// <summary>What the guest wrote on its serial port on this host, as far as it is still kept (64 KiB).</summary>
+    /// <param name="offset">Bytes since the guest came to this host; what comes after them is returned.</param>
+    /// <param name="next">The offset to go on from.</param>
+    public string ReadConsole(long offset, out long next) => _console.Read(offset, out next);
+
+    /// <inheritdoc/>
+    public GuestReport Report()
+    {
+        long steps = 0;
+        long sweeps = long.MaxValue;
+        long corrupt = 0;
+        long gap = 0;
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            PulseReportLine last = vcpu.LastReport;
+            steps += last.StepCount;
+            sweeps = Math.Min(sweeps, last.SweepCount);
+            corrupt += last.CorruptCount;
+            gap = Math.Max(gap, last.GapTicks);
+        }
+
+        // Ticks divided by kHz are milliseconds.
+        double milliseconds = (double)gap / _profile.TscKhz;
+        return new GuestReport(steps, sweeps, corrupt, TimeSpan.FromMilliseconds(Math.Min(milliseconds, TimeSpan.MaxValue.TotalMilliseconds / 2)));
+    }
+
+    /// <summary>Ends the vCPUs, wherever they are, then the machine. The memory stays.</summary>
+    public void Dispose()
+    {
+        lock (_lifecycle)
+        {
+            if (!_disposed)
+            {
+                _disposed = true;
+                _running = false;
+                Release();
+            }
+        }
+    }
+
+    private static KvmDevice OpenForIncoming()
+    {
+        try
+        {
+            KvmDevice device = KvmDevice.Open();
+            try
+            {
+                KvmProbe.ThrowIfUnusable(device);
+                return device;
+            }
+            catch
+            {
+                device.Dispose();
+                throw;
+            }
+        }
+        catch (Interop.SystemCallException error)
+        {
+            throw new GuestStateException($"this host cannot run KVM guests: {error.Message}", error);
+        }
+        catch (NotSupportedException error)
+        {
+            throw new GuestStateException($"this host cannot run KVM guests: {error.Message}", error);
+        }
+    }
+
+    private void MatchTscFrequency()
+    {
+        uint wanted = _profile.TscKhz;
+        foreach (Vcpu vcpu in _vcpus)
+        {
+            uint has = vcpu.Kernel.GetTscKhz();
+
+            // Two measurements of one crystal differ by some parts per million; KVM itself tolerates 250.
+            if (Math.Abs((long)wanted - has) * 4000 > wanted && !vcpu.Kernel.TrySetTscKhz(wanted))
+            {
+                throw new GuestStateException(
+                    $"this host cannot run guest {Spec.Name}: its time stamp counter ticks at {wanted} kHz, this host's at {has} kHz, " +
+                    "and its processor cannot scale it");
+            }
+        }
+    }
+
+    private void Release()
+    {
+        foreach (Vcpu? vcpu in _vcpus)
+        {
+            vcpu?.RequestStop();
+        }
+
+        foreach (Vcpu? vcpu in _vcpus)
+        {
+            vcpu?.Dispose();
+        }
+
+        _machine.Dispose();
+    }
+
+    /// <summary>The first reason stays; all vCPUs stop.</summary>
+    private void Fail(string reason)
+    {
+        if (Interlocked.CompareExchange(ref _failure, reason, null) is null)
+        {
+            foreach (Vcpu? vcpu in _vcpus)
+            {
+                vcpu?.RequestStop();
+            }
+        }
+    }
+}
