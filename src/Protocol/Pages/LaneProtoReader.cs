@@ -1,0 +1,134 @@
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+
+namespace MigrationD.Protocol.Pages;
+
+/// <summary>
+/// Reads fields of a protobuf message off a lane, never beyond the message. What is malformed ends the call: a peer that encodes wrongly
+/// cannot be trusted with the next message.
+/// </summary>
+internal readonly ref struct LaneProtoReader(LaneCall call, string message)
+{
+    private const int VarintType = 0;
+    private const int Fixed64Type = 1;
+    private const int BytesType = 2;
+    private const int Fixed32Type = 5;
+
+    /// <summary>The next field's number and wire type; false at the end of the message.</summary>
+    public bool TryReadTag(out int field, out int wireType)
+    {
+        if (call.MessageRemaining == 0)
+        {
+            field = wireType = 0;
+            return false;
+        }
+
+        ulong tag = ReadVarint();
+        wireType = (int)(tag & 7);
+        if (tag > uint.MaxValue || tag >> 3 == 0)
+        {
+            throw Malformed($"a tag of 0x{tag:x}");
+        }
+
+        field = (int)(tag >> 3);
+        return true;
+    }
+
+    public ulong ReadVarint(int field, int wireType)
+    {
+        if (wireType != VarintType)
+        {
+            throw Malformed($"field {field} has wire type {wireType}");
+        }
+
+        return ReadVarint();
+    }
+
+    public uint ReadUInt32(int field, int wireType)
+    {
+        ulong value = ReadVarint(field, wireType);
+        return value <= uint.MaxValue ? (uint)value : throw Malformed($"field {field} is {value}, more than 32 bits");
+    }
+
+    /// <summary>The length of a field whose bytes are the rest of the message.</summary>
+    public int ReadLastBytesLength(int field, int wireType)
+    {
+        if (wireType != BytesType)
+        {
+            throw Malformed($"field {field} has wire type {wireType}");
+        }
+
+        ulong length = ReadVarint();
+        return length == (ulong)call.MessageRemaining
+            ? (int)length
+            : throw Malformed(
+                $"field {field} has {length} bytes and {call.MessageRemaining} bytes of the message are left; it has to be the last field");
+    }
+
+    /// <summary>Reads over a field that is not known.</summary>
+    public void Skip(int field, int wireType)
+    {
+        switch (wireType)
+        {
+            case VarintType:
+                ReadVarint();
+                break;
+            case Fixed64Type:
+                Skip(8);
+                break;
+            case Fixed32Type:
+                Skip(4);
+                break;
+            case BytesType:
+                Skip(ReadVarint());
+                break;
+            default:
+                throw Malformed($"field {field} has wire type {wireType}");
+        }
+    }
+
+    public LaneException Malformed(string what) => call.Refuse(GrpcStatusCode.InvalidArgument, $"a malformed {message}: {what}");
+
+    private ulong ReadVarint()
+    {
+        Span<byte> octet = stackalloc byte[1];
+        ulong value = 0;
+        for (int shift = 0; shift < 64; shift += 7)
+        {
+            if (call.MessageRemaining == 0)
+            {
+                throw Malformed("it ends inside a number");
+            }
+
+            call.Read(octet);
+            if (shift == 63 && octet[0] > 1)
+            {
+                break;
+            }
+
+            value |= (ulong)(octet[0] & 0x7f) << shift;
+            if ((octet[0] & 0x80) == 0)
+            {
+                return value;
+            }
+        }
+
+        throw Malformed("a number of more than 64 bits");
+    }
+
+    private void Skip(ulong length)
+    {
+        if (length > (ulong)call.MessageRemaining)
+        {
+            throw Malformed($"a field of {length} bytes, and {call.MessageRemaining} bytes of the message are left");
+        }
+
+        Span<byte> scratch = stackalloc byte[256];
+        for (int left = (int)length; left != 0;)
+        {
+            int part = Math.Min(left, scratch.Length);
+            call.Read(scratch[..part]);
+            left -= part;
+        }
+    }
+}

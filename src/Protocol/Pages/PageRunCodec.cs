@@ -1,0 +1,105 @@
+using MigrationD.Protocol.Grpc.Lanes;
+
+namespace MigrationD.Protocol.Pages;
+
+/// <summary>
+/// The wire form of PageRun (transport.proto), by hand so that data goes from memory to memory: nothing is allocated, and what is written
+/// is byte for byte what the generated type writes.
+/// </summary>
+public static class PageRunCodec
+{
+    /// <summary>The most bytes that <see cref="Encode"/> writes: four numbers with their tags, and the tag and length of data.</summary>
+    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 4);
+
+    private const int RamBlockField = 1;
+    private const int FirstPageField = 2;
+    private const int PageCountField = 3;
+    private const int ZeroField = 4;
+    private const int DataField = 15;
+
+    /// <summary>
+    /// Writes everything up to the first byte of data; the data follows as the second part of <see
+    /// cref="LaneCall.Write(ReadOnlySpan{byte}, NativeBuffer)"/>.
+    /// </summary>
+    /// <param name="header">The run.</param>
+    /// <param name="head">At least <see cref="MaxHeadBytes"/>.</param>
+    /// <returns>Bytes written.</returns>
+    /// <exception cref="ArgumentException">The run breaks a rule of transport.proto.</exception>
+    public static int Encode(in PageRunHeader header, Span<byte> head)
+    {
+        if (header.Fault is { } fault)
+        {
+            throw new ArgumentException(fault, nameof(header));
+        }
+
+        var writer = new ProtoWriter(head);
+        writer.Varint(RamBlockField, header.RamBlock);
+        writer.Varint(FirstPageField, header.FirstPage);
+        writer.Varint(PageCountField, header.PageCount);
+        if (header.IsZero)
+        {
+            writer.Varint(ZeroField, 1);
+        }
+        else
+        {
+            writer.BytesHead(DataField, header.DataLength);
+        }
+
+        return writer.Length;
+    }
+
+    /// <summary>
+    /// Reads the current message up to the first byte of data; exactly <see cref="PageRunHeader.DataLength"/> bytes are left, for
+    /// <see cref="LaneCall.Read"/> into where they belong.
+    /// </summary>
+    /// <exception cref="LaneException">The message is malformed or breaks a rule of transport.proto (the call is over), or the connection
+    /// failed.</exception>
+    public static PageRunHeader ReadHeader(LaneCall call)
+    {
+        var reader = new LaneProtoReader(call, "PageRun");
+        uint ramBlock = 0;
+        ulong firstPage = 0;
+        uint pageCount = 0;
+        bool zero = false;
+        int dataLength = 0;
+        while (reader.TryReadTag(out int field, out int wireType))
+        {
+            switch (field)
+            {
+                case RamBlockField:
+                    ramBlock = reader.ReadUInt32(field, wireType);
+                    break;
+                case FirstPageField:
+                    firstPage = reader.ReadVarint(field, wireType);
+                    break;
+                case PageCountField:
+                    pageCount = reader.ReadUInt32(field, wireType);
+                    break;
+                case ZeroField:
+                    zero = reader.ReadVarint(field, wireType) != 0;
+                    break;
+                case DataField:
+                    dataLength = reader.ReadLastBytesLength(field, wireType);
+                    break;
+                default:
+                    reader.Skip(field, wireType);
+                    break;
+            }
+
+            if (field == DataField)
+            {
+                break;
+            }
+        }
+
+        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero);
+        if (header.Fault is { } fault)
+        {
+            throw reader.Malformed(fault);
+        }
+
+        return dataLength == header.DataLength
+            ? header
+            : throw reader.Malformed($"{dataLength} bytes of data for {pageCount} pages{(zero ? " of zeros" : "")}");
+    }
+}

@@ -1,0 +1,28 @@
+namespace MigrationD.Protocol.Pages;
+
+/// <summary>Everything of a PageRun message (transport.proto) but its data.</summary>
+/// <param name="RamBlock">Index of the RAM block.</param>
+/// <param name="FirstPage">Index of the first page in the block.</param>
+/// <param name="PageCount">Pages of 4096 bytes; at least 1, and with data at most 512, all in one 2 MiB block.</param>
+/// <param name="IsZero">The pages hold nothing but zeros, and no data follows.</param>
+public readonly record struct PageRunHeader(uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero)
+{
+    /// <summary>Bytes of a page.</summary>
+    public const int PageSize = 4096;
+
+    /// <summary>The most pages with data in one run: a block of 2 MiB.</summary>
+    public const int MaxDataPages = 512;
+
+    /// <summary>Bytes of data that follow.</summary>
+    public int DataLength => IsZero ? 0 : checked((int)PageCount * PageSize);
+
+    /// <summary>What is wrong with it, or null.</summary>
+    internal string? Fault =>
+        PageCount == 0 ? "a run of 0 pages"
+        : FirstPage > ulong.MaxValue - PageCount ? $"a run of {PageCount} pages from page {FirstPage}, beyond any memory"
+        : IsZero ? null
+        : PageCount > MaxDataPages ? $"a run of {PageCount} pages with data, and at most {MaxDataPages} are allowed"
+        : (FirstPage % MaxDataPages) + PageCount > MaxDataPages
+            ? $"a run of {PageCount} pages from page {FirstPage}, across a boundary of 2 MiB"
+        : null;
+}
