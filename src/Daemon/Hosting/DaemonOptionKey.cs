@@ -57,6 +57,11 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey Insecure { get; } = new("insecure", "true|false",
         "Allow addresses other than loopback. Peers are NOT authenticated or encrypted: only on a network you trust.");
 
+    /// <summary>How much RAM all guests may have together.</summary>
+    public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
+        "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
+        + "[default: nine tenths of what this host or its container has].");
+
     /// <summary>The least severe event that is logged.</summary>
     public static DaemonOptionKey LogLevel { get; } = new("log level", "LEVEL",
         "trace, debug, information, warning, error or critical [default: information].");
@@ -67,5 +72,5 @@ public sealed class DaemonOptionKey
 
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
-        [Node, Listen, Lanes, Control, Config, Insecure, LogLevel, LogFormat];
+        [Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, LogLevel, LogFormat];
 }

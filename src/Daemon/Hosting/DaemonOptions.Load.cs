@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Cli;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -47,6 +48,8 @@ public sealed partial record DaemonOptions
             ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
             ConfigFile = config?.Path,
             Insecure = insecure,
+            GuestMemory = given.Read(
+                DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
             LogLevel = given.Read(DaemonOptionKey.LogLevel, "information", ParseWord<LogLevel>, errors),
             LogFormat = given.Read(DaemonOptionKey.LogFormat, "auto", ParseWord<LogFormat>, errors),
         };
@@ -99,6 +102,10 @@ public sealed partial record DaemonOptions
         "false" or "0" or "no" => new(false),
         _ => Parsed<bool>.Wrong("must be true or false"),
     };
+
+    private static Parsed<long> ParseSize(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
+        ? new(size.Bytes)
+        : Parsed<long>.Wrong("is no size; use bytes or a number with KiB, MiB or GiB, e.g. 64GiB");
 
     private static Parsed<IPEndPoint> ParseAddress(string text, bool insecure)
     {

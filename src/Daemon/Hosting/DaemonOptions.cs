@@ -24,6 +24,12 @@ public sealed partial record DaemonOptions
     /// <summary>Longest path of a unix socket in UTF-8 bytes: sun_path of unix(7) is 108 with its terminating zero.</summary>
     public const int MaxSocketPathBytes = 107;
 
+    /// <summary>
+    /// <see cref="GuestMemory"/> when nobody says otherwise: nine tenths of this host's memory, or of its control group's limit; the rest is
+    /// for this process and its neighbours.
+    /// </summary>
+    public static long DefaultGuestMemory => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
+
     /// <summary>What this daemon calls itself; 1 to 253 characters of a-z, A-Z, 0-9, '-', '_' and '.'.</summary>
     public required string Node { get; init; }
 
@@ -41,6 +47,9 @@ public sealed partial record DaemonOptions
 
     /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
     public bool Insecure { get; init; }
+
+    /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
+    public long GuestMemory { get; init; } = DefaultGuestMemory;
 
     /// <summary>The least severe event that is logged.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;

@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Session;
+
+namespace MigrationD.Daemon;
+
+/// <summary>Every event that the daemon logs.</summary>
+internal static partial class DaemonLog
+{
+    [LoggerMessage(1, LogLevel.Information, "Node {Node} serves: control {Control}, daemons {Listen}, lanes {Lanes}, guest memory {GuestMemory} bytes")]
+    public static partial void Serving(ILogger logger, string node, string control, string listen, string lanes, long guestMemory);
+
+    [LoggerMessage(2, LogLevel.Information, "Node {Node} stops")]
+    public static partial void Stopping(ILogger logger, string node);
+
+    [LoggerMessage(3, LogLevel.Warning, "Guest {Guest} ends with this daemon; move guests away before stopping it")]
+    public static partial void GuestEndsWithDaemon(ILogger logger, string guest);
+
+    [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
+    public static partial void GuestCreated(ILogger logger, string guest, string kind, long memoryBytes, int vcpus);
+
+    [LoggerMessage(11, LogLevel.Information, "Guest {Guest} deleted")]
+    public static partial void GuestDeleted(ILogger logger, string guest);
+
+    [LoggerMessage(20, LogLevel.Information, "Migration {Migration} of guest {Guest}, source: {State} {Reason}")]
+    public static partial void SourceEntered(ILogger logger, string migration, string guest, SourceState state, string reason);
+
+    [LoggerMessage(21, LogLevel.Error, "Migration {Migration} of guest {Guest} broke in state {State}")]
+    public static partial void MigrationBroke(ILogger logger, Exception error, string migration, string guest, SourceState state);
+
+    [LoggerMessage(23, LogLevel.Warning, "Session {Session}: {Address} does not say whether the guest runs there; asking again: {Error}")]
+    public static partial void OutcomeUnknown(ILogger logger, string session, string address, string error);
+
+    [LoggerMessage(24, LogLevel.Warning, "Session {Session}: {Address} could not be told that the migration is given up: {Error}")]
+    public static partial void AbortUndelivered(ILogger logger, string session, string address, string error);
+
+    [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
+    public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);
+
+    [LoggerMessage(31, LogLevel.Warning, "A lane from {Peer} was refused: {Reason}")]
+    public static partial void LaneRefused(ILogger logger, string peer, string reason);
+
+    [LoggerMessage(32, LogLevel.Warning, "Migration {Migration} of guest {Guest}: lane {Lane} is lost: {Reason}")]
+    public static partial void LaneLost(ILogger logger, string migration, string guest, string lane, string reason);
+
+    [LoggerMessage(33, LogLevel.Error, "Migration {Migration} of guest {Guest}, destination: {Step} failed")]
+    public static partial void DestinationStepFailed(ILogger logger, Exception error, string migration, string guest, string step);
+}

@@ -1,0 +1,55 @@
+using MigrationD.Guest;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestKind = MigrationD.Guest.GuestKind;
+using GuestReport = MigrationD.Guest.GuestReport;
+using GuestSpec = MigrationD.Guest.GuestSpec;
+using WalkPattern = MigrationD.Guest.WalkPattern;
+
+namespace MigrationD.Daemon.Guests;
+
+/// <summary>Between what a guest is here and what travels.</summary>
+internal static class GuestMessages
+{
+    public static Protocol.V1.GuestSpec ToMessage(GuestSpec spec) => new()
+    {
+        Name = spec.Name,
+        Kind = (Protocol.V1.GuestKind)spec.Kind,
+        MemoryBytes = (ulong)spec.MemoryBytes,
+        Vcpus = (uint)spec.Vcpus,
+        WorkingSetBytes = (ulong)spec.WorkingSetBytes,
+        Pattern = (Protocol.V1.WalkPattern)spec.Pattern,
+    };
+
+    public static Protocol.V1.GuestReport ToMessage(GuestReport report) => new()
+    {
+        Steps = (ulong)report.Steps,
+        Sweeps = (ulong)report.Sweeps,
+        CorruptPages = (ulong)report.CorruptPages,
+        LargestGapUs = (ulong)report.LargestGap.TotalMicroseconds,
+    };
+
+    /// <summary>The specification in a request, checked.</summary>
+    /// <exception cref="GrpcException">INVALID_ARGUMENT with everything that is wrong with it.</exception>
+    public static GuestSpec FromMessage(Protocol.V1.GuestSpec? message)
+    {
+        if (message is null)
+        {
+            throw new GrpcException(GrpcStatusCode.InvalidArgument, "the request has no guest specification");
+        }
+
+        var spec = new GuestSpec(
+            message.Name,
+            (GuestKind)message.Kind,
+            Saturate(message.MemoryBytes),
+            (int)Math.Min(message.Vcpus, int.MaxValue),
+            Saturate(message.WorkingSetBytes),
+            (WalkPattern)message.Pattern);
+        IReadOnlyList<string> wrong = GuestFactory.Validate(spec);
+        return wrong.Count == 0
+            ? spec
+            : throw new GrpcException(GrpcStatusCode.InvalidArgument, $"guest '{message.Name}': {string.Join("; ", wrong)}");
+    }
+
+    private static long Saturate(ulong value) => (long)Math.Min(value, long.MaxValue);
+}

@@ -1,0 +1,255 @@
+using MigrationD.Guest;
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
+using GuestReport = MigrationD.Guest.GuestReport;
+using GuestSpec = MigrationD.Guest.GuestSpec;
+
+namespace MigrationD.Daemon.Guests;
+
+/// <summary>
+/// A guest of this node: the operator's commands and the migration engines meet here, and only one of them holds the guest at a time.
+/// </summary>
+internal sealed class HostedGuest
+{
+    private readonly Lock _lock = new();
+    private readonly IDisposable _memoryShare;
+    private IGuest? _guest;
+    private GuestReport _lastReport;
+    private Hold _hold;
+    private string _migrationId = "";
+
+    private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
+    {
+        Spec = spec;
+        _guest = guest;
+        _memoryShare = memoryShare;
+    }
+
+    public GuestSpec Spec { get; }
+
+    public string Name => Spec.Name;
+
+    /// <summary>Whether only the record of a guest that has gone elsewhere is left, so that its name is free.</summary>
+    public bool IsGone
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _hold == Hold.Away && _guest is null;
+            }
+        }
+    }
+
+    /// <summary>A guest that was created here; paused.</summary>
+    public static HostedGuest Created(IGuest guest, IDisposable memoryShare) => new(guest.Spec, guest, memoryShare);
+
+    /// <summary>A guest that is to come from another node.</summary>
+    public static HostedGuest Coming(IGuest guest, IDisposable memoryShare, string migrationId) =>
+        new(guest.Spec, guest, memoryShare) { _hold = Hold.Incoming, _migrationId = migrationId };
+
+    // ---- what operators do
+
+    public void Pause() => Command("pause", [Hold.None, Hold.Arriving], guest => guest.Pause());
+
+    public void Resume() => Command("resume", [Hold.None, Hold.Arriving], guest =>
+    {
+        if (guest.Failure is { } failure)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition, $"resume guest '{Name}': it cannot go on: {failure}. Delete it and create it again.");
+        }
+
+        guest.Resume();
+    });
+
+    /// <summary>Runs <paramref name="read"/> over the memory of a paused guest whose pages are all here.</summary>
+    public T ReadPausedMemory<T>(Func<GuestMemory, T> read)
+    {
+        T result = default!;
+        Command("hash", [Hold.None], guest =>
+        {
+            if (guest.IsRunning)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.FailedPrecondition,
+                    $"hash guest '{Name}': it runs, so its memory changes under the reading. Pause it first: migrationd guest pause {Name}");
+            }
+
+            result = read(guest.Memory);
+        });
+        return result;
+    }
+
+    /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere.</summary>
+    public void Delete()
+    {
+        lock (_lock)
+        {
+            if (_hold == Hold.Away && _guest is null)
+            {
+                return;
+            }
+
+            Refuse("delete", [Hold.None]);
+            Free();
+        }
+    }
+
+    // ---- what the source's engine does
+
+    /// <summary>Takes the guest for a migration away from here; nobody else may touch it until the engine says so.</summary>
+    public IGuest TakeForMigration(string migrationId)
+    {
+        lock (_lock)
+        {
+            Refuse("migrate", [Hold.None]);
+            IGuest guest = _guest!;
+            if (guest.Failure is { } failure)
+            {
+                throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"migrate guest '{Name}': it cannot go on: {failure}");
+            }
+
+            _hold = Hold.Outgoing;
+            _migrationId = migrationId;
+            return guest;
+        }
+    }
+
+    /// <summary>The migration did not happen: the guest is this node's alone again.</summary>
+    public void Return()
+    {
+        lock (_lock)
+        {
+            _hold = Hold.None;
+            _migrationId = "";
+        }
+    }
+
+    /// <summary>From here on the guest is the destination's. Its memory stays for as long as pages are missing there.</summary>
+    public void GiveAway()
+    {
+        lock (_lock)
+        {
+            _lastReport = _guest!.Report();
+            _hold = Hold.Away;
+        }
+    }
+
+    /// <summary>Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more.</summary>
+    public void FreeAway()
+    {
+        lock (_lock)
+        {
+            Free();
+        }
+    }
+
+    // ---- what the destination's engine does
+
+    /// <summary>The guest is this node's now; its pages still come.</summary>
+    public void Arrive(bool run)
+    {
+        lock (_lock)
+        {
+            _hold = Hold.Arriving;
+            if (run)
+            {
+                _guest!.Resume();
+            }
+        }
+    }
+
+    /// <summary>Every page has come.</summary>
+    public void Settle()
+    {
+        lock (_lock)
+        {
+            _hold = Hold.None;
+            _migrationId = "";
+        }
+    }
+
+    /// <summary>The guest never ran here and is not coming; whoever mapped its memory unmaps it.</summary>
+    public void ForgetIncoming()
+    {
+        lock (_lock)
+        {
+            _guest?.Dispose();
+            _guest = null;
+        }
+    }
+
+    /// <summary>Gives the memory back to the node's budget, after it has been unmapped.</summary>
+    public void ReturnMemoryShare() => _memoryShare.Dispose();
+
+    // ---- what everybody sees
+
+    public GuestMessage Snapshot()
+    {
+        lock (_lock)
+        {
+            GuestReport report = _guest?.Report() ?? _lastReport;
+            return new GuestMessage
+            {
+                Spec = GuestMessages.ToMessage(Spec),
+                State = State(),
+                Report = GuestMessages.ToMessage(_hold == Hold.Away ? _lastReport : report),
+                Failure = _guest?.Failure ?? "",
+                MigrationId = _migrationId,
+            };
+        }
+    }
+
+    private GuestState State() => _hold switch
+    {
+        Hold.Away => GuestState.Migrated,
+        Hold.Incoming => GuestState.Incoming,
+        _ when _guest?.Failure is not null => GuestState.Failed,
+        _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
+    };
+
+    private void Command(string command, ReadOnlySpan<Hold> allowed, Action<IGuest> act)
+    {
+        lock (_lock)
+        {
+            Refuse(command, allowed);
+            act(_guest!);
+        }
+    }
+
+    private void Refuse(string command, ReadOnlySpan<Hold> allowed)
+    {
+        if (_guest is not null && allowed.Contains(_hold))
+        {
+            return;
+        }
+
+        string why = _hold switch
+        {
+            Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
+            Hold.Away => $"it was migrated away by migration {_migrationId}; ask the node it went to",
+            Hold.Incoming => $"migration {_migrationId} is bringing it and it does not run here yet; wait for its end",
+            Hold.Arriving => $"pages of it are still on the source of migration {_migrationId}; wait until that is completed",
+            _ => "it was deleted",
+        };
+        throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"{command} guest '{Name}': {why}");
+    }
+
+    private void Free()
+    {
+        if (_guest is not { } guest)
+        {
+            return;
+        }
+
+        _lastReport = _hold == Hold.Away ? _lastReport : guest.Report();
+        _guest = null;
+        // The machine first: it must not run over memory that is gone.
+        guest.Dispose();
+        guest.Memory.Dispose();
+        _memoryShare.Dispose();
+    }
+}

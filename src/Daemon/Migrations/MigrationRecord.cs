@@ -1,0 +1,137 @@
+using System.Diagnostics;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Migrations;
+
+/// <summary>
+/// What is known of one migration on this node, while it runs and after. Engines write it, operators read it; readers get a copy.
+/// </summary>
+internal sealed class MigrationRecord
+{
+    private readonly Lock _lock = new();
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly Migration _message;
+    private Func<LiveFigures>? _live;
+    private TaskCompletionSource _changed = NewSignal();
+
+    /// <summary>A migration that begins now.</summary>
+    public MigrationRecord(string id, string guest, MigrationRole role, string peer, long pagesTotal)
+    {
+        Id = id;
+        Guest = guest;
+        _message = new Migration
+        {
+            Id = id,
+            Guest = guest,
+            Role = role,
+            Peer = peer,
+            State = MigrationState.Setup,
+            StartedUnixUs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond,
+            PagesTotal = (ulong)pagesTotal,
+        };
+    }
+
+    public string Id { get; }
+
+    public string Guest { get; }
+
+    /// <summary>A task that ends at the next change of state.</summary>
+    public Task Changed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _changed.Task;
+            }
+        }
+    }
+
+    public MigrationState State
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _message.State;
+            }
+        }
+    }
+
+    public bool IsFinal => IsFinalState(State);
+
+    public static bool IsFinalState(MigrationState state) =>
+        state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
+
+    /// <summary>Enters a state. A final state stays.</summary>
+    public void Enter(MigrationState state, string reason = "")
+    {
+        TaskCompletionSource changed;
+        lock (_lock)
+        {
+            if (IsFinalState(_message.State))
+            {
+                return;
+            }
+
+            CopyLiveFigures();
+            _message.State = state;
+            _message.Reason = reason;
+            if (IsFinalState(state))
+            {
+                _message.TotalUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+                _live = null;
+            }
+
+            changed = _changed;
+            _changed = NewSignal();
+        }
+
+        changed.SetResult();
+    }
+
+    /// <summary>Where figures that change all the time come from, until the final state is entered.</summary>
+    public void Follow(Func<LiveFigures> live)
+    {
+        lock (_lock)
+        {
+            _live = live;
+        }
+    }
+
+    public void SetDowntime(TimeSpan downtime)
+    {
+        lock (_lock)
+        {
+            _message.DowntimeUs = (ulong)downtime.TotalMicroseconds;
+        }
+    }
+
+    /// <summary>The migration as it is now.</summary>
+    public Migration Snapshot()
+    {
+        lock (_lock)
+        {
+            CopyLiveFigures();
+            Migration copy = _message.Clone();
+            if (!IsFinalState(copy.State))
+            {
+                copy.TotalUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+            }
+
+            return copy;
+        }
+    }
+
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private void CopyLiveFigures()
+    {
+        if (_live?.Invoke() is { } figures)
+        {
+            _message.BytesSent = (ulong)figures.LaneBytes;
+            _message.PagesReceived = (ulong)figures.PagesReceived;
+            _message.Placement = figures.Placement;
+        }
+    }
+}
