@@ -2,25 +2,14 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace MigrationD.Protocol.Pages;
 
-/// <summary>How a lane says whose it is: the paths of service PageLanes and its metadata.</summary>
+/// <summary>How a lane says whose it is.</summary>
 public static class LaneMetadata
 {
-    /// <summary>The path of PageLanes.Push.</summary>
-    public const string PushPath = "/migrationd.v1.PageLanes/Push";
-
-    /// <summary>The path of PageLanes.Urgent.</summary>
-    public const string UrgentPath = "/migrationd.v1.PageLanes/Urgent";
-
-    private const string SessionKey = "migrationd-session";
-
-    // gRPC carries metadata whose key ends in -bin as base64.
-    private const string SecretKey = "migrationd-secret-bin";
-
     /// <summary>The metadata of a lane of this session.</summary>
     public static Dictionary<string, string> For(string session, ReadOnlySpan<byte> secret) => new()
     {
-        [SessionKey] = session,
-        [SecretKey] = Convert.ToBase64String(secret),
+        [PageLanePaths.SessionMetadata] = session,
+        [PageLanePaths.SecretMetadata] = Convert.ToBase64String(secret),
     };
 
     /// <summary>Whose lane this is; false when the metadata does not say so, or not in base64.</summary>
@@ -29,7 +18,7 @@ public static class LaneMetadata
     {
         session = null;
         secret = null;
-        if (!metadata.TryGetValue(SessionKey, out string? id) || !metadata.TryGetValue(SecretKey, out string? encoded))
+        if (!metadata.TryGetValue(PageLanePaths.SessionMetadata, out string? id) || !metadata.TryGetValue(PageLanePaths.SecretMetadata, out string? encoded))
         {
             return false;
         }

@@ -99,10 +99,10 @@ public sealed partial class LaneCall
     }
 
     /// <summary>
-    /// For codecs: the current message is malformed. Tells the peer (a server by the call's status), ends the call, and gives the
+    /// The current message is malformed, or asks for what cannot be. Tells the peer (a server by the call's status), ends the call, and gives the
     /// exception to throw.
     /// </summary>
-    internal LaneException Refuse(GrpcStatusCode status, string why)
+    public LaneException Refuse(GrpcStatusCode status, string why)
     {
         lock (_reading)
         {

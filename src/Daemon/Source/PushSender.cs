@@ -1,0 +1,88 @@
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>
+/// Sends every page that has not been asked for, block by block. A block that nobody has touched goes as one message, so that the
+/// destination can move it as one huge page. Zeros go as runs without data, across blocks.
+/// </summary>
+internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate)
+{
+    private readonly PageScanner _scanner = new(memory);
+    private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
+    private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
+    private long _zerosFirst;
+    private long _zerosCount;
+
+    /// <summary>Sends until every page has been sent by one lane or the other.</summary>
+    /// <exception cref="LaneException">The lane broke.</exception>
+    public void Run()
+    {
+        while (order.TryTake(out long block))
+        {
+            SendBlock(block);
+        }
+
+        SendZeros();
+    }
+
+    private void SendBlock(long block)
+    {
+        int count = _scanner.Scan(block * GuestPage.PerBlock, GuestPage.PerBlock, _runs);
+        foreach (ref readonly PageRun run in _runs.AsSpan(0, count))
+        {
+            SendRun(run);
+        }
+    }
+
+    private void SendRun(in PageRun run)
+    {
+        long end = run.FirstPage + run.PageCount;
+        for (long page = sent.NextUnsent(run.FirstPage, end); page < end; page = sent.NextUnsent(page, end))
+        {
+            int claimed = sent.ClaimRun(page, end);
+            if (run.IsZero)
+            {
+                CollectZeros(page, claimed);
+            }
+            else
+            {
+                SendData(page, claimed);
+            }
+
+            page += claimed;
+        }
+    }
+
+    private void SendData(long page, int count)
+    {
+        gate.StandBack();
+        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false), _head);
+        lane.Write(_head.AsSpan(0, length), new NativeBuffer(memory.AddressOf(page), count * GuestPage.Size));
+    }
+
+    private void CollectZeros(long page, int count)
+    {
+        if (page != _zerosFirst + _zerosCount)
+        {
+            SendZeros();
+            _zerosFirst = page;
+        }
+
+        _zerosCount += count;
+    }
+
+    private void SendZeros()
+    {
+        if (_zerosCount == 0)
+        {
+            return;
+        }
+
+        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)_zerosFirst, (uint)_zerosCount, IsZero: true), _head);
+        lane.Write(_head.AsSpan(0, length));
+        _zerosCount = 0;
+    }
+}

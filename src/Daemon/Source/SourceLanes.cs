@@ -1,0 +1,130 @@
+using System.Net;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Threading;
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>Both lanes of one migration on its source, with the threads that serve them.</summary>
+internal sealed class SourceLanes : IDisposable
+{
+    private readonly LaneCall _urgent;
+    private readonly LaneCall _push;
+    private readonly UrgentGate _gate = new();
+    private readonly PushOrder _order;
+    private readonly SentPages _sent;
+    private readonly GuestMemory _memory;
+    private readonly string _guest;
+    private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<Task> _threads = [];
+    private PushReport? _report;
+    private volatile bool _closing;
+
+    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, string guest)
+    {
+        _urgent = urgent;
+        _push = push;
+        _memory = memory;
+        _guest = guest;
+        _order = new PushOrder(memory.BlockCount);
+        _sent = new SentPages(memory.PageCount);
+    }
+
+    /// <summary>Ends, with the cause, when a lane breaks.</summary>
+    public Task<Exception> Lost => _lost.Task;
+
+    /// <summary>What is known of the migration from the lanes.</summary>
+    public LiveFigures Figures
+    {
+        get
+        {
+            PushReport? report = Volatile.Read(ref _report);
+            return new LiveFigures(_urgent.BytesWritten + _push.BytesWritten, (long)(report?.PagesReceived ?? 0), report?.Placement);
+        }
+    }
+
+    /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
+    public static SourceLanes Open(
+        EndPoint address, string session, ReadOnlySpan<byte> secret, GuestMemory memory, string guest, CancellationToken cancel)
+    {
+        Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
+        LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, new LaneOptions(), cancel);
+        LaneCall push;
+        try
+        {
+            push = LaneClient.Open(address, PageLanePaths.Push, metadata, new LaneOptions(), cancel);
+        }
+        catch
+        {
+            urgent.Dispose();
+            throw;
+        }
+
+        var lanes = new SourceLanes(urgent, push, memory, guest);
+        lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate).Run);
+        lanes.Start("reports", lanes.ReadReports);
+        return lanes;
+    }
+
+    /// <summary>Begins to send every page that is not asked for.</summary>
+    public void StartPush() => Start("push", () =>
+    {
+        new PushSender(_push, _memory, _sent, _order, _gate).Run();
+        _push.FinishWriting();
+    });
+
+    /// <summary>Closes both lanes and waits until no thread uses the guest's memory any more.</summary>
+    public async Task CloseAsync(bool complete)
+    {
+        _closing = true;
+        if (complete)
+        {
+            _urgent.FinishWriting();
+        }
+        else
+        {
+            _urgent.Abort("the migration is given up");
+            _push.Abort("the migration is given up");
+        }
+
+        await Task.WhenAll(_threads).ConfigureAwait(false);
+    }
+
+    public void Dispose()
+    {
+        _urgent.Dispose();
+        _push.Dispose();
+        _gate.Dispose();
+    }
+
+    private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_guest}", () =>
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception error)
+        {
+            // Whatever ends a lane thread, the other lane is of no use alone: both sides see the loss at once.
+            if (!_closing)
+            {
+                _lost.TrySetResult(error);
+                _urgent.Abort(error.Message);
+                _push.Abort(error.Message);
+            }
+        }
+    }));
+
+    private void ReadReports()
+    {
+        while (_push.TryReadMessage(out int length))
+        {
+            byte[] message = new byte[length];
+            _push.Read(message);
+            Volatile.Write(ref _report, PushReport.Parser.ParseFrom(message));
+        }
+    }
+}

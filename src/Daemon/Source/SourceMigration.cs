@@ -1,0 +1,309 @@
+using System.Diagnostics;
+using System.Net;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Threading;
+using MigrationD.Guest;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>
+/// Moves one guest away: carries out what <see cref="SourceMachine"/> says, and tells it what came of it.
+/// </summary>
+internal sealed class SourceMigration
+{
+    private readonly HostedGuest _hosted;
+    private readonly IGuest _guest;
+    private readonly MigrationRecord _record;
+    private readonly DestinationClient _destination;
+    private readonly PrepareRequest _prepare;
+    private readonly ILogger _logger;
+    private readonly bool _wasRunning;
+    private SourceState _state = SourceState.Idle;
+    private string _reason = "";
+    private SourceLanes? _lanes;
+    private long _pausedAt;
+
+    private SourceMigration(
+        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, ILogger logger)
+    {
+        _hosted = hosted;
+        _guest = guest;
+        _record = record;
+        _destination = destination;
+        _prepare = prepare;
+        _logger = logger;
+        _wasRunning = prepare.RunOnArrival;
+    }
+
+    /// <summary>Takes the guest and makes its migration ready to run.</summary>
+    /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
+    public static SourceMigration Begin(
+        HostedGuest hosted, string to, Placement placement, string node, MigrationLog log, ILogger logger, out MigrationRecord record)
+    {
+        string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
+        IGuest guest = hosted.TakeForMigration(id);
+        try
+        {
+            var prepare = new PrepareRequest
+            {
+                ProtocolVersion = ProtocolVersion.Current,
+                Guest = GuestMessages.ToMessage(hosted.Spec),
+                RamBlocks = { new RamBlock { Id = "ram", Bytes = (ulong)guest.Memory.Length } },
+                DeviceStateVersion = GuestFactory.DeviceStateVersion,
+                MachineProfile = ByteString.CopyFrom(guest.MachineProfile()),
+                Placement = placement,
+                SourceNode = node,
+                MigrationId = id,
+                RunOnArrival = guest.IsRunning,
+            };
+            record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, to, guest.Memory.PageCount);
+            var migration = new SourceMigration(hosted, guest, record, new DestinationClient(to, logger), prepare, logger);
+            log.Add(record);
+            return migration;
+        }
+        catch
+        {
+            hosted.Return();
+            throw;
+        }
+    }
+
+    /// <summary>Runs the migration to its end, or to where it can only wait. Never throws.</summary>
+    public async Task RunAsync(CancellationToken shutdown)
+    {
+        try
+        {
+            SourceEvent? happened = SourceEvent.Started;
+            while (happened is { } now)
+            {
+                SourceTransition step = SourceMachine.Next(_state, now)
+                    ?? throw new InvalidOperationException($"{now} cannot happen to a source in {_state}");
+                Enter(step.State);
+                happened = null;
+                foreach (SourceAction action in step.Actions)
+                {
+                    happened = await PerformAsync(action, shutdown).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (Exception error)
+        {
+            // Only a bug gets here. The state stays what it was: whoever owns the guest by it, owns it.
+            DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
+            _record.Enter(
+                SourceMachine.OwnsGuest(_state) ? MigrationState.Failed : MigrationState.PostcopyPaused, $"internal error: {error.Message}");
+        }
+        finally
+        {
+            if (SourceMachine.IsFinal(_state))
+            {
+                _lanes?.Dispose();
+                _destination.Dispose();
+            }
+        }
+    }
+
+    private static MigrationState Reported(SourceState state) => state switch
+    {
+        SourceState.Idle or SourceState.Setup => MigrationState.Setup,
+        SourceState.Device or SourceState.HandingOver => MigrationState.Device,
+        SourceState.PostcopyActive => MigrationState.PostcopyActive,
+        SourceState.PostcopyPaused => MigrationState.PostcopyPaused,
+        SourceState.Completed => MigrationState.Completed,
+        SourceState.Failed => MigrationState.Failed,
+        SourceState.Cancelled => MigrationState.Cancelled,
+        _ => throw new ArgumentOutOfRangeException(nameof(state)),
+    };
+
+    private void Enter(SourceState state)
+    {
+        _state = state;
+        // A rollback is announced when the guest is back, not before: whoever waits for the end wants to use it.
+        if (!SourceMachine.IsFinal(state) || state == SourceState.Completed)
+        {
+            Announce();
+        }
+    }
+
+    private void Announce()
+    {
+        _record.Enter(Reported(_state), _reason);
+        DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, _reason);
+    }
+
+    private async Task<SourceEvent?> PerformAsync(SourceAction action, CancellationToken shutdown)
+    {
+        switch (action)
+        {
+            case SourceAction.Prepare:
+                return await OrFailed(PrepareAsync, SourceEvent.Prepared, shutdown).ConfigureAwait(false);
+
+            case SourceAction.PauseGuest:
+                _pausedAt = Stopwatch.GetTimestamp();
+                await DedicatedThread.Start($"pause {_hosted.Name}", _guest.Pause).ConfigureAwait(false);
+                return null;
+
+            case SourceAction.SendState:
+                return await OrFailed(SendStateAsync, SourceEvent.Ready, shutdown).ConfigureAwait(false);
+
+            case SourceAction.GiveAway:
+                _hosted.GiveAway();
+                return null;
+
+            case SourceAction.SendRun:
+                return await SendRunAsync(shutdown).ConfigureAwait(false);
+
+            case SourceAction.AskOutcome:
+                return await AskOutcomeAsync(shutdown).ConfigureAwait(false);
+
+            case SourceAction.StreamPages:
+                return await StreamPagesAsync(shutdown).ConfigureAwait(false);
+
+            case SourceAction.ReturnGuest:
+                await ReturnGuestAsync().ConfigureAwait(false);
+                return null;
+
+            case SourceAction.AbortDestination:
+                await _destination.TryAbortAsync(_reason).ConfigureAwait(false);
+                return null;
+
+            case SourceAction.FreeGuest:
+                await CloseLanesAsync(complete: true).ConfigureAwait(false);
+                _hosted.FreeAway();
+                return null;
+
+            default:
+                throw new ArgumentOutOfRangeException(nameof(action));
+        }
+    }
+
+    private async Task<SourceEvent?> OrFailed(Func<CancellationToken, Task> work, SourceEvent success, CancellationToken shutdown)
+    {
+        try
+        {
+            await work(shutdown).ConfigureAwait(false);
+            return success;
+        }
+        catch (Exception error)
+        {
+            _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
+            return SourceEvent.Failed;
+        }
+    }
+
+    private async Task PrepareAsync(CancellationToken cancel)
+    {
+        PrepareResponse prepared = await _destination.PrepareAsync(_prepare, cancel).ConfigureAwait(false);
+        EndPoint lanes = await _destination.LanesOfAsync(prepared, cancel).ConfigureAwait(false);
+        _lanes = await _destination.DialLanesAsync(
+            () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, cancel), cancel)
+            .ConfigureAwait(false);
+        _record.Follow(() => _lanes.Figures);
+    }
+
+    private async Task SendStateAsync(CancellationToken cancel)
+    {
+        byte[] state = _guest.SaveState();
+        await _destination.LoadStateAsync(state, cancel).ConfigureAwait(false);
+    }
+
+    private async Task<SourceEvent> SendRunAsync(CancellationToken shutdown)
+    {
+        try
+        {
+            await _destination.RunAsync(shutdown).ConfigureAwait(false);
+            return Confirmed();
+        }
+        catch (Exception error)
+        {
+            _reason = $"the destination has not said whether the guest runs there: {error.Message}";
+            return SourceEvent.RunUnanswered;
+        }
+    }
+
+    private async Task<SourceEvent?> AskOutcomeAsync(CancellationToken shutdown)
+    {
+        Announce();
+        try
+        {
+            if (await _destination.AskOutcomeAsync(shutdown).ConfigureAwait(false) == Outcome.Running)
+            {
+                return Confirmed();
+            }
+
+            _reason = "the destination never started the guest";
+            return SourceEvent.NeverStarted;
+        }
+        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private SourceEvent Confirmed()
+    {
+        if (_wasRunning)
+        {
+            _record.SetDowntime(Stopwatch.GetElapsedTime(_pausedAt));
+        }
+
+        _reason = "";
+        return SourceEvent.RunConfirmed;
+    }
+
+    private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
+    {
+        SourceLanes lanes = _lanes!;
+        lanes.StartPush();
+        Task<CompleteResponse> complete = _destination.CompleteAsync(shutdown);
+        await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false);
+        try
+        {
+            if (!lanes.Lost.IsCompleted)
+            {
+                CompleteResponse answer = await complete.ConfigureAwait(false);
+                _record.Follow(() => lanes.Figures with { PagesReceived = _guest.Memory.PageCount, Placement = answer.Placement });
+                return SourceEvent.AllPagesPlaced;
+            }
+
+            _reason = $"a page lane is lost: {(await lanes.Lost.ConfigureAwait(false)).Message}";
+        }
+        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
+        {
+            return null;
+        }
+        catch (GrpcException error)
+        {
+            _reason = $"the destination does not confirm the pages: {error.Message}";
+        }
+
+        return SourceEvent.LinkLost;
+    }
+
+    private async Task ReturnGuestAsync()
+    {
+        if (_wasRunning)
+        {
+            _guest.Resume();
+        }
+
+        // Until no lane thread reads its memory, nobody may delete it.
+        await CloseLanesAsync(complete: false).ConfigureAwait(false);
+        _hosted.Return();
+        Announce();
+    }
+
+    private async Task CloseLanesAsync(bool complete)
+    {
+        if (_lanes is { } lanes)
+        {
+            await lanes.CloseAsync(complete).ConfigureAwait(false);
+        }
+    }
+}
