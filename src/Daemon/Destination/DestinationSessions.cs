@@ -1,0 +1,145 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Guest;
+using MigrationD.Guest.Memory;
+using MigrationD.Guest.Userfault;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+using GuestSpec = MigrationD.Guest.GuestSpec;
+
+namespace MigrationD.Daemon.Destination;
+
+/// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
+internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log, ILogger logger)
+{
+    // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
+    private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
+
+    private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
+
+    /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
+    public async Task<DestinationSession> PrepareAsync(PrepareRequest request)
+    {
+        if (!ProtocolVersion.IsAccepted(request.ProtocolVersion))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                $"the source speaks protocol version {request.ProtocolVersion} and this node "
+                + $"{string.Join(" and ", ProtocolVersion.Accepted)}; upgrade the older of the two daemons");
+        }
+
+        if (request.DeviceStateVersion != GuestFactory.DeviceStateVersion)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                $"the source saves device state in version {request.DeviceStateVersion} and this node loads version "
+                + $"{GuestFactory.DeviceStateVersion}; upgrade the older of the two daemons");
+        }
+
+        GuestSpec spec = GuestMessages.FromMessage(request.Guest);
+        if (request.RamBlocks.Count != 1 || request.RamBlocks[0].Bytes != (ulong)spec.MemoryBytes)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"guest '{spec.Name}' has {spec.MemoryBytes} bytes of RAM, and the source describes "
+                + $"{request.RamBlocks.Count} RAM blocks of together {request.RamBlocks.Sum(block => (decimal)block.Bytes)} bytes; "
+                + "this version moves guests with one RAM block");
+        }
+
+        if (request.MigrationId.Length is 0 or > 64)
+        {
+            throw new GrpcException(GrpcStatusCode.InvalidArgument, "migration_id has to have 1 to 64 characters");
+        }
+
+        // The answer to an earlier Prepare was lost on its way.
+        foreach (DestinationSession earlier in _sessions.Values.Where(one => one.MigrationId == request.MigrationId))
+        {
+            await earlier.ReplaceAsync().ConfigureAwait(false);
+        }
+
+        DestinationSession session = Prepare(request, spec);
+        _sessions[session.Id] = session;
+        return session;
+    }
+
+    /// <exception cref="GrpcException">NOT_FOUND.</exception>
+    public DestinationSession Find(string id) => _sessions.TryGetValue(id, out DestinationSession? session)
+        ? session
+        : throw new GrpcException(
+            GrpcStatusCode.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
+
+    /// <summary>Serves one lane on the lane's own thread.</summary>
+    public void ServeLane(LaneCall call)
+    {
+        try
+        {
+            Dispatch(call);
+        }
+        catch (GrpcException refusal)
+        {
+            DaemonLog.LaneRefused(logger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
+            call.Finish(refusal.Code, refusal.Message);
+        }
+    }
+
+    private void Dispatch(LaneCall call)
+    {
+        if (call.Path is not (PageLanePaths.Push or PageLanePaths.Urgent))
+        {
+            throw new GrpcException(GrpcStatusCode.Unimplemented, $"there is no lane '{call.Path}' here");
+        }
+
+        // One sentence for every way of not being allowed: who guesses learns nothing.
+        if (!LaneMetadata.TryRead(call.Metadata, out string? id, out byte[]? secret)
+            || !_sessions.TryGetValue(id, out DestinationSession? session)
+            || !session.IsSecret(secret))
+        {
+            throw new GrpcException(GrpcStatusCode.Unauthenticated, "the lane does not carry a session that is open here and its secret");
+        }
+
+        if (call.Path == PageLanePaths.Push)
+        {
+            session.Lanes.ServePush(call);
+        }
+        else
+        {
+            session.Lanes.ServeUrgent(call);
+        }
+    }
+
+    private DestinationSession Prepare(PrepareRequest request, GuestSpec spec)
+    {
+        IGuest? guest = null;
+        IncomingMemory? incoming = null;
+        DestinationLanes? lanes = null;
+        HostedGuest hosted = guests.Add(spec, share =>
+        {
+            GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+            try
+            {
+                // Registered before anything can touch it: a page that is there already would never be asked for.
+                incoming = IncomingMemory.Register(memory, PlacementMessages.FromMessage(request.Placement));
+                guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
+                lanes = new DestinationLanes(incoming, spec.Name);
+                return HostedGuest.Coming(guest, share, request.MigrationId);
+            }
+            catch
+            {
+                guest?.Dispose();
+                incoming?.Dispose();
+                memory.Dispose();
+                throw;
+            }
+        });
+        var record = new MigrationRecord(
+            request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
+        log.Add(record);
+        return new DestinationSession(
+            guests, hosted, guest, incoming!, lanes!, record, request.RunOnArrival, PatienceBeforeRun, logger);
+    }
+}
