@@ -54,8 +54,8 @@ internal static class MigrationView
             ("  by push", Number(placement.PagesPush)),
             ("  as zeros", Number(placement.PagesZero)),
             ("  redundant", Number(placement.PagesRedundant)),
-            ("placed", $"{Number(placement.Moves2M)} moves of 2 MiB, {Number(placement.Moves4K)} moves of 4 KiB runs, "
-                + $"{Number(placement.Copies)} copies, {Number(placement.Zeropages)} zero pages"),
+            ("placed", $"{Number(placement.Moves2M)} blocks of 2 MiB moved whole, {Number(placement.Moves4K)} pages moved, "
+                + $"{Number(placement.Copies)} pages copied, by {Number(placement.Ioctls)} calls"),
             ("retries", $"{Number(placement.Retries)}, and {Number(placement.BusyFallbacks)} moves that the kernel refused and a copy did"),
             ("blocktime", Milliseconds(placement.BlocktimeUs)),
         ]);

@@ -53,9 +53,10 @@ internal static class JsonShapes
             placement.Moves4K,
             placement.Moves2M,
             placement.Copies,
-            placement.Zeropages,
             placement.Retries,
             placement.BusyFallbacks,
+            placement.BlockSplitsAvoided,
+            placement.Ioctls,
             placement.BlocktimeUs / MicrosecondsPerMillisecond,
             Of(latency),
             latency.Buckets);

@@ -24,9 +24,10 @@ internal sealed record MigrationJson(
     ulong Moves4K,
     ulong Moves2M,
     ulong Copies,
-    ulong Zeropages,
     ulong Retries,
     ulong BusyFallbacks,
+    ulong BlockSplitsAvoided,
+    ulong Ioctls,
     double BlocktimeMs,
     FaultLatencyJson FaultLatencyUs,
     IReadOnlyList<ulong> FaultLatencyBuckets);

@@ -1,0 +1,122 @@
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source;
+using MigrationD.Daemon.Threading;
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
+using GuestSpec = MigrationD.Guest.GuestSpec;
+
+namespace MigrationD.Daemon.Control;
+
+/// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
+internal sealed class ControlService(Node node, GuestRegistry guests, MigrationLog migrations, ILogger logger, CancellationToken shutdown)
+{
+    private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
+
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(node));
+        routes.MapUnary(ControlMethods.CreateGuest, (request, _) => Task.Run(() => Create(request)));
+        routes.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(List()));
+        routes.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(guests.Find(request.Name).Snapshot()));
+        routes.MapUnary(ControlMethods.PauseGuest, (request, _) => On(request.Name, "pause", guest => guest.Pause()));
+        routes.MapUnary(ControlMethods.ResumeGuest, (request, _) => On(request.Name, "resume", guest => guest.Resume()));
+        routes.MapUnary(ControlMethods.DeleteGuest, (request, _) => DeleteAsync(request.Name));
+        routes.MapUnary(ControlMethods.HashGuest, (request, _) => HashAsync(request.Name));
+        routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
+        routes.MapUnary(ControlMethods.ListMigrations, (_, _) => Task.FromResult(ListMigrations()));
+        routes.MapUnary(ControlMethods.GetMigration, (request, _) => Task.FromResult(FindMigration(request.Id).Snapshot()));
+        routes.MapServerStreaming(
+            ControlMethods.WatchMigration, (request, context) => WatchAsync(FindMigration(request.Id), context.CancellationToken));
+    }
+
+    private GuestMessage Create(CreateGuestRequest request)
+    {
+        GuestSpec spec = GuestMessages.FromMessage(request.Spec);
+        HostedGuest guest = guests.Create(spec);
+        DaemonLog.GuestCreated(logger, spec.Name, spec.Kind.ToString(), spec.MemoryBytes, spec.Vcpus);
+        return guest.Snapshot();
+    }
+
+    private ListGuestsResponse List() => new() { Guests = { guests.All().Select(guest => guest.Snapshot()) } };
+
+    /// <summary>Runs a command on a thread of its own: it may wait for vCPUs, and they for pages.</summary>
+    private async Task<GuestMessage> On(string name, string command, Action<HostedGuest> act)
+    {
+        HostedGuest guest = guests.Find(name);
+        await DedicatedThread.Start($"{command} {name}", () => act(guest)).ConfigureAwait(false);
+        return guest.Snapshot();
+    }
+
+    private async Task<DeleteGuestResponse> DeleteAsync(string name)
+    {
+        await DedicatedThread.Start($"delete {name}", () => guests.Delete(name)).ConfigureAwait(false);
+        DaemonLog.GuestDeleted(logger, name);
+        return new DeleteGuestResponse();
+    }
+
+    private async Task<HashGuestResponse> HashAsync(string name)
+    {
+        HostedGuest guest = guests.Find(name);
+        string hash = await DedicatedThread.Start($"hash {name}", () => guest.ReadPausedMemory(Hash)).ConfigureAwait(false);
+        return new HashGuestResponse { Sha256 = hash };
+    }
+
+    private static string Hash(GuestMemory memory)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] block = new byte[GuestPage.BlockSize];
+        for (long offset = 0; offset < memory.Length; offset += block.Length)
+        {
+            memory.Read(offset, block);
+            hash.AppendData(block);
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private Migration Migrate(MigrateRequest request)
+    {
+        if (!HostAndPort.TryParse(request.To, out _))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"migrate guest '{request.Guest}': '{request.To}' is no destination; give the control address of the other daemon as HOST:PORT");
+        }
+
+        SourceMigration migration = SourceMigration.Begin(
+            guests.Find(request.Guest), request.To, request.Placement, node.Name, migrations, logger, out MigrationRecord record);
+        _ = Task.Run(() => migration.RunAsync(shutdown), CancellationToken.None);
+        return record.Snapshot();
+    }
+
+    private ListMigrationsResponse ListMigrations() => new() { Migrations = { migrations.All().Select(record => record.Snapshot()) } };
+
+    private MigrationRecord FindMigration(string id) => migrations.TryFind(id, out MigrationRecord? record)
+        ? record
+        : throw new GrpcException(GrpcStatusCode.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
+
+    private static async IAsyncEnumerable<Migration> WatchAsync(
+        MigrationRecord record, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        while (true)
+        {
+            Task changed = record.Changed;
+            Migration snapshot = record.Snapshot();
+            yield return snapshot;
+            if (MigrationRecord.IsFinalState(snapshot.State))
+            {
+                yield break;
+            }
+
+            await Task.WhenAny(changed, Task.Delay(WatchInterval, cancel)).ConfigureAwait(false);
+            cancel.ThrowIfCancellationRequested();
+        }
+    }
+}

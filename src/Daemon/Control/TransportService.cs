@@ -1,0 +1,47 @@
+using Microsoft.AspNetCore.Routing;
+using MigrationD.Daemon.Destination;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Control;
+
+/// <summary>Answers other daemons: service Transport of transport.proto, on the control listener.</summary>
+internal sealed class TransportService(DestinationSessions sessions, string lanes)
+{
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapUnary(TransportMethods.Prepare, async (request, _) =>
+        {
+            DestinationSession session = await sessions.PrepareAsync(request).ConfigureAwait(false);
+            return new PrepareResponse
+            {
+                Session = session.Id,
+                Secret = Google.Protobuf.ByteString.CopyFrom(session.Secret),
+                Lanes = lanes,
+            };
+        });
+        routes.MapUnary(TransportMethods.LoadState, async (request, _) =>
+        {
+            await sessions.Find(request.Session).LoadStateAsync(request.DeviceState.Memory).ConfigureAwait(false);
+            return new LoadStateResponse();
+        });
+        routes.MapUnary(TransportMethods.Run, (request, _) =>
+        {
+            sessions.Find(request.Session).Run();
+            return Task.FromResult(new RunResponse());
+        });
+        routes.MapUnary(TransportMethods.QueryOutcome, async (request, _) => new QueryOutcomeResponse
+        {
+            Outcome = await sessions.Find(request.Session).AskOutcomeAsync().ConfigureAwait(false),
+        });
+        routes.MapUnary(TransportMethods.Complete, async (request, context) => new CompleteResponse
+        {
+            Placement = await sessions.Find(request.Session).CompleteAsync(context.CancellationToken).ConfigureAwait(false),
+        });
+        routes.MapUnary(TransportMethods.Abort, async (request, _) =>
+        {
+            await sessions.Find(request.Session).AbortAsync(request.Reason).ConfigureAwait(false);
+            return new AbortResponse();
+        });
+    }
+}

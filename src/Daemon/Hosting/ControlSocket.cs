@@ -1,0 +1,64 @@
+using System.Net.Sockets;
+
+namespace MigrationD.Daemon.Hosting;
+
+/// <summary>The unix socket that operators speak to: claimed from a dead daemon, never from a living one, and removed at the end.</summary>
+internal sealed class ControlSocket : IDisposable
+{
+    private ControlSocket(string path)
+    {
+        Path = path;
+    }
+
+    public string Path { get; }
+
+    /// <summary>Makes the path free to listen on.</summary>
+    /// <exception cref="IOException">Another daemon listens there, or something is there that is no socket.</exception>
+    public static ControlSocket Claim(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
+            if (File.Exists(path))
+            {
+                RefuseIfAlive(path);
+                File.Delete(path);
+            }
+        }
+        catch (UnauthorizedAccessException error)
+        {
+            throw new IOException($"claim the control socket {path}: {error.Message}; run as a user who may write there, or choose another --control", error);
+        }
+
+        return new ControlSocket(path);
+    }
+
+    /// <summary>Lets the owner and the group of the folder in, nobody else: whoever may speak here may move and delete guests.</summary>
+    public void Protect() => File.SetUnixFileMode(
+        Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+
+    public void Dispose() => File.Delete(Path);
+
+    private static void RefuseIfAlive(string path)
+    {
+        // Only a socket that refuses connections is a leftover. Anything else that is there is somebody's.
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+        }
+        catch (SocketException error) when (error.SocketErrorCode == SocketError.ConnectionRefused && IsSocket(path))
+        {
+            return;
+        }
+        catch (SocketException error)
+        {
+            throw new IOException($"claim the control socket {path}: what is there cannot be used ({error.Message}); remove it, or choose another --control", error);
+        }
+
+        throw new IOException($"claim the control socket {path}: a daemon listens there already; stop it, or choose another --control");
+    }
+
+    // A regular file refuses connections as well. Sockets have no size; files worth keeping do.
+    private static bool IsSocket(string path) => (File.GetAttributes(path) & FileAttributes.Normal) == 0 && new FileInfo(path).Length == 0;
+}

@@ -1,0 +1,33 @@
+using Microsoft.Extensions.Logging;
+using Serilog;
+using Serilog.Events;
+using Serilog.Extensions.Logging;
+
+namespace MigrationD.Daemon.Hosting;
+
+/// <summary>Where the daemon's log goes: standard error, as text on a terminal and as one JSON object a line elsewhere.</summary>
+internal static class DaemonLogging
+{
+    private const string Text = "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj}{NewLine}{Exception}";
+
+    public static ILoggerFactory Create(DaemonOptions options)
+    {
+        bool json = options.LogFormat switch
+        {
+            LogFormat.Json => true,
+            LogFormat.Text => false,
+            _ => Console.IsErrorRedirected,
+        };
+        LoggerConfiguration configuration = new LoggerConfiguration()
+            .MinimumLevel.Is(LevelConvert.ToSerilogLevel(options.LogLevel))
+            // The server's own chatter is of interest only to who asks for details.
+            .MinimumLevel.Override("Microsoft", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
+            .Enrich.WithProperty("Node", options.Node);
+        configuration = json
+            ? configuration.WriteTo.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose)
+            : configuration.WriteTo.Console(
+                outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
+                standardErrorFromLevel: LogEventLevel.Verbose);
+        return new SerilogLoggerFactory(configuration.CreateLogger(), dispose: true);
+    }
+}
