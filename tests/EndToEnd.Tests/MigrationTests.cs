@@ -1,0 +1,143 @@
+using System.Text.Json.Nodes;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>Guests move between two real daemons, by the commands that users type.</summary>
+public sealed class MigrationTests
+{
+    private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
+
+    [MachineTheory(Host)]
+    [InlineData("kvm", "move", "uniform")]
+    [InlineData("kvm", "copy", "zipf")]
+    [InlineData("workload", "move", "sequential")]
+    [InlineData("workload", "copy", "uniform")]
+    public async Task ARunningGuestGoesOnWhereItArrives(string kind, string placement, string pattern)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "128MiB", "96MiB", pattern: pattern);
+        long stepsBefore = (long)(await source.GuestAsync("g"))["report"]!["steps"]!;
+
+        JsonNode migration = (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--placement", placement, "--json"))
+            .Succeeds().Json;
+
+        Assert.Equal("completed", (string)migration["state"]!);
+        long placed = Count(migration, "pagesUrgent") + Count(migration, "pagesPush") + Count(migration, "pagesZero");
+        Assert.Equal(128 * 256, placed);
+        Assert.InRange(Count(migration, "bytesSent"), 96L << 20, 160L << 20);
+        if (placement == "copy")
+        {
+            Assert.Equal(0, Count(migration, "moves4K") + Count(migration, "moves2M"));
+            Assert.Equal(placed - Count(migration, "pagesZero"), Count(migration, "copies"));
+        }
+        else
+        {
+            Assert.True(Count(migration, "moves4K") + Count(migration, "moves2M") > 0, migration.ToString());
+        }
+
+        Assert.Equal("migrated", DaemonProcess.State(await source.GuestAsync("g")));
+        await destination.GuestIsWellAsync("g");
+        Assert.True((long)(await destination.GuestAsync("g"))["report"]!["steps"]! > stepsBefore);
+    }
+
+    [MachineTheory(Host)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task APausedGuestHasTheSameMemoryOnBothSidesAndStaysPaused(string kind)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "128MiB", "96MiB");
+        (await source.CliAsync("guest", "pause", "g")).Succeeds();
+        string before = await HashAsync(source);
+
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Succeeds();
+
+        Assert.Equal("paused", DaemonProcess.State(await destination.GuestAsync("g")));
+        Assert.Equal(before, await HashAsync(destination));
+        (await destination.CliAsync("guest", "resume", "g")).Succeeds();
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Host)]
+    [InlineData("kvm", "uniform")]
+    [InlineData("workload", "zipf")]
+    public async Task TwentyMigrationsThereAndBackLoseNothing(string kind, string pattern)
+    {
+        await using DaemonProcess one = await DaemonProcess.StartAsync("one");
+        await using DaemonProcess two = await DaemonProcess.StartAsync("two");
+        await one.CreateGuestAsync("g", kind, "64MiB", "40MiB", pattern: pattern);
+        for (int trip = 0; trip < 20; trip++)
+        {
+            (await one.CliAsync("migrate", "g", "--to", two.Listen)).Succeeds();
+            (await two.CliAsync("migrate", "g", "--to", one.Listen)).Succeeds();
+        }
+
+        await one.GuestIsWellAsync("g");
+        Assert.Equal("migrated", DaemonProcess.State(await two.GuestAsync("g")));
+    }
+
+    [MachineFact(Host)]
+    public async Task MappingsDoNotGrowWithPages()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        // Everything that a first migration maps once for good is there after it.
+        await source.CreateGuestAsync("small", "workload", "16MiB", "8MiB");
+        (await source.CliAsync("migrate", "small", "--to", destination.Listen)).Succeeds();
+        int before = Mappings(destination);
+
+        await source.CreateGuestAsync("large", "workload", "416MiB", "400MiB");
+        (await source.CliAsync("migrate", "large", "--to", destination.Listen)).Succeeds();
+
+        // 106,496 pages later: one more guest's memory, and what its threads' stacks and the runtime's own heaps need.
+        Assert.InRange(Mappings(destination) - before, -100, 100);
+        await destination.GuestIsWellAsync("large");
+    }
+
+    [MachineFact(Host)]
+    public async Task SeveralGuestsMoveAtTheSameTime()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        string[] names = ["a", "b", "c"];
+        foreach (string name in names)
+        {
+            await source.CreateGuestAsync(name, name == "a" ? "kvm" : "workload", "32MiB", "16MiB", vcpus: 1);
+        }
+
+        CommandResult[] results = await Task.WhenAll(names.Select(name => source.CliAsync("migrate", name, "--to", destination.Listen)));
+        Assert.All(results, result => result.Succeeds());
+        foreach (string name in names)
+        {
+            await destination.GuestIsWellAsync(name);
+        }
+    }
+
+    [MachineFact(Host)]
+    public async Task ADetachedMigrationIsWatchedAndListed()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "32MiB");
+
+        string id = (string)(await source.CliAsync("migrate", "g", "--to", destination.Listen, "--detach", "--json")).Succeeds().Json["id"]!;
+        (await source.CliAsync("migration", "watch", id)).Succeeds();
+
+        Assert.Equal("completed", (string)(await source.CliAsync("migration", "show", id, "--json")).Succeeds().Json["state"]!);
+        foreach ((DaemonProcess daemon, string role) in new[] { (source, "source"), (destination, "destination") })
+        {
+            JsonNode listed = (await daemon.CliAsync("migration", "list", "--json")).Succeeds().Json.AsArray().Single()!;
+            Assert.Equal((id, role), ((string)listed["id"]!, (string)listed["role"]!));
+        }
+    }
+
+    private static long Count(JsonNode migration, string key) => (long)migration[key]!;
+
+    private static int Mappings(DaemonProcess daemon) => File.ReadLines($"/proc/{daemon.ProcessId}/maps").Count();
+
+    private static async Task<string> HashAsync(DaemonProcess daemon) =>
+        (string)(await daemon.CliAsync("guest", "hash", "g", "--json")).Succeeds().Json["sha256"]!;
+}

@@ -1,0 +1,189 @@
+using System.Net;
+using System.Net.Sockets;
+using Google.Protobuf;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>Whatever goes wrong before Run, the message says what, and the guest goes on where it was.</summary>
+public sealed class RefusalTests
+{
+    private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
+
+    [MachineFact(Host)]
+    public async Task ADeadAddress()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        string dead = DeadAddress();
+        (await source.CliAsync("migrate", "g", "--to", dead)).Fails(dead, "refused");
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task AnAddressThatIsNone()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        (await source.CliAsync("migrate", "g", "--to", "nowhere")).Fails("nowhere", "HOST:PORT");
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ANameThatIsTaken()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await destination.CreateGuestAsync("g", "workload", "16MiB", "4MiB");
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails("'g'", "already");
+        await source.GuestIsWellAsync("g");
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task TooLittleMemory()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--guest-memory", "16MiB");
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails("memory", "64MiB", "16MiB");
+        await source.GuestIsWellAsync("g");
+        Assert.Empty((await destination.CliAsync("guest", "list", "--json")).Succeeds().Json.AsArray());
+    }
+
+    [MachineFact(Host)]
+    public async Task APeerOfAnotherProtocolVersion()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using ScriptedDestination other = await ScriptedDestination.StartAsync();
+        other.OnPrepare = request => throw new GrpcException(
+            GrpcStatusCode.FailedPrecondition, $"the source speaks protocol version {request.ProtocolVersion} and this node 7 and 6");
+        (await source.CliAsync("migrate", "g", "--to", other.Address)).Fails("protocol version 1", "7 and 6");
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ASourceOfAnotherProtocolVersion()
+    {
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        using GrpcChannel channel = GrpcChannel.Connect(destination.Listen);
+        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
+            TransportMethods.Prepare, new PrepareRequest { ProtocolVersion = 99 }, TimeSpan.FromSeconds(10), CancellationToken.None));
+        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        Assert.Contains("version 99", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [MachineFact(Host)]
+    public async Task AGuestThatIsNotThere()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        Assert.Equal(4, (await source.CliAsync("migrate", "nobody", "--to", "127.0.0.1:1")).Fails("'nobody'").ExitCode);
+    }
+
+    [MachineFact(Host)]
+    public async Task LanesThatCannotBeDialled()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        string dead = DeadAddress();
+        destination.OnPrepare = _ => new PrepareResponse(destination.Prepared) { Lanes = dead };
+        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("lanes");
+        await source.GuestIsWellAsync("g");
+        Assert.Contains("Abort", destination.Calls);
+    }
+
+    [MachineFact(Host)]
+    public async Task ADeviceStateThatIsRefused()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        destination.OnLoadState = () => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no such section");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("no such section");
+        await source.GuestIsWellAsync("g");
+        Assert.DoesNotContain("Run", destination.Calls);
+    }
+
+    [MachineFact(Host)]
+    public async Task ADestinationThatDiesWhileItLoads()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        using var dying = new ManualResetEventSlim();
+        destination.OnLoadState = () =>
+        {
+            dying.Set();
+            throw new OperationCanceledException();
+        };
+        Task<CommandResult> migrating = source.CliAsync("migrate", "g", "--to", destination.Address);
+        Assert.True(dying.Wait(TimeSpan.FromSeconds(30)), source.Log);
+        await destination.DisposeAsync();
+        (await migrating).Fails("migrat");
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ARunThatIsNotAnsweredByADestinationThatNeverStarted()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        destination.OnRun = () => throw new GrpcException(GrpcStatusCode.Unavailable, "cut off");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("never started");
+        Assert.Equal(["Prepare", "LoadState", "Run", "QueryOutcome"], destination.Calls.Take(4));
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ARunThatIsNotAnsweredByADestinationWhereItRuns()
+    {
+        await using DaemonProcess source = await SourceAsync();
+        await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        int asked = 0;
+        destination.OnRun = () => throw new GrpcException(GrpcStatusCode.Unavailable, "cut off");
+        destination.OnQueryOutcome = () => ++asked < 3
+            ? throw new GrpcException(GrpcStatusCode.Unavailable, "still cut off")
+            : new QueryOutcomeResponse { Outcome = Outcome.Running };
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--detach")).Succeeds();
+        // It is the destination's from before Run was sent, and stays so whatever happens now.
+        await source.GuestUntilAsync("g", guest => DaemonProcess.State(guest) == "migrated" && asked >= 3);
+        (await source.CliAsync("guest", "resume", "g")).Fails("migrated away");
+        (await source.CliAsync("guest", "delete", "g")).Fails("migrated away");
+    }
+
+    [MachineFact(Host)]
+    public async Task ADestinationRefusesDeviceStateThatItDoesNotKnowAndForgetsTheGuest()
+    {
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        using GrpcChannel channel = GrpcChannel.Connect(destination.Listen);
+        PrepareResponse prepared = await channel.CallAsync(
+            TransportMethods.Prepare, Requests.Prepare("g", "state-test"), TimeSpan.FromSeconds(10), CancellationToken.None);
+        Assert.Equal("incoming", DaemonProcess.State(await destination.GuestAsync("g")));
+
+        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
+            TransportMethods.LoadState,
+            new LoadStateRequest { Session = prepared.Session, DeviceState = ByteString.CopyFrom(new byte[100]) },
+            TimeSpan.FromSeconds(10),
+            CancellationToken.None));
+
+        Assert.Contains("state", refusal.Message, StringComparison.OrdinalIgnoreCase);
+        Assert.Empty((await destination.CliAsync("guest", "list", "--json")).Succeeds().Json.AsArray());
+        QueryOutcomeResponse outcome = await channel.CallAsync(
+            TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = prepared.Session }, TimeSpan.FromSeconds(10), CancellationToken.None);
+        Assert.Equal(Outcome.NeverStarted, outcome.Outcome);
+        await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
+            TransportMethods.Run, new RunRequest { Session = prepared.Session }, TimeSpan.FromSeconds(10), CancellationToken.None));
+    }
+
+    private static async Task<DaemonProcess> SourceAsync()
+    {
+        DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "32MiB");
+        return source;
+    }
+
+    /// <summary>An address on loopback that nobody listens on: bound once, and given back.</summary>
+    private static string DeadAddress()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return socket.LocalEndPoint!.ToString()!;
+    }
+}

@@ -1,0 +1,108 @@
+using System.Net;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>
+/// A peer that speaks the real protocol over real sockets and misbehaves where a test wants it to; by default it accepts everything and
+/// never runs anything.
+/// </summary>
+internal sealed class ScriptedDestination : IAsyncDisposable
+{
+    private readonly WebApplication _server;
+    private readonly LaneListener _lanes;
+
+    private ScriptedDestination(WebApplication server, LaneListener lanes)
+    {
+        _server = server;
+        _lanes = lanes;
+    }
+
+    public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
+
+    public Func<LoadStateResponse> OnLoadState { get; set; } = () => new LoadStateResponse();
+
+    public Func<RunResponse> OnRun { get; set; } = () => new RunResponse();
+
+    public Func<QueryOutcomeResponse> OnQueryOutcome { get; set; } = () => new QueryOutcomeResponse { Outcome = Outcome.NeverStarted };
+
+    public List<string> Calls { get; } = [];
+
+    public string Address => new Uri(
+        _server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Authority;
+
+    public PrepareResponse Prepared => new()
+    {
+        Session = "scripted",
+        Secret = Google.Protobuf.ByteString.CopyFrom(new byte[32]),
+        Lanes = _lanes.LocalEndPoint.ToString(),
+    };
+
+    public static async Task<ScriptedDestination> StartAsync()
+    {
+        var lanes = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), Drain, NullLogger.Instance);
+        lanes.Start();
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddRouting();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.ConfigureForGrpc();
+            kestrel.Listen(new IPEndPoint(IPAddress.Loopback, 0));
+        });
+        WebApplication server = builder.Build();
+        var destination = new ScriptedDestination(server, lanes);
+        destination.Map(server);
+        await server.StartAsync();
+        return destination;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _lanes.Dispose();
+        await _server.DisposeAsync();
+    }
+
+    private static void Drain(LaneCall call)
+    {
+        call.Accept();
+        byte[] buffer = new byte[1 << 20];
+        while (call.TryReadMessage(out int length))
+        {
+            for (int left = length; left > 0;)
+            {
+                int part = Math.Min(left, buffer.Length);
+                call.Read(buffer.AsSpan(0, part));
+                left -= part;
+            }
+        }
+    }
+
+    private void Map(WebApplication server)
+    {
+        server.MapUnary(TransportMethods.Prepare, (request, _) => Answer("Prepare", () => OnPrepare?.Invoke(request) ?? Prepared));
+        server.MapUnary(TransportMethods.LoadState, (_, _) => Answer("LoadState", OnLoadState));
+        server.MapUnary(TransportMethods.Run, (_, _) => Answer("Run", OnRun));
+        server.MapUnary(TransportMethods.QueryOutcome, (_, _) => Answer("QueryOutcome", OnQueryOutcome));
+        server.MapUnary(TransportMethods.Abort, (_, _) => Answer("Abort", () => new AbortResponse()));
+    }
+
+    private Task<T> Answer<T>(string call, Func<T> answer)
+    {
+        lock (Calls)
+        {
+            Calls.Add(call);
+        }
+
+        return Task.Run(answer);
+    }
+}
