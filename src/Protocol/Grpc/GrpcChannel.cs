@@ -154,11 +154,16 @@ public sealed class GrpcChannel : IDisposable
         catch (Exception error)
         {
             socket.Dispose();
+            if (cancellation.IsCancellationRequested)
+            {
+                throw;
+            }
+
+            // A dial that was cut short ends in different exceptions, depending on how far it had come.
             throw error switch
             {
-                SocketException refused => Unreachable($"{refused.SocketErrorCode} (errno {refused.NativeErrorCode}), {refused.Message}"),
-                OperationCanceledException when !cancellation.IsCancellationRequested =>
-                    Unreachable($"no answer within {_options.ConnectTimeout.TotalSeconds:0.###} s"),
+                _ when timeout.IsCancellationRequested => Unreachable($"no answer within {_options.ConnectTimeout.TotalSeconds:0.###} s"),
+                SocketException refused => Unreachable(Describe(refused)),
                 _ => error,
             };
 
@@ -167,5 +172,13 @@ public sealed class GrpcChannel : IDisposable
                 $"Cannot connect to {Target}: {reason}. Check that the daemon runs and listens there.",
                 error);
         }
+    }
+
+    private string Describe(SocketException error)
+    {
+        // .NET reports the ENOENT of a unix socket as EADDRNOTAVAIL, which would lead an operator astray.
+        return error.SocketErrorCode == SocketError.AddressNotAvailable && _target.EndPoint is UnixDomainSocketEndPoint
+            ? "ENOENT (errno 2), there is no such socket"
+            : $"{error.SocketErrorCode} (errno {error.NativeErrorCode}), {error.Message}";
     }
 }

@@ -25,6 +25,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
 
     private HttpResponseMessage? _response;
     private MessageFrameReader? _reader;
+    private bool _endedByHeaders;
 
     /// <summary>A call whose clock starts now.</summary>
     public GrpcClientCall(
@@ -94,7 +95,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
             TResponse? message = await _reader!.ReadAsync(_method.ResponseParser, _ended.Token).ConfigureAwait(false);
             if (message is null)
             {
-                ThrowUnlessOk(_response!.TrailingHeaders);
+                ThrowUnlessOk(_endedByHeaders ? _response!.Headers : _response!.TrailingHeaders);
             }
 
             return message;
@@ -116,7 +117,8 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     private void ThrowIfEndedByHeaders(HttpResponseMessage response)
     {
         // A status counts wherever it stands, even next to an HTTP error (grpc/doc/http-grpc-status-mapping.md).
-        if (response.Headers.Contains(GrpcProtocol.StatusHeader))
+        _endedByHeaders = response.Headers.NonValidated.Contains(GrpcProtocol.StatusHeader);
+        if (_endedByHeaders)
         {
             ThrowUnlessOk(response.Headers);
             return;
