@@ -23,7 +23,14 @@ public sealed class ControlServer : IAsyncLifetime
     private readonly WebApplication _app;
 
     public ControlServer()
+        : this(null)
     {
+    }
+
+    /// <summary>A server on a unix socket of the given path; null for one in a folder of its own.</summary>
+    internal ControlServer(string? socketPath)
+    {
+        SocketPath = socketPath ?? Path.Combine(_folder, "control.sock");
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
@@ -44,7 +51,7 @@ public sealed class ControlServer : IAsyncLifetime
     /// <summary>What the server logged.</summary>
     internal CapturedLog Log { get; } = new();
 
-    public string SocketPath => Path.Combine(_folder, "control.sock");
+    public string SocketPath { get; }
 
     public string UnixTarget => $"unix:{SocketPath}";
 

@@ -1,0 +1,189 @@
+using System.Net;
+using System.Net.Sockets;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using Microsoft.Extensions.Logging;
+using Polly;
+
+namespace MigrationD.Protocol.Tests.Grpc;
+
+public sealed class GrpcDialingTests
+{
+    [Fact]
+    public async Task Refused_connection_names_target_and_error()
+    {
+        // Bound but not listening: the port is nobody else's, and the kernel refuses.
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        string target = socket.LocalEndPoint!.ToString()!;
+        GrpcException error = await DialAsync(target);
+        Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
+        Assert.Contains($"Cannot connect to {target}: ConnectionRefused (errno 111)", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Missing_unix_socket_names_target_and_error()
+    {
+        GrpcException error = await DialAsync("unix:/nonexistent/control.sock");
+        Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
+        Assert.Contains("Cannot connect to unix:/nonexistent/control.sock: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("ENOENT (errno 2)", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Unknown_host_names_target_and_error()
+    {
+        GrpcException error = await DialAsync("no-such-host.invalid:7000");
+        Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
+        Assert.Contains("Cannot connect to no-such-host.invalid:7000: ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Dial_that_takes_too_long_is_given_up()
+    {
+        GrpcException error = await DialAsync("127.0.0.1:1", new GrpcChannelOptions { ConnectTimeout = TimeSpan.Zero });
+        Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
+        Assert.Contains("Cannot connect to 127.0.0.1:1: no answer within 0 s", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Peer_that_speaks_no_http2_is_an_error_and_not_a_hang()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        Task serve = Task.Run(async () =>
+        {
+            using TcpClient client = await listener.AcceptTcpClientAsync(Deadlines.Token());
+            await client.GetStream().WriteAsync("220 mail.example ESMTP\r\n"u8.ToArray(), Deadlines.Token());
+            try
+            {
+                await client.GetStream().CopyToAsync(Stream.Null, Deadlines.Token());
+            }
+            catch (IOException)
+            {
+                // The client has closed with the greeting unread, which resets the connection.
+            }
+        });
+        GrpcException error = await DialAsync(listener.LocalEndpoint.ToString()!);
+        Assert.True(error.Code is GrpcStatusCode.Unavailable or GrpcStatusCode.Internal, $"{error.Code}: {error.Message}");
+        await serve;
+    }
+
+    [Fact]
+    public async Task Pipeline_waits_for_a_server_that_comes_up_later()
+    {
+        await using var late = new LateServer();
+        var log = new CapturedLog();
+        ResiliencePipeline pipeline = GrpcDialing.DialPipeline(Deadlines.Hung, log);
+        using GrpcChannel channel = GrpcChannel.Connect(late.Server.UnixTarget);
+        int attempts = 0;
+        Node node = await pipeline.ExecuteAsync(
+            async cancellation =>
+            {
+                if (++attempts == 3)
+                {
+                    await late.StartAsync();
+                }
+
+                return await channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), null, cancellation);
+            },
+            Deadlines.Token());
+
+        Assert.Equal("node", node.Name);
+        Assert.Equal(3, attempts);
+        Assert.Equal(2, log.Entries.Count);
+        Assert.All(log.Entries, entry =>
+        {
+            Assert.Equal(LogLevel.Warning, entry.Level);
+            Assert.Contains(late.Server.UnixTarget, entry.Text, StringComparison.Ordinal);
+        });
+    }
+
+    [Theory]
+    [InlineData(GrpcStatusCode.NotFound)]
+    [InlineData(GrpcStatusCode.DeadlineExceeded)]
+    [InlineData(GrpcStatusCode.Internal)]
+    public Task Pipeline_does_not_repeat_other_failures(GrpcStatusCode code) => AssertAttemptsAsync(Deadlines.Hung, code, attempts => attempts == 1);
+
+    [Fact]
+    public Task Pipeline_without_time_tries_once() => AssertAttemptsAsync(TimeSpan.Zero, GrpcStatusCode.Unavailable, attempts => attempts == 1);
+
+    [Fact]
+    public Task Pipeline_ends_with_the_last_failure() =>
+        AssertAttemptsAsync(TimeSpan.FromMilliseconds(400), GrpcStatusCode.Unavailable, attempts => attempts > 1);
+
+    [Fact]
+    public async Task Pipeline_is_cancelled_while_it_waits()
+    {
+        using var cancel = new CancellationTokenSource();
+        ResiliencePipeline pipeline = GrpcDialing.DialPipeline(Deadlines.Hung, new CapturedLog());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await pipeline.ExecuteAsync(
+            async _ =>
+            {
+                await cancel.CancelAsync();
+                throw new GrpcException(GrpcStatusCode.Unavailable, "away");
+            },
+            cancel.Token));
+    }
+
+    [Fact]
+    public async Task Channel_connects_again_after_its_server_was_replaced()
+    {
+        await using var first = new LateServer();
+        await first.StartAsync();
+        using GrpcChannel channel = GrpcChannel.Connect(first.Server.UnixTarget);
+        await channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), null, Deadlines.Token());
+        await first.Server.StopAsync();
+        Assert.Equal(GrpcStatusCode.Unavailable, (await Assert.ThrowsAsync<GrpcException>(
+            () => channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), null, Deadlines.Token()))).Code);
+
+        await using var second = new LateServer(first.Server.SocketPath);
+        await second.StartAsync();
+        await channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), null, Deadlines.Token());
+    }
+
+    [Fact]
+    public async Task Server_that_stops_ends_its_streams_with_unavailable()
+    {
+        await using var server = new LateServer();
+        await server.StartAsync();
+        using GrpcChannel channel = GrpcChannel.Connect(server.Server.TcpTarget);
+        IAsyncEnumerator<Migration> stream = channel.StreamAsync(
+            ControlMethods.WatchMigration, new WatchMigrationRequest { Id = "1 then hang stop" }, Deadlines.Token()).GetAsyncEnumerator();
+        Assert.True(await stream.MoveNextAsync());
+        await server.Server.StartedAsync("hang stop");
+
+        Task stop = server.Server.StopAsync();
+        GrpcException error = await Assert.ThrowsAsync<GrpcException>(async () => await stream.MoveNextAsync());
+        Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
+        Assert.Contains("shutting down", error.Message, StringComparison.Ordinal);
+        await stop;
+    }
+
+    private static async Task<GrpcException> DialAsync(string target, GrpcChannelOptions? options = null)
+    {
+        using GrpcChannel channel = GrpcChannel.Connect(target, options);
+        return await Assert.ThrowsAsync<GrpcException>(
+            () => channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), null, Deadlines.Token()));
+    }
+
+    private static async Task AssertAttemptsAsync(TimeSpan maximum, GrpcStatusCode code, Func<int, bool> expected)
+    {
+        int attempts = 0;
+        ResiliencePipeline pipeline = GrpcDialing.DialPipeline(maximum, new CapturedLog());
+        GrpcException error = await Assert.ThrowsAsync<GrpcException>(async () => await pipeline.ExecuteAsync(
+            _ => throw new GrpcException(code, $"attempt {++attempts}"), Deadlines.Token()));
+        Assert.True(expected(attempts), $"{attempts} attempts");
+        Assert.Equal((code, $"attempt {attempts}"), (error.Code, error.Message));
+    }
+
+    /// <summary>A control server that a test starts when it wants.</summary>
+    private sealed class LateServer(string? socketPath = null) : IAsyncDisposable
+    {
+        public ControlServer Server { get; } = new(socketPath);
+
+        public Task StartAsync() => Server.InitializeAsync();
+
+        public async ValueTask DisposeAsync() => await ((IAsyncLifetime)Server).DisposeAsync();
+    }
+}
