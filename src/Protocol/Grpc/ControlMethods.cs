@@ -41,5 +41,6 @@ public static class ControlMethods
     public static readonly GrpcMethod<GetMigrationRequest, Migration> GetMigration = new(Service, nameof(GetMigration));
 
     /// <summary>A migration as it is now, then whenever it has changed, until its final state.</summary>
-    public static readonly GrpcMethod<WatchMigrationRequest, Migration> WatchMigration = new(Service, nameof(WatchMigration), serverStreaming: true);
+    public static readonly GrpcMethod<WatchMigrationRequest, Migration> WatchMigration =
+        new(Service, nameof(WatchMigration), serverStreaming: true);
 }

@@ -10,7 +10,7 @@ namespace MigrationD.Protocol.Grpc;
 /// share it. Safe for use by several threads.
 /// </summary>
 /// <remarks>
-/// Nothing is retried here: a caller that wants to wait for a server runs its call in <see cref="GrpcDialing.DialPipeline(TimeSpan, Microsoft.Extensions.Logging.ILogger)"/>.
+/// Nothing is retried here: a caller that wants to wait for a server runs its call in <see cref="GrpcDialing.DialPipeline"/>.
 /// </remarks>
 public sealed class GrpcChannel : IDisposable
 {

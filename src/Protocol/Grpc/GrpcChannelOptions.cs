@@ -3,7 +3,10 @@ namespace MigrationD.Protocol.Grpc;
 /// <summary>What a <see cref="GrpcChannel"/> enforces and how long it waits for a connection.</summary>
 public sealed class GrpcChannelOptions
 {
-    /// <summary>The largest response message accepted, in bytes, without its framing; 4 MiB unless set. A larger one ends its call with RESOURCE_EXHAUSTED.</summary>
+    /// <summary>
+    /// The largest response message accepted, in bytes, without its framing; 4 MiB unless set. A larger one ends its call with
+    /// RESOURCE_EXHAUSTED.
+    /// </summary>
     public int MaxReceiveMessageBytes { get; set; } = GrpcProtocol.DefaultMaxMessageBytes;
 
     /// <summary>How long one dial may take before it counts as failed (UNAVAILABLE); 10 seconds unless set.</summary>
@@ -11,7 +14,7 @@ public sealed class GrpcChannelOptions
 
     /// <summary>
     /// How long a connection with calls on it may be silent before it is asked whether it still lives, and how long it has to answer;
-    /// 20 seconds unless set. A connection that does not answer ends its calls with UNAVAILABLE.
+    /// 20 seconds unless set, 1 second at the least. A connection that does not answer ends its calls with UNAVAILABLE.
     /// </summary>
     public TimeSpan KeepAlive { get; set; } = TimeSpan.FromSeconds(20);
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
@@ -6,7 +5,9 @@ using Google.Protobuf;
 
 namespace MigrationD.Protocol.Grpc;
 
-/// <summary>The client's side of one call. Every failure leaves it as a <see cref="GrpcException"/> or as the caller's own cancellation.</summary>
+/// <summary>
+/// The client's side of one call. Every failure leaves it as a <see cref="GrpcException"/> or as the caller's own cancellation.
+/// </summary>
 internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     where TRequest : class, IMessage<TRequest>, new()
     where TResponse : class, IMessage<TResponse>, new()
@@ -24,6 +25,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     private readonly CancellationTokenSource _ended;
 
     private HttpResponseMessage? _response;
+    private PipeReader? _body;
     private MessageFrameReader? _reader;
     private bool _endedByHeaders;
 
@@ -78,8 +80,8 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
             _ended.Token.ThrowIfCancellationRequested();
             _response = await _http.SendAsync(message, _ended.Token).ConfigureAwait(false);
             ThrowIfEndedByHeaders(_response);
-            Stream body = await _response.Content.ReadAsStreamAsync(_ended.Token).ConfigureAwait(false);
-            _reader = new MessageFrameReader(PipeReader.Create(body), MessageSide.Response, _method.Path, _maxResponseBytes);
+            _body = PipeReader.Create(await _response.Content.ReadAsStreamAsync(_ended.Token).ConfigureAwait(false));
+            _reader = new MessageFrameReader(_body, MessageSide.Response, _method.Path, _maxResponseBytes);
         }
         catch (Exception error) when (Translate(error) is { } translated)
         {
@@ -109,6 +111,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     /// <summary>Gives the call up if it has not ended; the server sees the stream reset.</summary>
     public void Dispose()
     {
+        _body?.Complete();
         _response?.Dispose();
         _ended.Dispose();
         _expiry.Dispose();
@@ -160,7 +163,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
             : "";
         throw new GrpcException(
             code,
-            detail.Length > 0 ? detail : string.Create(CultureInfo.InvariantCulture, $"{Call}: ended with grpc-status {status} and no message."));
+            detail.Length > 0 ? detail : $"{Call}: ended with grpc-status {status} and no message.");
     }
 
     // Null for what is not about this call: it leaves as it is.
@@ -198,7 +201,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
                 case HttpProtocolException http2:
                     return new GrpcException(
                         HttpStatusMapping.FromHttp2Error(http2.ErrorCode),
-                        $"{Call}: the server ended the call with HTTP/2 error 0x{http2.ErrorCode:x}.",
+                        $"{Call}: ended by HTTP/2 error 0x{http2.ErrorCode:x}: {http2.Message}",
                         error);
             }
         }

@@ -2,7 +2,9 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace MigrationD.Protocol.Grpc;
 
-/// <summary>How Kestrel is set up for gRPC: HTTP/2 and nothing else, with every limit at what control calls need. The one place for both.</summary>
+/// <summary>
+/// How Kestrel is set up for gRPC: HTTP/2 and nothing else, with every limit at what control calls need. The one place for both.
+/// </summary>
 public static class GrpcKestrel
 {
     // A daemon has a handful of peers and operators. The limits leave room for a hundredfold of that and keep what a hostile peer can

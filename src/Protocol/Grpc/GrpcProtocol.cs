@@ -23,7 +23,7 @@ internal static class GrpcProtocol
     /// </summary>
     public const int MaxStatusMessageBytes = 4 * 1024;
 
-    /// <summary>Whether a content type is gRPC's with protobuf messages: <c>application/grpc</c> or <c>application/grpc+proto</c>.</summary>
+    /// <summary>Whether a content type is gRPC with protobuf messages: <c>application/grpc</c> or <c>application/grpc+proto</c>.</summary>
     public static bool IsGrpc(string? contentType)
     {
         if (contentType is null)

@@ -130,11 +130,12 @@ internal sealed class GrpcServerCall<TRequest, TResponse>
             _logger.HandlerFailed(error, _method.Path, peer, http.TraceIdentifier);
             return new GrpcStatus(
                 GrpcStatusCode.Internal,
-                $"{_method.Path} failed on the server for a reason it did not foresee; its log has the cause under id {http.TraceIdentifier}.");
+                $"{_method.Path} failed on the server in a way it did not foresee; its log has the cause under id {http.TraceIdentifier}.");
         }
     }
 
-    private GrpcStatus Expired() => new(GrpcStatusCode.DeadlineExceeded, $"{_method.Path}: the deadline passed before the answer was ready.");
+    private GrpcStatus Expired() =>
+        new(GrpcStatusCode.DeadlineExceeded, $"{_method.Path}: the deadline passed before the answer was ready.");
 
     private DateTimeOffset? ReadHeaders(IHeaderDictionary headers, CancellationTokenSource expiry)
     {

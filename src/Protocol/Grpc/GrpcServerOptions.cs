@@ -1,6 +1,8 @@
 namespace MigrationD.Protocol.Grpc;
 
-/// <summary>What the endpoints of <see cref="GrpcEndpoints"/> enforce. Set with <c>services.Configure&lt;GrpcServerOptions&gt;(...)</c>.</summary>
+/// <summary>
+/// What the endpoints of <see cref="GrpcEndpoints"/> enforce. Set with <c>services.Configure&lt;GrpcServerOptions&gt;(...)</c>.
+/// </summary>
 public sealed class GrpcServerOptions
 {
     /// <summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 
 namespace MigrationD.Protocol.Grpc;
 
@@ -39,7 +40,8 @@ internal sealed class GrpcTarget
 
         int colon = text.LastIndexOf(':');
         string host = colon > 0 ? text[..colon] : "";
-        if (!int.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port is < 1 or > IPEndPoint.MaxPort)
+        if (!int.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+            || port is < 1 or > IPEndPoint.MaxPort)
         {
             throw Malformed(text, $"'{text[(colon + 1)..]}' is no port from 1 to {IPEndPoint.MaxPort}");
         }
@@ -68,7 +70,7 @@ internal sealed class GrpcTarget
             throw Malformed(text, "the path of a unix socket must be absolute");
         }
 
-        if (System.Text.Encoding.UTF8.GetByteCount(path) > MaxUnixPathBytes)
+        if (Encoding.UTF8.GetByteCount(path) > MaxUnixPathBytes)
         {
             throw Malformed(text, $"the path of a unix socket has at most {MaxUnixPathBytes} bytes");
         }

@@ -14,9 +14,14 @@ internal static class HttpStatusMapping
         _ => GrpcStatusCode.Unknown,
     };
 
-    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping", for the error code of a RST_STREAM or GOAWAY (RFC 9113, 7).</summary>
+    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "Errors", for an HTTP/2 error code (RFC 9113, 7), with one exception.</summary>
+    /// <remarks>
+    /// PROTOCOL_ERROR would be INTERNAL from a peer that resets a stream with it. .NET also gives it to every call of a connection whose
+    /// peer no longer answers pings, which is far more likely, and which has to be dialled again.
+    /// </remarks>
     public static GrpcStatusCode FromHttp2Error(long errorCode) => errorCode switch
     {
+        0x1 => GrpcStatusCode.Unavailable, // PROTOCOL_ERROR
         0x7 => GrpcStatusCode.Unavailable, // REFUSED_STREAM: not processed
         0x8 => GrpcStatusCode.Cancelled, // CANCEL
         0xb => GrpcStatusCode.ResourceExhausted, // ENHANCE_YOUR_CALM

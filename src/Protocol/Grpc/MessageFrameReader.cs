@@ -42,7 +42,7 @@ internal sealed class MessageFrameReader
         {
             throw new GrpcException(
                 _side.Malformed,
-                $"{_path}: the {_side.Noun} ended after {buffer.Length} of the {MessageFrame.PrefixBytes} bytes that come before a message.");
+                $"{_path}: the {_side.Noun} ended after {buffer.Length} of the {MessageFrame.PrefixBytes} bytes before a message.");
         }
 
         int length = ReadLength(buffer);
@@ -54,9 +54,10 @@ internal sealed class MessageFrameReader
             buffer = await FillAsync((int)whole, cancellation).ConfigureAwait(false);
             if (buffer.Length < whole)
             {
+                long came = buffer.Length - MessageFrame.PrefixBytes;
                 throw new GrpcException(
                     _side.Malformed,
-                    $"{_path}: the {_side.Noun} is cut off: {buffer.Length - MessageFrame.PrefixBytes} of the {length} bytes that its prefix announces.");
+                    $"{_path}: the {_side.Noun} is cut off: {came} of the {length} bytes that its prefix announces.");
             }
         }
 

@@ -2,7 +2,9 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Grpc;
 
-/// <summary>Every method of service Transport (protos/migrationd/v1/transport.proto), which the destination of a migration serves.</summary>
+/// <summary>
+/// Every method of service Transport (protos/migrationd/v1/transport.proto), which the destination of a migration serves.
+/// </summary>
 public static class TransportMethods
 {
     private const string Service = "migrationd.v1.Transport";

@@ -187,7 +187,8 @@ public sealed class BadRequestTests : IClassFixture<ControlServer>, IAsyncLifeti
         // Bytes at random hardly ever get past the prefix, so most cases are right up to some point.
         Gen<byte[]> noise = Gen.Choose(0, 255).Select(one => (byte)one).ListOf().Select(bytes => bytes.ToArray());
         Gen<byte[]> framed = noise.Select(payload => (byte[])[0, .. Length(payload.Length), .. payload]);
-        Gen<byte[]> wrongLength = noise.SelectMany(payload => Gen.Choose(0, 300).Select(length => (byte[])[0, .. Length(length), .. payload]));
+        Gen<byte[]> wrongLength = noise.SelectMany(payload =>
+            Gen.Choose(0, 300).Select(length => (byte[])[0, .. Length(length), .. payload]));
         Gen<byte[]> flipped = Gen.Choose(0, (Good.Length * 8) - 1).Select(bit =>
         {
             byte[] bytes = [.. Good];
@@ -218,8 +219,9 @@ public sealed class BadRequestTests : IClassFixture<ControlServer>, IAsyncLifeti
         Gen<byte[]> afterPreface = noise.Select(bytes => (byte[])[.. preface, .. bytes]);
 
         // A frame of any type, flags and stream, with a true length.
-        Gen<byte[]> frame = Gen.Choose(0, 12).SelectMany(type => Gen.Choose(0, 255).SelectMany(flags => Gen.Choose(0, 3).SelectMany(stream =>
-            noise.Select(payload => (byte[])[.. preface, .. Length(payload.Length)[1..], (byte)type, (byte)flags, 0, 0, 0, (byte)stream, .. payload]))));
+        Gen<byte[]> frame = Gen.Choose(0, 12).SelectMany(type => Gen.Choose(0, 255).SelectMany(flags => Gen.Choose(0, 3).SelectMany(
+            stream => noise.Select(payload => (byte[])
+                [.. preface, .. Length(payload.Length)[1..], (byte)type, (byte)flags, 0, 0, 0, (byte)stream, .. payload]))));
 
         Check.One(
             Config.QuickThrowOnFailure.WithMaxTest(150),

@@ -110,8 +110,8 @@ public sealed class GrpcCallTests : IClassFixture<ControlServer>
     {
         using GrpcChannel channel = Connect();
         string name = $"hang {Guid.NewGuid()}";
-        GrpcException error = await Assert.ThrowsAsync<GrpcException>(
-            () => channel.CallAsync(ControlMethods.GetGuest, new GetGuestRequest { Name = name }, TimeSpan.FromMilliseconds(50), Deadlines.Token()));
+        GrpcException error = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
+            ControlMethods.GetGuest, new GetGuestRequest { Name = name }, TimeSpan.FromSeconds(1), Deadlines.Token()));
         Assert.Equal(GrpcStatusCode.DeadlineExceeded, error.Code);
         await _server.EndedAsync(name);
     }

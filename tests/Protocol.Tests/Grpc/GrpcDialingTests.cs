@@ -41,9 +41,16 @@ public sealed class GrpcDialingTests
     [Fact]
     public async Task Dial_that_takes_too_long_is_given_up()
     {
-        GrpcException error = await DialAsync("127.0.0.1:1", new GrpcChannelOptions { ConnectTimeout = TimeSpan.Zero });
+        // With a backlog of 0 and one connection in it that nobody accepts, Linux drops every further SYN: the dial gets no answer.
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start(0);
+        using var first = new TcpClient();
+        await first.ConnectAsync((IPEndPoint)listener.LocalEndpoint, Deadlines.Token());
+
+        string target = listener.LocalEndpoint.ToString()!;
+        GrpcException error = await DialAsync(target, new GrpcChannelOptions { ConnectTimeout = TimeSpan.FromMilliseconds(100) });
         Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
-        Assert.Contains("Cannot connect to 127.0.0.1:1: no answer within 0 s", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"Cannot connect to {target}: no answer within 0.1 s", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -103,10 +110,12 @@ public sealed class GrpcDialingTests
     [InlineData(GrpcStatusCode.NotFound)]
     [InlineData(GrpcStatusCode.DeadlineExceeded)]
     [InlineData(GrpcStatusCode.Internal)]
-    public Task Pipeline_does_not_repeat_other_failures(GrpcStatusCode code) => AssertAttemptsAsync(Deadlines.Hung, code, attempts => attempts == 1);
+    public Task Pipeline_does_not_repeat_other_failures(GrpcStatusCode code) =>
+        AssertAttemptsAsync(Deadlines.Hung, code, attempts => attempts == 1);
 
     [Fact]
-    public Task Pipeline_without_time_tries_once() => AssertAttemptsAsync(TimeSpan.Zero, GrpcStatusCode.Unavailable, attempts => attempts == 1);
+    public Task Pipeline_without_time_tries_once() =>
+        AssertAttemptsAsync(TimeSpan.Zero, GrpcStatusCode.Unavailable, attempts => attempts == 1);
 
     [Fact]
     public Task Pipeline_ends_with_the_last_failure() =>
@@ -158,6 +167,22 @@ public sealed class GrpcDialingTests
         Assert.Equal(GrpcStatusCode.Unavailable, error.Code);
         Assert.Contains("shutting down", error.Message, StringComparison.Ordinal);
         await stop;
+    }
+
+    [Fact]
+    public async Task Peer_that_falls_silent_ends_its_calls_with_unavailable()
+    {
+        await using var server = new LateServer();
+        await server.StartAsync();
+        await using var relay = new Relay(server.Server.TcpTarget);
+        using GrpcChannel channel = GrpcChannel.Connect(relay.Target, new GrpcChannelOptions { KeepAlive = TimeSpan.FromSeconds(1) });
+        Task<Guest> call = channel.CallAsync(
+            ControlMethods.GetGuest, new GetGuestRequest { Name = "hang silence" }, null, Deadlines.Token());
+        await server.Server.StartedAsync("hang silence");
+
+        relay.FallSilent();
+        GrpcException error = await Assert.ThrowsAsync<GrpcException>(() => call);
+        Assert.True(error.Code == GrpcStatusCode.Unavailable, error.ToString());
     }
 
     private static async Task<GrpcException> DialAsync(string target, GrpcChannelOptions? options = null)

@@ -25,7 +25,7 @@ public sealed class GrpcEndpointTests
         await using OddServer server = await OddServer.StartAsync(
             app => app.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(new Node())), HttpProtocols.Http1);
         using var raw = new RawGrpc(server.Target);
-        RawAnswer answer = await raw.PostAsync(ControlMethods.GetNode.Path, [0, 0, 0, 0, 0], request => request.Version = HttpVersion.Version11);
+        RawAnswer answer = await raw.PostAsync(ControlMethods.GetNode.Path, [0, 0, 0, 0, 0], http => http.Version = HttpVersion.Version11);
         Assert.Equal((426, null), (answer.HttpStatus, answer.Status));
     }
 
@@ -70,7 +70,8 @@ public sealed class GrpcEndpointTests
         using GrpcChannel channel = GrpcChannel.Connect(server.Target);
 
         // Above Kestrel's own limit of a body, 30,000,000 bytes, too.
-        await channel.CallAsync(ControlMethods.GetGuest, new GetGuestRequest { Name = new string('x', 35_000_000) }, null, Deadlines.Token());
+        await channel.CallAsync(
+            ControlMethods.GetGuest, new GetGuestRequest { Name = new string('x', 35_000_000) }, null, Deadlines.Token());
         GrpcException error = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
             ControlMethods.GetGuest, new GetGuestRequest { Name = new string('x', 45_000_000) }, null, Deadlines.Token()));
         Assert.Equal(GrpcStatusCode.ResourceExhausted, error.Code);

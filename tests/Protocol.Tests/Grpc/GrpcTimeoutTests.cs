@@ -9,7 +9,9 @@ public sealed class GrpcTimeoutTests
     [Fact]
     public void Any_duration_survives_within_the_rounding_of_its_unit() =>
         Prop.ForAll(
-            Gen.Choose(0, 62).SelectMany(bits => Gen.Choose(0, int.MaxValue).Select(low => (long)((ulong)low << 32 >> (62 - bits)))).ToArbitrary(),
+            Gen.Choose(0, 62)
+                .SelectMany(bits => Gen.Choose(0, int.MaxValue).Select(low => (long)((ulong)low << 32 >> (62 - bits))))
+                .ToArbitrary(),
             ticks =>
             {
                 TimeSpan timeout = TimeSpan.FromTicks(ticks);

@@ -66,7 +66,7 @@ public sealed class OfficialClientTests : IClassFixture<OfficialGrpcClient>, ICl
     public async Task Deadline_ends_the_call_on_both_sides()
     {
         string name = $"hang {Guid.NewGuid()}";
-        JsonNode result = await CallAsync("GetGuest", new { name }, deadlineMs: 500);
+        JsonNode result = await CallAsync("GetGuest", new { name }, deadlineMs: 1500);
         Assert.Equal(GrpcStatusCode.DeadlineExceeded, Code(result));
         await _server.EndedAsync(name);
     }

@@ -17,7 +17,7 @@ public sealed class OfficialGrpcClient : IAsyncLifetime
     /// <summary>The folder of the .proto files, which scripts get as their first argument.</summary>
     public static string Protos => Path.Combine(AppContext.BaseDirectory, "protos");
 
-    /// <summary>Copies the scripts and installs the packages they need; nothing on a machine without Node.js, where the tests skip.</summary>
+    /// <summary>Copies the scripts and installs their packages; does nothing without Node.js, where the tests skip.</summary>
     public async Task InitializeAsync()
     {
         if (Machine.Lacks(Needs.Node) is not null)
@@ -31,7 +31,8 @@ public sealed class OfficialGrpcClient : IAsyncLifetime
         }
 
         // No package's own script runs: none of them is needed to make calls.
-        await RunProcessAsync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], InstallDeadline, talk: null);
+        string[] install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
+        await RunProcessAsync("npm", install, InstallDeadline, talk: null);
     }
 
     /// <summary>Removes the folder.</summary>
@@ -41,10 +42,14 @@ public sealed class OfficialGrpcClient : IAsyncLifetime
         return Task.CompletedTask;
     }
 
-    /// <summary>Runs <c>node SCRIPT PROTOS</c> and talks to it until <paramref name="talk"/> returns; then it has to end by itself.</summary>
+    /// <summary>
+    /// Runs <c>node SCRIPT PROTOS</c> and talks to it until <paramref name="talk"/> returns; then it has to end by itself.
+    /// </summary>
     /// <param name="script">File name of the script.</param>
     /// <param name="talk">Gets what the script reads and what it writes. The script's input ends when it returns.</param>
-    /// <exception cref="InvalidOperationException">It failed, or was still running at the deadline. Says what it wrote to standard error.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// It failed, or was still running at the deadline. Says what it wrote to standard error.
+    /// </exception>
     public async Task RunAsync(string script, Func<StreamWriter, StreamReader, Task> talk) =>
         await RunProcessAsync("node", [script, Protos], RunDeadline, talk);
 
@@ -78,7 +83,9 @@ public sealed class OfficialGrpcClient : IAsyncLifetime
         catch (Exception error)
         {
             process.Kill(entireProcessTree: true);
-            string reason = deadline.IsCancellationRequested ? $"was still running after {limit.TotalSeconds:0} s" : "did not do what was expected";
+            string reason = deadline.IsCancellationRequested
+                ? $"was still running after {limit.TotalSeconds:0} s"
+                : "did not do what was expected";
             throw new InvalidOperationException($"{command} {reason}. It wrote: {await errors}", error);
         }
 
