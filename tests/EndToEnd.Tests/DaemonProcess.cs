@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Text.Json.Nodes;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
 
 namespace MigrationD.EndToEnd.Tests;
 
@@ -13,12 +15,14 @@ internal sealed class DaemonProcess : IAsyncDisposable
     private readonly Scratch _scratch;
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _log = new();
+    private readonly GrpcChannel _channel;
 
     private DaemonProcess(Scratch scratch, Process process, string control)
     {
         _scratch = scratch;
         _process = process;
         Control = control;
+        _channel = GrpcChannel.Connect($"unix:{control}");
     }
 
     /// <summary>The path of its control socket.</summary>
@@ -78,16 +82,24 @@ internal sealed class DaemonProcess : IAsyncDisposable
         return new CommandResult($"migrationd {string.Join(' ', arguments)}", process.ExitCode, await output, await error);
     }
 
-    /// <summary>`guest show` of one guest.</summary>
-    public async Task<JsonNode> GuestAsync(string name) => (await CliAsync("guest", "show", name, "--json")).Succeeds().Json;
+    /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
+    public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)
+        where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
+        where TResponse : class, Google.Protobuf.IMessage<TResponse>, new() =>
+        _channel.CallAsync(method, request, Deadline, CancellationToken.None);
+
+    public Task<GuestMessage> GuestAsync(string name) => CallAsync(ControlMethods.GetGuest, new GetGuestRequest { Name = name });
+
+    public async Task<IReadOnlyList<GuestMessage>> GuestsAsync() =>
+        (await CallAsync(ControlMethods.ListGuests, new ListGuestsRequest())).Guests;
 
     /// <summary>Waits until the guest is as wanted.</summary>
-    public async Task<JsonNode> GuestUntilAsync(string name, Func<JsonNode, bool> wanted)
+    public async Task<GuestMessage> GuestUntilAsync(string name, Func<GuestMessage, bool> wanted)
     {
         var clock = Stopwatch.StartNew();
         while (true)
         {
-            JsonNode guest = await GuestAsync(name);
+            GuestMessage guest = await GuestAsync(name);
             if (wanted(guest))
             {
                 return guest;
@@ -104,23 +116,39 @@ internal sealed class DaemonProcess : IAsyncDisposable
         (await CliAsync(
             "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern))
             .Succeeds();
-        await GuestUntilAsync(name, guest => Sweeps(guest) >= 1);
+        await GuestUntilAsync(name, guest => guest.Report.Sweeps >= 1);
+    }
+
+    /// <summary>Moves a guest and waits for the end.</summary>
+    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination)
+    {
+        Migration migration = await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = name, To = destination.Listen });
+        using var deadline = new CancellationTokenSource(Deadline);
+        await foreach (Migration now in _channel.StreamAsync(
+            ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+        {
+            migration = now;
+        }
+
+        Assert.True(migration.State == MigrationState.Completed, $"{migration}\n{Log}\n{destination.Log}");
+        return migration;
     }
 
     /// <summary>Asserts that the guest runs here, makes steps, and after a whole look at its memory has found nothing wrong.</summary>
     public async Task GuestIsWellAsync(string name)
     {
-        long sweeps = Sweeps(await GuestAsync(name));
+        ulong sweeps = (await GuestAsync(name)).Report.Sweeps;
         // A sweep under way may have begun elsewhere; the second one is of this node alone.
-        JsonNode guest = await GuestUntilAsync(name, one => State(one) != "running" || Sweeps(one) >= sweeps + 2);
-        Assert.Equal("running", State(guest));
-        Assert.Equal(0, (long)guest["report"]!["corruptPages"]!);
+        GuestMessage guest = await GuestUntilAsync(name, one => one.State != GuestState.Running || one.Report.Sweeps >= sweeps + 2);
+        Assert.Equal(GuestState.Running, guest.State);
+        Assert.Equal(0UL, guest.Report.CorruptPages);
     }
 
     public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
 
     public async ValueTask DisposeAsync()
     {
+        _channel.Dispose();
         try
         {
             _process.StandardInput.Close();
@@ -147,10 +175,6 @@ internal sealed class DaemonProcess : IAsyncDisposable
         _scratch.Dispose();
     }
 
-    internal static string State(JsonNode guest) => (string)guest["state"]!;
-
-    internal static long Sweeps(JsonNode guest) => (long)guest["report"]!["sweeps"]!;
-
     [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "kill")]
     private static extern int Kill(int process, int signal);
 
@@ -163,17 +187,18 @@ internal sealed class DaemonProcess : IAsyncDisposable
         var clock = Stopwatch.StartNew();
         while (true)
         {
-            CommandResult node = await CliAsync("node", "--json");
-            if (node.ExitCode == 0)
+            try
             {
-                Listen = (string)node.Json["listen"]!;
-                Lanes = (string)node.Json["lanes"]!;
+                Node node = await CallAsync(ControlMethods.GetNode, new GetNodeRequest());
+                (Listen, Lanes) = (node.Listen, node.Lanes);
                 return;
             }
-
-            Assert.False(_process.HasExited, $"the daemon ended:\n{Log}");
-            Assert.True(clock.Elapsed < Deadline, $"the daemon does not answer:\n{node}\n{Log}");
-            await Task.Delay(PollInterval);
+            catch (GrpcException error) when (error.Code == GrpcStatusCode.Unavailable)
+            {
+                Assert.False(_process.HasExited, $"the daemon ended:\n{Log}");
+                Assert.True(clock.Elapsed < Deadline, $"the daemon does not answer: {error.Message}\n{Log}");
+                await Task.Delay(PollInterval);
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -18,7 +19,7 @@ public sealed class MigrationTests
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", kind, "128MiB", "96MiB", pattern: pattern);
-        long stepsBefore = (long)(await source.GuestAsync("g"))["report"]!["steps"]!;
+        ulong stepsBefore = (await source.GuestAsync("g")).Report.Steps;
 
         JsonNode migration = (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--placement", placement, "--json"))
             .Succeeds().Json;
@@ -37,9 +38,9 @@ public sealed class MigrationTests
             Assert.True(Count(migration, "moves4K") + Count(migration, "moves2M") > 0, migration.ToString());
         }
 
-        Assert.Equal("migrated", DaemonProcess.State(await source.GuestAsync("g")));
+        Assert.Equal(GuestState.Migrated, (await source.GuestAsync("g")).State);
         await destination.GuestIsWellAsync("g");
-        Assert.True((long)(await destination.GuestAsync("g"))["report"]!["steps"]! > stepsBefore);
+        Assert.True((await destination.GuestAsync("g")).Report.Steps > stepsBefore);
     }
 
     [MachineTheory(Host)]
@@ -55,7 +56,7 @@ public sealed class MigrationTests
 
         (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Succeeds();
 
-        Assert.Equal("paused", DaemonProcess.State(await destination.GuestAsync("g")));
+        Assert.Equal(GuestState.Paused, (await destination.GuestAsync("g")).State);
         Assert.Equal(before, await HashAsync(destination));
         (await destination.CliAsync("guest", "resume", "g")).Succeeds();
         await destination.GuestIsWellAsync("g");
@@ -71,12 +72,12 @@ public sealed class MigrationTests
         await one.CreateGuestAsync("g", kind, "64MiB", "40MiB", pattern: pattern);
         for (int trip = 0; trip < 20; trip++)
         {
-            (await one.CliAsync("migrate", "g", "--to", two.Listen)).Succeeds();
-            (await two.CliAsync("migrate", "g", "--to", one.Listen)).Succeeds();
+            await one.MigrateAsync("g", two);
+            await two.MigrateAsync("g", one);
         }
 
         await one.GuestIsWellAsync("g");
-        Assert.Equal("migrated", DaemonProcess.State(await two.GuestAsync("g")));
+        Assert.Equal(GuestState.Migrated, (await two.GuestAsync("g")).State);
     }
 
     [MachineFact(Host)]
@@ -86,11 +87,11 @@ public sealed class MigrationTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         // Everything that a first migration maps once for good is there after it.
         await source.CreateGuestAsync("small", "workload", "16MiB", "8MiB");
-        (await source.CliAsync("migrate", "small", "--to", destination.Listen)).Succeeds();
+        await source.MigrateAsync("small", destination);
         int before = Mappings(destination);
 
-        await source.CreateGuestAsync("large", "workload", "416MiB", "400MiB");
-        (await source.CliAsync("migrate", "large", "--to", destination.Listen)).Succeeds();
+        await source.CreateGuestAsync("large", "workload", "416MiB", "400MiB", pattern: "sequential");
+        await source.MigrateAsync("large", destination);
 
         // 106,496 pages later: one more guest's memory, and what its threads' stacks and the runtime's own heaps need.
         Assert.InRange(Mappings(destination) - before, -100, 100);

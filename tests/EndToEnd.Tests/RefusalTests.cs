@@ -47,7 +47,7 @@ public sealed class RefusalTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--guest-memory", "16MiB");
         (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails("memory", "64MiB", "16MiB");
         await source.GuestIsWellAsync("g");
-        Assert.Empty((await destination.CliAsync("guest", "list", "--json")).Succeeds().Json.AsArray());
+        Assert.Empty(await destination.GuestsAsync());
     }
 
     [MachineFact(Host)]
@@ -143,7 +143,7 @@ public sealed class RefusalTests
             : new QueryOutcomeResponse { Outcome = Outcome.Running };
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--detach")).Succeeds();
         // It is the destination's from before Run was sent, and stays so whatever happens now.
-        await source.GuestUntilAsync("g", guest => DaemonProcess.State(guest) == "migrated" && asked >= 3);
+        await source.GuestUntilAsync("g", guest => guest.State == GuestState.Migrated && asked >= 3);
         (await source.CliAsync("guest", "resume", "g")).Fails("migrated away");
         (await source.CliAsync("guest", "delete", "g")).Fails("migrated away");
     }
@@ -155,7 +155,7 @@ public sealed class RefusalTests
         using GrpcChannel channel = GrpcChannel.Connect(destination.Listen);
         PrepareResponse prepared = await channel.CallAsync(
             TransportMethods.Prepare, Requests.Prepare("g", "state-test"), TimeSpan.FromSeconds(10), CancellationToken.None);
-        Assert.Equal("incoming", DaemonProcess.State(await destination.GuestAsync("g")));
+        Assert.Equal(GuestState.Incoming, (await destination.GuestAsync("g")).State);
 
         GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
             TransportMethods.LoadState,
@@ -164,7 +164,7 @@ public sealed class RefusalTests
             CancellationToken.None));
 
         Assert.Contains("state", refusal.Message, StringComparison.OrdinalIgnoreCase);
-        Assert.Empty((await destination.CliAsync("guest", "list", "--json")).Succeeds().Json.AsArray());
+        Assert.Empty(await destination.GuestsAsync());
         QueryOutcomeResponse outcome = await channel.CallAsync(
             TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = prepared.Session }, TimeSpan.FromSeconds(10), CancellationToken.None);
         Assert.Equal(Outcome.NeverStarted, outcome.Outcome);

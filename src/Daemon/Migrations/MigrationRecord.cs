@@ -12,6 +12,7 @@ internal sealed class MigrationRecord
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Migration _message;
     private Func<LiveFigures>? _live;
+    private TimeSpan? _total;
     private TaskCompletionSource _changed = NewSignal();
 
     /// <summary>A migration that begins now.</summary>
@@ -79,7 +80,7 @@ internal sealed class MigrationRecord
             _message.Reason = reason;
             if (IsFinalState(state))
             {
-                _message.TotalUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+                _total ??= Stopwatch.GetElapsedTime(_started);
                 _live = null;
             }
 
@@ -107,6 +108,15 @@ internal sealed class MigrationRecord
         }
     }
 
+    /// <summary>The work is done; what follows before the final state is cleaning up and does not count as migration time.</summary>
+    public void StopClock()
+    {
+        lock (_lock)
+        {
+            _total ??= Stopwatch.GetElapsedTime(_started);
+        }
+    }
+
     /// <summary>The migration as it is now.</summary>
     public Migration Snapshot()
     {
@@ -114,11 +124,7 @@ internal sealed class MigrationRecord
         {
             CopyLiveFigures();
             Migration copy = _message.Clone();
-            if (!IsFinalState(copy.State))
-            {
-                copy.TotalUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
-            }
-
+            copy.TotalUs = (ulong)(_total ?? Stopwatch.GetElapsedTime(_started)).TotalMicroseconds;
             return copy;
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
 using Google.Protobuf;
@@ -85,16 +86,12 @@ internal sealed class SourceMigration
                 SourceTransition step = SourceMachine.Next(_state, now)
                     ?? throw new InvalidOperationException($"{now} cannot happen to a source in {_state}");
                 Enter(step.State);
-                happened = null;
-                foreach (SourceAction action in step.Actions)
-                {
-                    happened = await PerformAsync(action, shutdown).ConfigureAwait(false);
-                }
+                happened = await PerformAsync(step.Actions, shutdown).ConfigureAwait(false);
             }
         }
         catch (Exception error)
         {
-            // Only a bug gets here. The state stays what it was: whoever owns the guest by it, owns it.
+            // Only a bug after the handover, or in a rollback, gets here. The state stays what it was: whoever owns the guest by it, owns it.
             DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
             _record.Enter(
                 SourceMachine.OwnsGuest(_state) ? MigrationState.Failed : MigrationState.PostcopyPaused, $"internal error: {error.Message}");
@@ -124,8 +121,8 @@ internal sealed class SourceMigration
     private void Enter(SourceState state)
     {
         _state = state;
-        // A rollback is announced when the guest is back, not before: whoever waits for the end wants to use it.
-        if (!SourceMachine.IsFinal(state) || state == SourceState.Completed)
+        // An end is announced when the guest is back, or freed, not before: whoever waits for it wants to use the guest, or its name.
+        if (!SourceMachine.IsFinal(state))
         {
             Announce();
         }
@@ -137,12 +134,33 @@ internal sealed class SourceMigration
         DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, _reason);
     }
 
+    /// <summary>Carries out actions in order; what came of the last one, or Failed as soon as one fails that can be rolled back.</summary>
+    private async Task<SourceEvent?> PerformAsync(ImmutableArray<SourceAction> actions, CancellationToken shutdown)
+    {
+        SourceEvent? happened = null;
+        try
+        {
+            foreach (SourceAction action in actions)
+            {
+                happened = await PerformAsync(action, shutdown).ConfigureAwait(false);
+            }
+
+            return happened;
+        }
+        catch (Exception error) when (SourceMachine.Next(_state, SourceEvent.Failed) is not null)
+        {
+            _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
+            return SourceEvent.Failed;
+        }
+    }
+
     private async Task<SourceEvent?> PerformAsync(SourceAction action, CancellationToken shutdown)
     {
         switch (action)
         {
             case SourceAction.Prepare:
-                return await OrFailed(PrepareAsync, SourceEvent.Prepared, shutdown).ConfigureAwait(false);
+                await PrepareAsync(shutdown).ConfigureAwait(false);
+                return SourceEvent.Prepared;
 
             case SourceAction.PauseGuest:
                 _pausedAt = Stopwatch.GetTimestamp();
@@ -150,7 +168,8 @@ internal sealed class SourceMigration
                 return null;
 
             case SourceAction.SendState:
-                return await OrFailed(SendStateAsync, SourceEvent.Ready, shutdown).ConfigureAwait(false);
+                await _destination.LoadStateAsync(_guest.SaveState(), shutdown).ConfigureAwait(false);
+                return SourceEvent.Ready;
 
             case SourceAction.GiveAway:
                 _hosted.GiveAway();
@@ -176,24 +195,11 @@ internal sealed class SourceMigration
             case SourceAction.FreeGuest:
                 await CloseLanesAsync(complete: true).ConfigureAwait(false);
                 _hosted.FreeAway();
+                Announce();
                 return null;
 
             default:
                 throw new ArgumentOutOfRangeException(nameof(action));
-        }
-    }
-
-    private async Task<SourceEvent?> OrFailed(Func<CancellationToken, Task> work, SourceEvent success, CancellationToken shutdown)
-    {
-        try
-        {
-            await work(shutdown).ConfigureAwait(false);
-            return success;
-        }
-        catch (Exception error)
-        {
-            _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
-            return SourceEvent.Failed;
         }
     }
 
@@ -205,12 +211,6 @@ internal sealed class SourceMigration
             () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, cancel), cancel)
             .ConfigureAwait(false);
         _record.Follow(() => _lanes.Figures);
-    }
-
-    private async Task SendStateAsync(CancellationToken cancel)
-    {
-        byte[] state = _guest.SaveState();
-        await _destination.LoadStateAsync(state, cancel).ConfigureAwait(false);
     }
 
     private async Task<SourceEvent> SendRunAsync(CancellationToken shutdown)
@@ -268,6 +268,7 @@ internal sealed class SourceMigration
             if (!lanes.Lost.IsCompleted)
             {
                 CompleteResponse answer = await complete.ConfigureAwait(false);
+                _record.StopClock();
                 _record.Follow(() => lanes.Figures with { PagesReceived = _guest.Memory.PageCount, Placement = answer.Placement });
                 return SourceEvent.AllPagesPlaced;
             }
