@@ -14,9 +14,9 @@ public sealed class PagePlacerTests
         using (new DemandPager(incoming))
         {
             using PagePlacer placer = incoming.CreatePlacer(8);
-            Push(placer, 0, 512);
-            Push(placer, 512, 1);
-            Push(placer, 600, 100);
+            Assert.Equal(512, TestPages.Place(placer, 0, 512));
+            Assert.Equal(1, TestPages.Place(placer, 512, 1));
+            Assert.Equal(100, TestPages.Place(placer, 600, 100));
             Assert.Equal(512, placer.PlaceZeros(1024, 512, PagePath.Push));
             byte[] read = new byte[GuestPage.Size];
             for (long page = 0; page < memory.PageCount; page++)
@@ -45,10 +45,65 @@ public sealed class PagePlacerTests
         Assert.Equal(placement == Placement.Move ? 0 : memory.PageCount - 512, snapshot.Copies);
     }
 
-    private static void Push(PagePlacer placer, long first, int count)
+    [MachineFact(Needs.Userfaultfd)]
+    public void Blocks_that_move_whole_are_huge_pages_before_and_after()
     {
-        PageContent.Fill(first, placer.Stage(first, count));
-        Assert.Equal(count, placer.Place(first, count, PagePath.Push));
-        placer.Refill();
+        using GuestMemory memory = GuestMemory.Map(Length);
+        using IncomingMemory incoming = IncomingMemory.Register(memory, Placement.Move);
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        for (long block = 0; block < memory.BlockCount; block++)
+        {
+            Assert.Equal(512, TestPages.Place(placer, block * GuestPage.PerBlock, GuestPage.PerBlock));
+        }
+
+        Assert.Equal((memory.BlockCount, 0), (incoming.Snapshot().Moves2M, incoming.Snapshot().Moves4K));
+        Assert.Equal($"{Length / 1024} kB", AnonHugePages(memory));
+        incoming.Complete();
+        Assert.Equal($"{Length / 1024} kB", AnonHugePages(memory));
+        TestPages.AssertContent(memory, 0, memory.PageCount);
     }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_run_that_crosses_the_end_of_the_slots_is_staged_in_fresh_pages()
+    {
+        using GuestMemory memory = GuestMemory.Map(Length);
+        using IncomingMemory incoming = IncomingMemory.Register(memory, Placement.Move);
+        using PagePlacer placer = incoming.CreatePlacer(1);
+
+        // No Refill in between: staging has to find fresh pages by itself, several times over.
+        for (long page = 0; page < memory.PageCount; page += 128)
+        {
+            PageContent.Fill(page, placer.Stage(page, 128));
+            Assert.Equal(128, placer.Place(page, 128, PagePath.Push));
+        }
+
+        incoming.Complete();
+        Assert.Equal((memory.PageCount, 0), (incoming.Snapshot().Moves4K, incoming.Snapshot().Copies));
+        TestPages.AssertContent(memory, 0, memory.PageCount);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void What_is_received_already_is_dropped_without_asking_the_kernel()
+    {
+        using GuestMemory memory = GuestMemory.Map(Length);
+        using IncomingMemory incoming = IncomingMemory.Register(memory, Placement.Move);
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        Assert.Equal(10, TestPages.Place(placer, 20, 10));
+        long ioctls = incoming.Snapshot().Ioctls;
+
+        placer.Stage(20, 10).Fill(0xEE);
+        Assert.Equal(0, placer.Place(20, 10, PagePath.Urgent));
+        Assert.Equal(0, placer.PlaceZeros(20, 10, PagePath.Push));
+
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((ioctls, 20, 10, 0), (snapshot.Ioctls, snapshot.PagesRedundant, snapshot.PagesPush, snapshot.PagesUrgent + snapshot.PagesZero));
+        TestPages.AssertContent(memory, 20, 10);
+    }
+
+    private static string AnonHugePages(GuestMemory memory) =>
+        File.ReadLines("/proc/self/smaps")
+            .SkipWhile(line => !line.StartsWith($"{memory.Address:x}-{memory.Address + (nint)memory.Length:x} ", StringComparison.Ordinal))
+            .First(line => line.StartsWith("AnonHugePages:", StringComparison.Ordinal))
+            .Split(':')[1]
+            .Trim();
 }

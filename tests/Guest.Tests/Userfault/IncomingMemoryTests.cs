@@ -1,0 +1,358 @@
+using System.Runtime.InteropServices;
+
+namespace MigrationD.Guest.Tests.Userfault;
+
+public sealed unsafe partial class IncomingMemoryTests : IDisposable
+{
+    private const int SignalWindowChange = 28;
+
+    private readonly GuestMemory _memory = GuestMemory.Map(4 * GuestPage.BlockSize);
+    private readonly List<IDisposable> _owned = [];
+
+    public void Dispose()
+    {
+        foreach (IDisposable owned in Enumerable.Reverse(_owned))
+        {
+            owned.Dispose();
+        }
+
+        _memory.Dispose();
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Complete_refuses_while_a_page_is_missing_and_the_page_can_still_come()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        _ = placer.PlaceZeros(0, 1000, PagePath.Push);
+        _ = placer.PlaceZeros(1001, _memory.PageCount - 1001, PagePath.Push);
+
+        var error = Assert.Throws<InvalidOperationException>(incoming.Complete);
+
+        Assert.Contains($"1 of {_memory.PageCount} pages are missing, the first is page 1000", error.Message, StringComparison.Ordinal);
+        Assert.False(incoming.IsCompleted);
+        AssertIsMissing(1000);
+        Assert.Equal(1, TestPages.Place(placer, 1000, 1));
+        incoming.Complete();
+        Assert.True(incoming.IsCompleted);
+        TestPages.AssertContent(_memory, 1000, 1);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Complete_asks_the_kernel_and_not_the_bitmap_alone()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        _ = placer.PlaceZeros(0, 77, PagePath.Push);
+        _ = placer.PlaceZeros(78, _memory.PageCount - 78, PagePath.Push);
+        Assert.Equal(1, incoming.Received.Mark(77, 1));
+
+        var error = Assert.Throws<InvalidOperationException>(incoming.Complete);
+
+        Assert.Contains("page 77 is marked as received and is not there", error.Message, StringComparison.Ordinal);
+        AssertIsMissing(77);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void After_Complete_and_Dispose_the_memory_stays_and_may_have_huge_pages_again()
+    {
+        IncomingMemory incoming = Register();
+        using (PagePlacer placer = incoming.CreatePlacer(8))
+        {
+            for (long block = 0; block < _memory.BlockCount; block++)
+            {
+                _ = TestPages.Place(placer, block * GuestPage.PerBlock, GuestPage.PerBlock);
+            }
+        }
+
+        incoming.Complete();
+        incoming.Complete();
+        incoming.Dispose();
+        incoming.Dispose();
+
+        TestPages.AssertContent(_memory, 0, _memory.PageCount);
+        Assert.Equal(_memory.BlockCount, incoming.Snapshot().Moves2M);
+        Assert.Contains(" hg", SmapsLine(_memory.Address, "VmFlags:"), StringComparison.Ordinal);
+    }
+
+    [MachineTheory(Needs.Userfaultfd)]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Dispose_with_pages_missing_gives_a_reader_that_waits_an_error_and_no_zeros(bool stopFaultsFirst)
+    {
+        IncomingMemory incoming = Register();
+        using (PagePlacer placer = incoming.CreatePlacer(8))
+        {
+            _ = TestPages.Place(placer, 0, 42);
+        }
+
+        // A system call reads the page, because it gets EFAULT where a load instruction would end this process.
+        byte[] read = Enumerable.Repeat((byte)0xA5, GuestPage.Size).ToArray();
+        (nint Returned, Errno Error) outcome = default;
+        var reader = new TestThread("reader", () => outcome = ReadByTheKernel(42, read));
+        Assert.Equal([42L], NextFaults(incoming));
+        if (stopFaultsFirst)
+        {
+            incoming.StopFaults();
+        }
+
+        incoming.Dispose();
+        reader.Join();
+
+        Assert.Equal((-1, Errno.EFAULT), outcome);
+        Assert.Equal(-1, read.AsSpan().IndexOfAnyExcept((byte)0xA5));
+        Assert.Throws<ObjectDisposedException>(() => _memory.Read(0, read));
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Dispose_sends_the_fault_thread_away_first()
+    {
+        IncomingMemory incoming = Register();
+        int returned = -1;
+        var entered = new ManualResetEventSlim();
+        var thread = new TestThread("fault thread", () =>
+        {
+            entered.Set();
+            try
+            {
+                returned = incoming.WaitFaults(new PageFault[1]);
+            }
+            catch (ObjectDisposedException)
+            {
+                // Dispose came before the thread got there.
+                returned = 0;
+            }
+        });
+        Assert.True(entered.Wait(TestPages.Deadline));
+
+        incoming.Dispose();
+
+        thread.Join();
+        Assert.Equal(0, returned);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void StopFaults_ends_every_wait_from_then_on()
+    {
+        IncomingMemory incoming = Register();
+        incoming.StopFaults();
+
+        Assert.Equal(0, incoming.WaitFaults(new PageFault[4]));
+        Assert.Equal(0, incoming.WaitFaults(new PageFault[4]));
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_fault_names_its_page_and_thread_and_is_open_until_the_page_is_placed()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        uint readerId = 0;
+        var reader = new TestThread("reader", () =>
+        {
+            Volatile.Write(ref readerId, (uint)GetThreadId());
+            byte[] read = new byte[1];
+            _memory.Read((1234L << GuestPage.Shift) + 77, read);
+        });
+        var faults = new PageFault[4];
+        Assert.Equal(1, incoming.WaitFaults(faults));
+
+        Assert.Equal(new PageFault(1234, Volatile.Read(ref readerId)), faults[0]);
+        Assert.Equal([faults[0]], incoming.OpenFaults());
+        Assert.Equal(1, incoming.Snapshot().FaultsOpen);
+
+        Assert.Equal(1, TestPages.Place(placer, 1234, 1, PagePath.Urgent));
+        reader.Join();
+
+        Assert.Empty(incoming.OpenFaults());
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((0, 1, 1), (snapshot.FaultsOpen, snapshot.FaultLatency.Count, snapshot.FaultsRequested));
+        Assert.True(snapshot.Blocktime > TimeSpan.Zero);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_fault_that_a_signal_makes_the_kernel_repeat_is_asked_for_once()
+    {
+        // A signal with a handler takes the reader out of its wait; it touches the page again, and that is a second message.
+        using PosixSignalRegistration handler = PosixSignalRegistration.Create((PosixSignal)SignalWindowChange, static _ => { });
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        byte[] read = new byte[GuestPage.Size];
+        var reader = new TestThread("reader", () => _memory.Read(9L << GuestPage.Shift, read));
+        var faults = new PageFault[4];
+        Assert.Equal(1, incoming.WaitFaults(faults));
+
+        int more = -1;
+        var faultThread = new TestThread("fault thread", () => more = incoming.WaitFaults(new PageFault[4]));
+        Assert.Equal(0, SignalThread(Environment.ProcessId, (int)faults[0].ThreadId, SignalWindowChange));
+        TestPages.AssertEventually(() => incoming.Snapshot().FaultsRepeated > 0, "a second message for the page");
+        Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
+        reader.Join();
+        incoming.StopFaults();
+        faultThread.Join();
+
+        Assert.Equal(0, more);
+        Assert.True(PageContent.IsWhole(9, read));
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((1, 0, 1), (snapshot.FaultsRequested, snapshot.FaultsOpen, snapshot.FaultLatency.Count));
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_pushed_block_wakes_readers_of_all_its_pages()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        TestThread[] readers = [.. new long[] { 0, 255, 511 }.Select(page => new TestThread(
+            $"reader of page {page}", () => TestPages.AssertContent(_memory, page, 1)))];
+        var seen = new HashSet<long>();
+        while (seen.Count < readers.Length)
+        {
+            seen.UnionWith(NextFaults(incoming));
+        }
+
+        Assert.Equal(512, TestPages.Place(placer, 0, 512));
+
+        Array.ForEach(readers, reader => reader.Join());
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((3, 0), (snapshot.FaultLatency.Count, snapshot.FaultsOpen));
+        Assert.Equal((512, 0), (snapshot.PagesPush, snapshot.PagesUrgent));
+    }
+
+    [MachineTheory(Needs.Userfaultfd)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Register_refuses_memory_that_has_been_touched(bool byWriting)
+    {
+        if (byWriting)
+        {
+            _memory.Write(GuestPage.BlockSize + 5, [1]);
+        }
+        else
+        {
+            _memory.Read(GuestPage.BlockSize + 5, new byte[1]);
+        }
+
+        var error = Assert.Throws<InvalidOperationException>(() => IncomingMemory.Register(_memory, Placement.Move));
+
+        Assert.Contains("touched", error.Message, StringComparison.Ordinal);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Register_says_what_the_kernel_refused()
+    {
+        IncomingMemory first = Register();
+
+        var error = Assert.Throws<SystemCallException>(() => IncomingMemory.Register(_memory, Placement.Move));
+
+        Assert.Equal(Errno.EBUSY, error.Error);
+        Assert.Contains("UFFDIO_REGISTER", error.Message, StringComparison.Ordinal);
+        Assert.Empty(first.OpenFaults());
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Arguments_out_of_range_are_refused_before_anything_happens()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+
+        Assert.Throws<ArgumentException>(() => incoming.WaitFaults([]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => incoming.CreatePlacer(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = placer.Stage(-1, 1); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = placer.Stage(0, 0); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = placer.Stage(0, 513); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = placer.Stage(511, 2); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = placer.Stage(_memory.PageCount, 1); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => placer.PlaceZeros(0, _memory.PageCount + 1, PagePath.Push));
+        Assert.Throws<ArgumentOutOfRangeException>(() => placer.PlaceZeros(1, _memory.PageCount, PagePath.Push));
+        Assert.Throws<ArgumentOutOfRangeException>(() => placer.PlaceZeros(long.MaxValue, 1, PagePath.Push));
+        Assert.Throws<InvalidOperationException>(() => placer.Place(0, 1, PagePath.Push));
+        _ = placer.Stage(0, 2);
+        Assert.Throws<InvalidOperationException>(() => placer.Place(0, 1, PagePath.Push));
+        Assert.Throws<InvalidOperationException>(() => placer.Place(1, 2, PagePath.Push));
+        Assert.Equal(0, incoming.Received.Count);
+        Assert.Equal(0, incoming.Snapshot().Ioctls);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Nothing_is_allocated_on_the_way_of_a_page()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        long page = 0;
+        long WarmAndMeasure()
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 200; i++, page++)
+            {
+                placer.Stage(page, 1).Fill(1);
+                _ = placer.Place(page, 1, PagePath.Urgent);
+                placer.Refill();
+            }
+
+            _ = placer.PlaceZeros(page, 10, PagePath.Push);
+            page = (page + 511) / 512 * 512;
+            placer.Stage(page, 512).Fill(2);
+            _ = placer.Place(page, 512, PagePath.Push);
+            placer.Refill();
+            page += 512;
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        _ = WarmAndMeasure();
+
+        Assert.Equal(0, WarmAndMeasure());
+    }
+
+    private static string SmapsLine(nint address, string key) =>
+        File.ReadLines("/proc/self/smaps")
+            .SkipWhile(line => !line.StartsWith($"{address:x}-", StringComparison.Ordinal))
+            .First(line => line.StartsWith(key, StringComparison.Ordinal));
+
+    private static IEnumerable<long> NextFaults(IncomingMemory incoming)
+    {
+        var faults = new PageFault[8];
+        int count = 0;
+        new TestThread("fault thread", () => count = incoming.WaitFaults(faults)).Join();
+        return faults.Take(count).Select(fault => fault.Page);
+    }
+
+    /// <summary>/proc/self/mem answers EIO for a page that would fault, at once: the question without the wait.</summary>
+    private void AssertIsMissing(long page)
+    {
+        using FileStream memory = File.OpenRead("/proc/self/mem");
+        Assert.Throws<IOException>(() => RandomAccess.Read(memory.SafeFileHandle, new byte[1], _memory.AddressOf(page)));
+    }
+
+    private (nint Returned, Errno Error) ReadByTheKernel(long page, byte[] into)
+    {
+        fixed (byte* pointer = into)
+        {
+            var local = new IoVector { Base = (nint)pointer, Length = (nuint)into.Length };
+            var remote = new IoVector { Base = _memory.AddressOf(page), Length = (nuint)into.Length };
+            nint returned = ProcessVmReadv(Environment.ProcessId, &local, 1, &remote, 1, 0);
+            return (returned, SystemCallException.LastError);
+        }
+    }
+
+    private IncomingMemory Register()
+    {
+        IncomingMemory incoming = IncomingMemory.Register(_memory, Placement.Move);
+        _owned.Add(incoming);
+        return incoming;
+    }
+
+    [LibraryImport("libc", EntryPoint = "process_vm_readv", SetLastError = true)]
+    private static partial nint ProcessVmReadv(int process, IoVector* local, nuint locals, IoVector* remote, nuint remotes, nuint flags);
+
+    [LibraryImport("libc", EntryPoint = "gettid")]
+    private static partial int GetThreadId();
+
+    [LibraryImport("libc", EntryPoint = "tgkill")]
+    private static partial int SignalThread(int process, int thread, int signal);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct IoVector
+    {
+        public nint Base;
+        public nuint Length;
+    }
+}
