@@ -197,6 +197,76 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
+    public void A_fault_that_is_read_after_its_page_came_is_woken_and_not_asked_for()
+    {
+        // A page that comes without waking leaves the reader asleep and its message unread, as if the two had crossed.
+        IncomingMemory incoming = Register();
+        var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 9, 1));
+        TestPages.AssertEventually(() => HasUnreadMessage(incoming), "the fault of the reader");
+        TestPages.PlaceUnmarked(incoming, 9, wake: false);
+        _ = incoming.MarkPlaced(9, 1);
+
+        int faults = -1;
+        var faultThread = new TestThread("fault thread", () => faults = incoming.WaitFaults(new PageFault[4]));
+        reader.Join();
+        incoming.StopFaults();
+        faultThread.Join();
+
+        Assert.Equal(0, faults);
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((1, 1, 0, 0), (snapshot.FaultMessages, snapshot.FaultsLate, snapshot.FaultsRequested, snapshot.FaultsOpen));
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_placer_that_finds_the_page_there_wakes_who_waits_for_it()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 9, 1));
+        Assert.Equal([9L], NextFaults(incoming));
+        TestPages.PlaceUnmarked(incoming, 9, wake: false);
+
+        Assert.Equal(0, TestPages.Place(placer, 9, 1, PagePath.Urgent));
+
+        reader.Join();
+        Assert.Equal(1, incoming.Snapshot().PagesRedundant);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void Collapsing_a_block_with_a_hole_does_not_fill_the_hole()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        Assert.Equal(300, TestPages.Place(placer, 0, 300));
+        Assert.Equal(211, TestPages.Place(placer, 301, 211));
+        _memory.AllowHugeFaults(true);
+
+        int collapsed = Libc.Madvise(_memory.Address, GuestPage.BlockSize, Libc.MemoryAdvice.Collapse);
+
+        Assert.Equal(-1, collapsed);
+        AssertIsMissing(300);
+        Assert.Equal(1, TestPages.Place(placer, 300, 1));
+        TestPages.AssertContent(_memory, 0, 512);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public void A_block_that_somebody_waits_in_is_copied_so_that_no_huge_page_is_split()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 700, 1));
+        Assert.Equal([700L], NextFaults(incoming));
+
+        Assert.Equal(512, TestPages.Place(placer, 512, 512));
+        Assert.Equal(512, TestPages.Place(placer, 1024, 512));
+
+        reader.Join();
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal((512, 1, 1, 0), (snapshot.Copies, snapshot.BlockSplitsAvoided, snapshot.Moves2M, snapshot.Moves4K));
+        TestPages.AssertContent(_memory, 512, 1024);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
     public void A_pushed_block_wakes_readers_of_all_its_pages()
     {
         IncomingMemory incoming = Register();
@@ -306,6 +376,16 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         File.ReadLines("/proc/self/smaps")
             .SkipWhile(line => !line.StartsWith($"{address:x}-", StringComparison.Ordinal))
             .First(line => line.StartsWith(key, StringComparison.Ordinal));
+
+    private static bool HasUnreadMessage(IncomingMemory incoming)
+    {
+        var polled = new Libc.PolledDescriptor
+        {
+            Descriptor = (int)incoming.Userfaultfd.Descriptor.DangerousGetHandle(),
+            Wanted = Libc.PollEvents.In,
+        };
+        return Libc.Poll(&polled, 1, timeoutMilliseconds: 0) > 0;
+    }
 
     private static IEnumerable<long> NextFaults(IncomingMemory incoming)
     {

@@ -8,6 +8,8 @@ internal static unsafe class TestPages
     /// <summary>Every wait of a test ends here: a test that hangs has failed.</summary>
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
+    private const ulong CopyModeDoNotWake = 1;
+
     /// <summary>Stages and places pages with their <see cref="PageContent"/>; returns how many were new.</summary>
     public static int Place(PagePlacer placer, long first, int count, PagePath path = PagePath.Push)
     {
@@ -18,14 +20,20 @@ internal static unsafe class TestPages
     }
 
     /// <summary>A page that the kernel has and the bitmap does not: another placer, between its ioctl and its entry in the bitmap.</summary>
-    public static void PlaceUnmarked(IncomingMemory incoming, long page)
+    public static void PlaceUnmarked(IncomingMemory incoming, long page, bool wake = true)
     {
         void* source = NativeMemory.AlignedAlloc(GuestPage.Size, GuestPage.Size);
         try
         {
             PageContent.Fill(page, new Span<byte>(source, GuestPage.Size));
-            Errno error = incoming.Userfaultfd.Copy(incoming.Memory.AddressOf(page), (nint)source, GuestPage.Size, out long done);
-            Assert.Equal((Errno.None, (long)GuestPage.Size), (error, done));
+            var copy = new UserfaultfdAbi.Transfer
+            {
+                Destination = (ulong)incoming.Memory.AddressOf(page),
+                Source = (ulong)source,
+                Length = GuestPage.Size,
+                Mode = wake ? 0 : CopyModeDoNotWake,
+            };
+            Assert.Equal(0, Libc.Ioctl(incoming.Userfaultfd.Descriptor, UserfaultfdAbi.IoctlCopy, &copy));
         }
         finally
         {
