@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace MigrationD.Guest.Tests.Userfault;
 
 public sealed class FaultLedgerTests
@@ -38,25 +40,26 @@ public sealed class FaultLedgerTests
     [Fact]
     public void No_entry_stays_open_behind_the_back_of_a_placer()
     {
-        // Both sides go over the same pages at the same time; whichever is first on a page, nothing may stay open.
-        const int Pages = 400_000;
+        // Both sides meet before every page, so that they are at it at the same moment; whichever is first, nothing may stay open.
+        const int Pages = 100_000;
         var received = new ReceivedPages(Pages);
         var ledger = new FaultLedger(received);
-        using var start = new Barrier(2);
         long requested = 0;
+        long faultThreadAt = -1;
+        long placerAt = -1;
         var faults = new TestThread("fault thread", () =>
         {
-            Assert.True(start.SignalAndWait(TestPages.Deadline));
             for (long page = 0; page < Pages; page++)
             {
+                Meet(ref faultThreadAt, page, ref placerAt);
                 requested += ledger.Open(page, 1) == FaultOutcome.Request ? 1 : 0;
             }
         });
         var placer = new TestThread("placer", () =>
         {
-            Assert.True(start.SignalAndWait(TestPages.Deadline));
             for (long page = 0; page < Pages; page++)
             {
+                Meet(ref placerAt, page, ref faultThreadAt);
                 _ = received.Mark(page, 1);
                 ledger.Close(page, 1);
             }
@@ -67,5 +70,15 @@ public sealed class FaultLedgerTests
         Assert.Equal(0, ledger.OpenCount);
         Assert.Empty(ledger.OpenFaults());
         Assert.True(ledger.Latency.Snapshot().Count >= requested, "a request was not closed");
+    }
+
+    private static void Meet(ref long mine, long page, ref long other)
+    {
+        Volatile.Write(ref mine, page);
+        long start = Stopwatch.GetTimestamp();
+        for (var wait = default(SpinWait); Volatile.Read(ref other) < page; wait.SpinOnce(sleep1Threshold: -1))
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < TestPages.Deadline, "the other side did not come");
+        }
     }
 }
