@@ -109,13 +109,9 @@ public static class GuestFactory
             using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
             using IGuest guest = Create(spec, memory);
             guest.Resume();
-            long started = Environment.TickCount64;
-            while (guest.Report().Steps == 0 && guest.Failure is null && Environment.TickCount64 - started < WarmUpLimit.TotalMilliseconds)
-            {
-                // The guest says something every 50 ms; there is no event to wait for, and nobody else waits for this.
-                Thread.Yield();
-            }
 
+            // The guest says something every 50 ms; there is no event to wait for.
+            SpinWait.SpinUntil(() => guest.Report().Steps > 0 || guest.Failure is not null, WarmUpLimit);
             guest.Pause();
             using GuestMemory copy = GuestMemory.Map(spec.MemoryBytes);
             using IGuest second = Incoming(spec, copy, guest.MachineProfile());

@@ -20,6 +20,7 @@ public sealed partial class KvmGuest
     private const uint MpStateRunnable = 0;
     private const uint MsrTsc = 0x10;
     private const int MaxMsrs = 4096;
+    private const int ClockAttempts = 3;
 
     // AMD64 manual, volume 2, sections 3.1 and 4.
     private const ulong Cr0 = 0x80050033;
@@ -124,12 +125,10 @@ public sealed partial class KvmGuest
                 }
 
                 _machine.SetPit(pit.State.Span);
-                long away = Math.Max(0, Realtime.NowUnixNanoseconds() - clock.RealtimeUnixNs);
-                _machine.SetClock(new KvmClockData { Clock = clock.KvmclockNs + (ulong)away });
-                ulong awayTicks = (ulong)((Int128)away * _profile.TscKhz / 1_000_000);
+                _machine.SetClock(new KvmClockData { Clock = clock.KvmclockNs + (ulong)NanosecondsSince(clock.RealtimeUnixNs) });
                 for (int number = 0; number < vcpus.Length; number++)
                 {
-                    Load(_vcpus[number].Kernel, vcpus[number], awayTicks);
+                    Load(_vcpus[number].Kernel, vcpus[number]);
                 }
             }
             catch (SystemCallException error)
@@ -225,6 +224,7 @@ public sealed partial class KvmGuest
             msrs[i].Index = _msrIndexes[i];
         }
 
+        state.RealtimeUnixNs = Realtime.NowUnixNanoseconds();
         for (int done = 0; done < msrs.Length; done++)
         {
             int read = vcpu.GetMsrs(msrs.AsSpan(done));
@@ -244,7 +244,7 @@ public sealed partial class KvmGuest
         return state;
     }
 
-    private void Load(KvmVcpu vcpu, VcpuState state, ulong awayTicks)
+    private void Load(KvmVcpu vcpu, VcpuState state)
     {
         vcpu.Set(KvmRequest.SetMpState, state.MpState);
         vcpu.SetBytes(KvmRequest.SetRegisters, state.Registers.Span);
@@ -253,24 +253,70 @@ public sealed partial class KvmGuest
         vcpu.SetBytes(KvmRequest.SetXcrs, state.Xcrs.Span);
         vcpu.SetBytes(KvmRequest.SetDebugRegisters, state.DebugRegisters.Span);
         vcpu.SetBytes(KvmRequest.SetLapic, state.Lapic.Span);
+        LoadMsrs(vcpu, state);
+        vcpu.SetBytes(KvmRequest.SetVcpuEvents, state.Events.Span);
+        CorrectClock(vcpu, state);
+    }
+
+    private void LoadMsrs(KvmVcpu vcpu, VcpuState state)
+    {
         var msrs = new KvmMsrEntry[state.Msrs.Count];
         for (int i = 0; i < msrs.Length; i++)
         {
-            MsrValue msr = state.Msrs[i];
-            msrs[i] = new KvmMsrEntry { Index = msr.Index, Data = msr.Index == MsrTsc ? msr.Value + awayTicks : msr.Value };
+            // The counter is written once, at its final value: KVM takes a second write that is near the first for a try to bring
+            // vCPUs in step, and ignores it (kvm_synchronize_tsc in arch/x86/kvm/x86.c).
+            uint index = state.Msrs[i].Index;
+            msrs[i] = new KvmMsrEntry { Index = index, Data = index == MsrTsc ? ClockNow(state, state.Msrs[i].Value) : state.Msrs[i].Value };
         }
 
         for (int done = 0; done < msrs.Length; done++)
         {
+            // The one it stopped at is unknown to this host, or read-only here; go on behind it.
             done += vcpu.SetMsrs(msrs.AsSpan(done));
             if (done < msrs.Length)
             {
                 _skippedMsrs.Add(msrs[done].Index);
             }
         }
-
-        vcpu.SetBytes(KvmRequest.SetVcpuEvents, state.Events.Span);
     }
+
+    /// <summary>Makes the guest's clock go on from where it was saved, plus the time since, where KVM could not.</summary>
+    /// <remarks>
+    /// The clock is the time stamp counter, which KVM offsets. Under PVM it cannot, because ring 3 executes RDTSC on the host's own counter:
+    /// KVM_SET_MSRS succeeds and changes nothing (measured). Reading the counter back tells; the difference then goes into the register that the
+    /// guest's program adds to it (<see cref="PulseProgram"/>).
+    /// </remarks>
+    private void CorrectClock(KvmVcpu vcpu, VcpuState state)
+    {
+        if (state.Msrs.FirstOrDefault(msr => msr.Index == MsrTsc) is not { } saved)
+        {
+            return;
+        }
+
+        Int128 ahead = Int128.MaxValue;
+        for (int attempt = 0; attempt < ClockAttempts; attempt++)
+        {
+            // A preemption between the two clocks looks like a difference, so the smallest counts.
+            Span<KvmMsrEntry> tsc = [new KvmMsrEntry { Index = MsrTsc }];
+            vcpu.GetMsrs(tsc);
+            Int128 now = unchecked((long)(tsc[0].Data - ClockNow(state, saved.Value)));
+            ahead = Int128.Abs(now) < Int128.Abs(ahead) ? now : ahead;
+        }
+
+        // A millisecond; less is the noise of the two clocks.
+        if (Int128.Abs(ahead) > _profile.TscKhz)
+        {
+            var registers = vcpu.Get<KvmRegisters>(KvmRequest.GetRegisters);
+            registers.R10 = unchecked(registers.R10 - (ulong)(long)ahead);
+            vcpu.Set(KvmRequest.SetRegisters, registers);
+        }
+    }
+
+    /// <summary>What a time stamp counter that was saved with a vCPU's state reads now. Ticks are nanoseconds times kHz / 10^6.</summary>
+    private ulong ClockNow(VcpuState state, ulong saved) =>
+        unchecked(saved + (ulong)((Int128)NanosecondsSince(state.RealtimeUnixNs) * _profile.TscKhz / 1_000_000));
+
+    private static long NanosecondsSince(long realtimeUnixNs) => Math.Max(0, Realtime.NowUnixNanoseconds() - realtimeUnixNs);
 
     /// <summary>The state in this host's size: a larger processor has more components, which the guest does not use.</summary>
     private byte[] FitXsave(ReadOnlySpan<byte> xsave)

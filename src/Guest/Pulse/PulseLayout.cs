@@ -15,8 +15,11 @@ namespace MigrationD.Guest.Pulse;
 ///            for each vCPU: its block, its stack for ring 3, its stack for ring 0 (a page each)
 ///            zipf table (pattern zipf only): 65536 draws of 4 bytes
 ///            version table: 8 bytes for each page of the working set
-///            working set
+///            nothing, never touched
+/// ...        working set, up to the end of RAM
 /// </code>
+/// The working set is at the end, so that it is made of whole 2 MiB blocks when its size is, and so that a guest with more than 3 GiB uses
+/// memory on both sides of the hole.
 /// All offsets are in bytes from the start of RAM. The guest's linear addresses are these offsets; its physical addresses are too,
 /// up to 3 GiB, and lie 1 GiB higher from there on.
 /// </remarks>
@@ -43,10 +46,12 @@ public sealed class PulseLayout
     public PulseLayout(GuestSpec spec)
         : this(spec.MemoryBytes, spec.Vcpus, spec.WorkingSetBytes, spec.Pattern)
     {
-        if (End > spec.MemoryBytes)
+        if (TablesEnd > WorkingSetOffset)
         {
             throw new ArgumentException(
-                $"a working set of {spec.WorkingSetBytes} bytes needs {End} bytes of memory, the guest has {spec.MemoryBytes}", nameof(spec));
+                $"a working set of {spec.WorkingSetBytes} bytes needs {TablesEnd + spec.WorkingSetBytes} bytes of memory, the guest has " +
+                $"{spec.MemoryBytes}",
+                nameof(spec));
         }
     }
 
@@ -58,8 +63,8 @@ public sealed class PulseLayout
         VcpuOffset = CodeOffset + (CodePages * GuestPage.Size);
         ZipfTableOffset = VcpuOffset + (vcpus * PagesPerVcpu * GuestPage.Size);
         VersionTableOffset = ZipfTableOffset + (pattern == WalkPattern.Zipf ? ZipfTable.Bytes : 0);
-        WorkingSetOffset = VersionTableOffset + (DivideUp(Pages * VersionSize, GuestPage.Size) * GuestPage.Size);
-        End = WorkingSetOffset + (Pages * GuestPage.Size);
+        TablesEnd = VersionTableOffset + (DivideUp(Pages * VersionSize, GuestPage.Size) * GuestPage.Size);
+        WorkingSetOffset = memoryBytes - (Pages * GuestPage.Size);
     }
 
     /// <summary>Number of vCPUs; each walks a share of the working set of its own.</summary>
@@ -71,11 +76,11 @@ public sealed class PulseLayout
     /// <summary>Where the version table starts: the version of each page of the working set, 8 bytes each, little endian.</summary>
     public long VersionTableOffset { get; }
 
-    /// <summary>Where the working set starts.</summary>
-    public long WorkingSetOffset { get; }
+    /// <summary>Where the tables end. Nothing is kept between here and the working set.</summary>
+    public long TablesEnd { get; }
 
-    /// <summary>Where the working set ends: what the guest needs of RAM.</summary>
-    public long End { get; }
+    /// <summary>Where the working set starts; it ends with RAM.</summary>
+    public long WorkingSetOffset { get; }
 
     internal long CodeOffset { get; }
 
@@ -98,9 +103,12 @@ public sealed class PulseLayout
     /// <summary>The largest working set, in bytes, that fits into this much memory; 0 when none does.</summary>
     public static long LargestWorkingSet(long memoryBytes, int vcpus, WalkPattern pattern)
     {
-        long room = memoryBytes - new PulseLayout(memoryBytes, vcpus, 0, pattern).End;
+        long room = memoryBytes - new PulseLayout(memoryBytes, vcpus, 0, pattern).TablesEnd;
         long pages = Math.Max(0, room) / (GuestPage.Size + VersionSize);
-        while (pages > 0 && new PulseLayout(memoryBytes, vcpus, pages * GuestPage.Size, pattern).End > memoryBytes)
+
+        // The version table takes whole pages.
+        while (pages > 0 && new PulseLayout(memoryBytes, vcpus, pages * GuestPage.Size, pattern) is var layout
+            && layout.TablesEnd > layout.WorkingSetOffset)
         {
             pages--;
         }

@@ -11,8 +11,11 @@ namespace MigrationD.Guest.Pulse;
 /// thousand times slower. Ring 3 has one way out that all of them support: an exception. So a character goes out by <c>ud2</c> at
 /// one known address, whose #UD handler in ring 0 does the <c>out</c>, steps over the <c>ud2</c> and returns. Every other exception, and
 /// a #UD anywhere else, writes its vector to <see cref="FailurePort"/> with its frame on the stack, and stops.</para>
-/// <para>Registers that keep their meaning: r15 this vCPU's block, r11 the checksum's prime, r12 the content's increment. In a step: rbx
-/// the page's address, rbp that of its version, r14 its index, r13 its version. The rest is scratch.</para>
+/// <para>The clock is RDTSC plus r10. Some hypervisors (PVM) let ring 3 read the host's own counter and cannot offset it; there the
+/// host, which moves the guest to a machine with another counter, puts the difference into r10. A register needs no page of guest
+/// memory, which has not come yet at that time.</para>
+/// <para>Registers that keep their meaning: r15 this vCPU's block, r10 the clock's offset, r11 the checksum's prime, r12 the content's
+/// increment. In a step: rbx the page's address, rbp that of its version, r14 its index, r13 its version. The rest is scratch.</para>
 /// </remarks>
 internal sealed class PulseProgram
 {
@@ -122,9 +125,7 @@ internal sealed class PulseProgram
 
             _.mov(r11, PulsePage.ChecksumPrime);
             _.mov(r12, PulsePage.Golden);
-            _.rdtsc();
-            _.shl(rdx, 32);
-            _.or(rax, rdx);
+            WriteReadClock();
             _.mov(Field(VcpuBlock.LastSeen), rax);
             _.mov(Field(VcpuBlock.LastReport), rax);
 
@@ -239,16 +240,16 @@ internal sealed class PulseProgram
             _.xor(r8, r14);
             WriteMix(r9);
             _.mov(r9, __qword_ptr[rbx + 8]);
-            _.mov(r10, r9);
-            _.xor(r10, r13);
-            _.or(r8, r10);
+            _.mov(rsi, r9);
+            _.xor(rsi, r13);
+            _.or(r8, rsi);
             WriteMix(r9);
             _.mov(ecx, PulsePage.FirstContentWord);
             _.Label(ref loop);
             _.mov(r9, __qword_ptr[rbx + (rcx * 8)]);
-            _.mov(r10, r9);
-            _.xor(r10, rdx);
-            _.or(r8, r10);
+            _.mov(rsi, r9);
+            _.xor(rsi, rdx);
+            _.or(r8, rsi);
             WriteMix(r9);
             _.add(rdx, r12);
             _.inc(ecx);
@@ -314,9 +315,7 @@ internal sealed class PulseProgram
             Label notDue = _.CreateLabel();
 
             _.Label(ref _observe);
-            _.rdtsc();
-            _.shl(rdx, 32);
-            _.or(rax, rdx);
+            WriteReadClock();
             _.mov(rcx, rax);
             _.sub(rcx, Field(VcpuBlock.LastSeen));
 
@@ -347,6 +346,14 @@ internal sealed class PulseProgram
             _.call(_putCharacter);
             _.Label(ref notDue);
             _.ret();
+        }
+
+        private void WriteReadClock()
+        {
+            _.rdtsc();
+            _.shl(rdx, 32);
+            _.or(rax, rdx);
+            _.add(rax, r10);
         }
 
         private void WriteReportField(string label, int field)
