@@ -176,6 +176,15 @@ internal sealed class RawPeer : IDisposable
         }
     }
 
+    /// <summary>Reads until the peer has closed, whatever comes.</summary>
+    public void ReadToEndOfBytes()
+    {
+        var scratch = new byte[4096];
+        while (ReadExactly(scratch.AsSpan(0, 1)))
+        {
+        }
+    }
+
     public void Dispose() => _socket.Dispose();
 
     private bool ReadExactly(Span<byte> into)

@@ -23,6 +23,7 @@ public sealed partial class LaneCall
     /// <exception cref="LaneException">The connection failed or the peer broke a rule. The call is over.</exception>
     public bool TryReadMessage(out int length)
     {
+        ThrowIfFailed();
         if (MessageRemaining != 0)
         {
             throw new InvalidOperationException($"{MessageRemaining} bytes of the previous message have not been read");
@@ -31,7 +32,6 @@ public sealed partial class LaneCall
         Monitor.Enter(_reading);
         try
         {
-            ThrowIfFailed();
             Span<byte> prefix = stackalloc byte[PrefixSize];
             if (!OpenData())
             {
