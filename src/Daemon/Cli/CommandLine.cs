@@ -32,6 +32,9 @@ internal sealed class CommandLine
             new DoctorCommand(console),
             new DemoCommand(console),
         };
+
+        // Run as "dotnet migrationd.dll" it still goes by its own name.
+        Root.HelpName = "migrationd";
         foreach (var option in Root.Options)
         {
             if (option is HelpOption help)

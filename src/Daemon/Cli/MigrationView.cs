@@ -115,7 +115,7 @@ internal static class MigrationView
     }
 
     private static string Milliseconds(ulong microseconds) =>
-        string.Create(CultureInfo.InvariantCulture, $"{microseconds / 1000.0:N1} ms");
+        string.Create(CultureInfo.InvariantCulture, $"{microseconds / 1000.0:N2} ms");
 
     private static string Number(ulong value) => value.ToString("N0", CultureInfo.InvariantCulture);
 }
