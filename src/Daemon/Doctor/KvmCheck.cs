@@ -1,33 +1,35 @@
+using MigrationD.Guest.Interop;
+using MigrationD.Guest.Kvm;
+
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>A usable /dev/kvm. Without it guests of kind workload can still migrate.</summary>
 internal sealed class KvmCheck : IDoctorCheck
 {
     private const string Name = "kvm";
-    private const string Device = "/dev/kvm";
+    private const string Without = "no guests of kind kvm, only workload";
 
     /// <inheritdoc/>
-    public DoctorFinding Run()
-    {
-        try
-        {
-            using var handle = File.OpenHandle(Device, FileMode.Open, FileAccess.ReadWrite);
-            return Judge(null);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            return Judge(error);
-        }
-    }
+    public DoctorFinding Run() => Judge(KvmProbe.Query());
 
-    /// <summary>Judges what opening the device came to; null when it opened.</summary>
-    public static DoctorFinding Judge(Exception? failure) => failure switch
+    /// <summary>Judges what the probe came to.</summary>
+    public static DoctorFinding Judge(KvmProbeResult kvm)
     {
-        null => new(Name, DoctorStatus.Ok, $"{Device} opens"),
-        UnauthorizedAccessException => new(Name, DoctorStatus.Warning, $"{Device} does not open (permission denied): no guests of kind kvm",
-            "add the user to the group kvm: usermod -aG kvm USER, then log in again; in the unit: SupplementaryGroups=kvm"),
-        _ => new(Name, DoctorStatus.Warning, $"{Device} does not open ({failure.Message}): no guests of kind kvm",
-            "modprobe kvm_intel (or kvm_amd); switch virtualization on in the firmware, or nested virtualization in the host of this VM; "
-            + "in a container add '--device /dev/kvm'"),
-    };
+        if (kvm.IsUsable)
+        {
+            return new(Name, DoctorStatus.Ok, kvm.IsNested ? "/dev/kvm is usable (this host is a virtual machine itself)" : "/dev/kvm is usable");
+        }
+
+        if (!kvm.CanOpen)
+        {
+            return new(Name, DoctorStatus.Warning, $"{kvm.OpenMessage}: {Without}", kvm.OpenError is Errno.EACCES or Errno.EPERM
+                ? "add the user to the group kvm: usermod -aG kvm USER, then log in again; in the unit: SupplementaryGroups=kvm and "
+                    + "DeviceAllow=/dev/kvm rw"
+                : "modprobe kvm_intel (or kvm_amd); switch virtualization on in the firmware, or nested virtualization in the host of this VM; "
+                    + "in a container add '--device /dev/kvm'");
+        }
+
+        var lacks = kvm.MissingCapabilities.Count > 0 ? $"lacks {string.Join(", ", kvm.MissingCapabilities)}" : $"has API version {kvm.ApiVersion}";
+        return new(Name, DoctorStatus.Warning, $"/dev/kvm {lacks}: {Without}", "run Linux 5.14 or newer on the hardware itself");
+    }
 }
