@@ -1,0 +1,109 @@
+using System.Text.Json;
+using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Demo;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Tests.Cli;
+
+public sealed class JsonShapesTests
+{
+    [Fact]
+    public void A_guest()
+    {
+        var guest = Samples.Guest();
+        guest.MigrationId = "m1";
+        guest.Failure = "triple fault";
+        var json = Print(JsonShapes.Of(guest));
+
+        Assert.Equal(
+            "name kind state memoryBytes vcpus workingSetBytes pattern report failure migrationId",
+            Keys(json));
+        Assert.Equal("steps sweeps corruptPages largestGapMs", Keys(json.GetProperty("report")));
+        Assert.Equal(
+            ("web", "kvm", "running", 4_194_304, 2),
+            (json.GetProperty("name").GetString(), json.GetProperty("kind").GetString(), json.GetProperty("state").GetString(),
+                json.GetProperty("memoryBytes").GetInt64(), json.GetProperty("vcpus").GetInt32()));
+        Assert.Equal(1.5, json.GetProperty("report").GetProperty("largestGapMs").GetDouble());
+    }
+
+    [Fact]
+    public void What_a_guest_has_not_is_left_out()
+    {
+        var json = Print(JsonShapes.Of(new Protocol.V1.Guest()));
+        Assert.Equal("name kind state memoryBytes vcpus workingSetBytes pattern report", Keys(json));
+    }
+
+    [Fact]
+    public void A_migration()
+    {
+        var migration = Samples.Migration();
+        migration.Reason = "because";
+        var json = Print(JsonShapes.Of(migration));
+
+        Assert.Equal(
+            "id guest role peer state reason startedAt totalMs downtimeMs bytesSent pagesTotal pagesReceived "
+            + "pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies retries busyFallbacks "
+            + "blockSplitsAvoided ioctls blocktimeMs faultLatencyUs faultLatencyBuckets",
+            Keys(json));
+        Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
+        Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
+            json.GetProperty("totalMs").GetDouble(), json.GetProperty("downtimeMs").GetDouble(), json.GetProperty("blocktimeMs").GetDouble()));
+        Assert.Equal(new DateTimeOffset(2023, 11, 14, 22, 13, 20, 123, 456, TimeSpan.Zero), json.GetProperty("startedAt").GetDateTimeOffset());
+        Assert.Equal(9, json.GetProperty("faultLatencyBuckets").GetArrayLength());
+    }
+
+    [Fact]
+    public void A_migration_of_which_nothing_is_known_yet_has_the_same_keys_but_reason()
+    {
+        var all = Keys(Print(JsonShapes.Of(Samples.Migration())));
+        Assert.Equal(all, Keys(Print(JsonShapes.Of(new Migration()))));
+    }
+
+    [Fact]
+    public void The_demo()
+    {
+        var evidence = Demo.DemoVerdictTests.Good();
+        var json = Print(DemoCommand.Shape(evidence, DemoVerdict.Problems(evidence)));
+
+        Assert.Equal("verdict guest migration", Keys(json));
+        Assert.Equal("kind memoryBytes workingSetBytes vcpus stepsBefore stepsAfter corruptPages largestGapMs", Keys(json.GetProperty("guest")));
+        Assert.Equal(
+            "state totalMs downtimeMs bytesSent pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies blocktimeMs faultLatencyUs",
+            Keys(json.GetProperty("migration")));
+        Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("migration").GetProperty("faultLatencyUs")));
+        Assert.Equal("ok", json.GetProperty("verdict").GetString());
+    }
+
+    [Fact]
+    public void A_demo_that_failed_at_once_says_why_and_nothing_else()
+    {
+        var evidence = new DemoEvidence { Spec = Samples.Spec(), Failure = "no daemon" };
+        var json = Print(DemoCommand.Shape(evidence, DemoVerdict.Problems(evidence)));
+        Assert.Equal("verdict reason", Keys(json));
+        Assert.Equal(("failed", "no daemon"), (json.GetProperty("verdict").GetString(), json.GetProperty("reason").GetString()));
+    }
+
+    [Fact]
+    public void An_error() =>
+        Assert.Equal(
+            """{"error":{"code":"not-found","message":"no guest 'x' µ","exitCode":4}}""",
+            Print(new ErrorJson(new("not-found", "no guest 'x' µ", 4))).GetRawText());
+
+    [Fact]
+    public void A_node()
+    {
+        var json = Print(JsonShapes.Of(new Node { Name = "a", Version = "1", ProtocolVersions = { 2, 1 }, Listen = "l", Lanes = "p", ProcessId = 7 }));
+        Assert.Equal("name version protocolVersions listen lanes processId", Keys(json));
+    }
+
+    private static JsonElement Print<T>(T value)
+    {
+        using var writer = new StringWriter();
+        CliJson.WriteLine(writer, value);
+        Assert.Equal(1, writer.ToString().Count(c => c == '\n'));
+        return JsonDocument.Parse(writer.ToString()).RootElement;
+    }
+
+    private static string Keys(JsonElement element) => string.Join(' ', element.EnumerateObject().Select(property => property.Name));
+}

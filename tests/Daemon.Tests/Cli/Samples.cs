@@ -1,0 +1,55 @@
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Tests.Cli;
+
+/// <summary>Messages as a daemon sends them, with a different value in every field.</summary>
+internal static class Samples
+{
+    public static GuestSpec Spec() => new()
+    {
+        Name = "web",
+        Kind = GuestKind.Kvm,
+        MemoryBytes = 4096 * 1024,
+        Vcpus = 2,
+        WorkingSetBytes = 4096 * 768,
+        Pattern = WalkPattern.Zipf,
+    };
+
+    public static Protocol.V1.Guest Guest() => new()
+    {
+        Spec = Spec(),
+        State = GuestState.Running,
+        Report = new GuestReport { Steps = 100, Sweeps = 3, CorruptPages = 0, LargestGapUs = 1500 },
+    };
+
+    public static Migration Migration(MigrationState state = MigrationState.Completed) => new()
+    {
+        Id = "m1",
+        Guest = "web",
+        Role = MigrationRole.Source,
+        Peer = "127.0.0.1:7461",
+        State = state,
+        StartedUnixUs = 1_700_000_000_123_456,
+        TotalUs = 2_500_000,
+        DowntimeUs = 8_250,
+        BytesSent = 4_200_000,
+        PagesTotal = 1024,
+        PagesReceived = 1024,
+        Placement = new PlacementCounters
+        {
+            PagesUrgent = 24,
+            PagesPush = 900,
+            PagesZero = 100,
+            PagesRedundant = 1,
+            Moves4K = 30,
+            Moves2M = 2,
+            Copies = 4,
+            Retries = 5,
+            BusyFallbacks = 6,
+            BlockSplitsAvoided = 7,
+            Ioctls = 8,
+            BlocktimeUs = 12_345,
+            FaultLatency = new LatencySummary { Count = 24, P50 = 60.5, P90 = 90, P99 = 200, P999 = 300, Max = 301, Buckets = { 0, 0, 0, 0, 0, 20, 3, 0, 1 } },
+        },
+    };
+}
