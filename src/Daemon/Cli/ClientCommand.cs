@@ -50,6 +50,7 @@ internal abstract class ClientCommand : CliCommand
         var path = Path.GetFullPath(given);
         var bytes = Encoding.UTF8.GetByteCount(path);
         return bytes <= DaemonOptions.MaxSocketPathBytes ? path : throw new CliException(ExitCode.Usage, "usage",
-            $"--control {path}: the path has {bytes} bytes, a unix socket's has at most {DaemonOptions.MaxSocketPathBytes}; use a shorter one");
+            $"--control {path}: the path has {bytes} bytes, a unix socket's has at most {DaemonOptions.MaxSocketPathBytes}; use a "
+                + "shorter one");
     }
 }

@@ -9,7 +9,10 @@ namespace MigrationD.Daemon.Cli;
 /// </summary>
 internal sealed class ControlClient : IDisposable
 {
-    /// <summary>How long a call may take that only looks something up or asks for a state; generous, as making a guest's memory counts in.</summary>
+    /// <summary>
+    /// How long a call may take that only looks something up or asks for a state; generous, as making a guest's memory counts
+    /// in.
+    /// </summary>
     private static readonly TimeSpan CallDeadline = TimeSpan.FromMinutes(1);
 
     /// <summary>Hashing reads all of the guest's memory: at 1 GB/s this is enough for 0.5 TiB.</summary>
@@ -32,7 +35,8 @@ internal sealed class ControlClient : IDisposable
 
     /// <summary>Creates a guest and lets it run.</summary>
     public Task<Protocol.V1.Guest> CreateGuestAsync(GuestSpec spec, CancellationToken cancellation) =>
-        CallAsync($"create guest {spec.Name}", ControlMethods.CreateGuest, new CreateGuestRequest { Spec = spec }, CallDeadline, cancellation);
+        CallAsync($"create guest {spec.Name}", ControlMethods.CreateGuest, new CreateGuestRequest { Spec = spec }, CallDeadline,
+            cancellation);
 
     /// <summary>Every guest of the daemon.</summary>
     public async Task<IReadOnlyList<Protocol.V1.Guest>> ListGuestsAsync(CancellationToken cancellation) =>
@@ -56,7 +60,8 @@ internal sealed class ControlClient : IDisposable
 
     /// <summary>SHA-256 of a paused guest's memory, in lower-case hexadecimal.</summary>
     public async Task<string> HashGuestAsync(string name, CancellationToken cancellation) =>
-        (await CallAsync($"hash guest {name}", ControlMethods.HashGuest, new HashGuestRequest { Name = name }, HashDeadline, cancellation)).Sha256;
+        (await CallAsync($"hash guest {name}", ControlMethods.HashGuest, new HashGuestRequest { Name = name }, HashDeadline,
+            cancellation)).Sha256;
 
     /// <summary>Starts a migration.</summary>
     public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
@@ -65,7 +70,8 @@ internal sealed class ControlClient : IDisposable
 
     /// <summary>Every migration that the daemon remembers.</summary>
     public async Task<IReadOnlyList<Migration>> ListMigrationsAsync(CancellationToken cancellation) =>
-        (await CallAsync("list the migrations", ControlMethods.ListMigrations, new ListMigrationsRequest(), CallDeadline, cancellation)).Migrations;
+        (await CallAsync("list the migrations", ControlMethods.ListMigrations, new ListMigrationsRequest(), CallDeadline,
+            cancellation)).Migrations;
 
     /// <summary>One migration.</summary>
     public Task<Migration> GetMigrationAsync(string id, CancellationToken cancellation) =>

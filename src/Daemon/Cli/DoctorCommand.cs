@@ -40,7 +40,8 @@ internal sealed class DoctorCommand : CliCommand
     /// <summary>A report as --json prints it.</summary>
     internal static DoctorJson Shape(DoctorReport report) => new(
         report.Verdict,
-        [.. report.Findings.Select(finding => new DoctorJson.Check(finding.Name, Words.Of(finding.Status), finding.Found, finding.Remedy))]);
+        [.. report.Findings.Select(finding => new DoctorJson.Check(finding.Name, Words.Of(finding.Status), finding.Found,
+            finding.Remedy))]);
 
     private void Write(DoctorReport report)
     {

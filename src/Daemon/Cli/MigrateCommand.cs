@@ -41,7 +41,8 @@ internal sealed class MigrateCommand : ClientCommand
         {
             if (result.Tokens.Count == 1 && !IsHostAndPort(result.Tokens[0].Value))
             {
-                result.AddError($"--to {result.Tokens[0].Value}: must be HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.6:7461 or [::1]:7461");
+                result.AddError($"--to {result.Tokens[0].Value}: must be HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.6:7461 or "
+                    + "[::1]:7461");
             }
         });
         Arguments.Add(_name);

@@ -98,7 +98,8 @@ internal static class MigrationView
         {
             var from = i == 0 ? "0" : Microseconds(i);
             var cells = (int)Math.Ceiling(buckets[i] * (double)BarCells / most);
-            yield return $"  {from,8} to {Microseconds(i + 1),-8} {new string('█', cells).PadRight(BarCells)} {Number(buckets[i])}".TrimEnd();
+            var bar = new string('█', cells).PadRight(BarCells);
+            yield return $"  {from,8} to {Microseconds(i + 1),-8} {bar} {Number(buckets[i])}";
         }
     }
 

@@ -21,13 +21,15 @@ internal sealed partial class KernelVersionCheck : IDoctorCheck
             || !int.TryParse(match.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var major)
             || !int.TryParse(match.Groups[2].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var minor))
         {
-            return new(Name, DoctorStatus.Warning, $"cannot tell the version from \"{text}\"", "check with 'uname -r' that it is 6.8 or newer");
+            return new(Name, DoctorStatus.Warning, $"cannot tell the version from \"{text}\"",
+                "check with 'uname -r' that it is 6.8 or newer");
         }
 
         return new Version(major, minor) >= Required
             ? new(Name, DoctorStatus.Ok, $"Linux {text}")
             : new(Name, DoctorStatus.Missing, $"Linux {text}; pages are moved into place by UFFDIO_MOVE, which came with 6.8",
-                "install Linux 6.8 or newer (Debian 12: apt install -t bookworm-backports linux-image-amd64; Debian 13 and Ubuntu 24.04 have it) "
+                "install Linux 6.8 or newer (Debian 12: apt install -t bookworm-backports linux-image-amd64; Debian 13 and Ubuntu 24.04 "
+                    + "have it) "
                 + "and reboot");
     }
 

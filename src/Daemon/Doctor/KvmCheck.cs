@@ -17,7 +17,8 @@ internal sealed class KvmCheck : IDoctorCheck
     {
         if (kvm.IsUsable)
         {
-            return new(Name, DoctorStatus.Ok, kvm.IsNested ? "/dev/kvm is usable (this host is a virtual machine itself)" : "/dev/kvm is usable");
+            return new(Name, DoctorStatus.Ok,
+                kvm.IsNested ? "/dev/kvm is usable (this host is a virtual machine itself)" : "/dev/kvm is usable");
         }
 
         if (!kvm.CanOpen)
@@ -25,11 +26,14 @@ internal sealed class KvmCheck : IDoctorCheck
             return new(Name, DoctorStatus.Warning, $"{kvm.OpenMessage}: {Without}", kvm.OpenError is Errno.EACCES or Errno.EPERM
                 ? "add the user to the group kvm: usermod -aG kvm USER, then log in again; in the unit: SupplementaryGroups=kvm and "
                     + "DeviceAllow=/dev/kvm rw"
-                : "modprobe kvm_intel (or kvm_amd); switch virtualization on in the firmware, or nested virtualization in the host of this VM; "
+                : "modprobe kvm_intel (or kvm_amd); switch virtualization on in the firmware, or nested virtualization in the host of "
+                    + "this VM; "
                     + "in a container add '--device /dev/kvm'");
         }
 
-        var lacks = kvm.MissingCapabilities.Count > 0 ? $"lacks {string.Join(", ", kvm.MissingCapabilities)}" : $"has API version {kvm.ApiVersion}";
+        var lacks = kvm.MissingCapabilities.Count > 0
+            ? $"lacks {string.Join(", ", kvm.MissingCapabilities)}"
+            : $"has API version {kvm.ApiVersion}";
         return new(Name, DoctorStatus.Warning, $"/dev/kvm {lacks}: {Without}", "run Linux 5.14 or newer on the hardware itself");
     }
 }

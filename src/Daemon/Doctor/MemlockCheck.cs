@@ -27,7 +27,8 @@ internal sealed class MemlockCheck : IDoctorCheck
             ulong.MaxValue => new(Name, DoctorStatus.Ok, "without limit"),
             >= EnoughBytes and var bytes => new(Name, DoctorStatus.Ok, new ByteSize((long)bytes).ToRoundedString()),
             { } bytes => new(Name, DoctorStatus.Warning,
-                $"{new ByteSize((long)bytes).ToRoundedString()}: on a host that swaps, staging can be swapped out and page faults then wait for it",
+                $"{new ByteSize((long)bytes).ToRoundedString()}: on a host that swaps, staging can be swapped out and page faults then "
+                    + "wait for it",
                 "in the unit: LimitMEMLOCK=infinity; for a shell: 'ulimit -l unlimited' as root"),
         };
     }

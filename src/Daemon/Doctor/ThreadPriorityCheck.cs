@@ -35,6 +35,7 @@ internal sealed class ThreadPriorityCheck : IDoctorCheck
         return nice >= EnoughNice
             ? new(Name, DoctorStatus.Ok, "nice -15 is permitted (RLIMIT_NICE)")
             : new(Name, DoctorStatus.Warning,
-                "no CAP_SYS_NICE, RLIMIT_RTPRIO 0 and RLIMIT_NICE too low: page faults wait behind other threads when the host is busy", Remedy);
+                "no CAP_SYS_NICE, RLIMIT_RTPRIO 0 and RLIMIT_NICE too low: page faults wait behind other threads when the host is busy",
+                    Remedy);
     }
 }

@@ -13,7 +13,8 @@ internal sealed class TransparentHugePageCheck : IDoctorCheck
     public static DoctorFinding Judge(string? text) => KernelChoice.Selected(text) switch
     {
         "always" or "madvise" => new(Name, DoctorStatus.Ok, KernelChoice.Selected(text)!),
-        "never" => new(Name, DoctorStatus.Warning, "never: every page is placed alone, several times slower, and guests lose their huge pages",
+        "never" => new(Name, DoctorStatus.Warning,
+            "never: every page is placed alone, several times slower, and guests lose their huge pages",
             $"echo madvise > {Setting} (for good: transparent_hugepage=madvise on the kernel's command line)"),
         _ => new(Name, DoctorStatus.Warning, $"this kernel has no {Setting}: every page is placed alone",
             "run a kernel built with CONFIG_TRANSPARENT_HUGEPAGE=y"),

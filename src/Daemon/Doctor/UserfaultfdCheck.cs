@@ -29,7 +29,8 @@ internal sealed class UserfaultfdCheck : IDoctorCheck
         {
             Errno.ENOENT => "run a kernel built with CONFIG_USERFAULTFD=y (6.1 or newer for the device); in a container add "
                 + "'--device /dev/userfaultfd'",
-            Errno.EACCES or Errno.EPERM => "give the daemon's group access: echo 'KERNEL==\"userfaultfd\", GROUP=\"migrationd\", MODE=\"0660\"' > "
+            Errno.EACCES or Errno.EPERM =>
+                "give the daemon's group access: echo 'KERNEL==\"userfaultfd\", GROUP=\"migrationd\", MODE=\"0660\"' > "
                 + "/etc/udev/rules.d/60-migrationd.rules && udevadm trigger /dev/userfaultfd; in a unit: DeviceAllow=/dev/userfaultfd rw",
             _ => "run as root to see whether it is a matter of permission, and look at 'dmesg'",
         });

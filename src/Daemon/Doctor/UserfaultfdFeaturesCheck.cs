@@ -26,7 +26,8 @@ internal sealed class UserfaultfdFeaturesCheck : IDoctorCheck
 
         if (!support.HasThreadId)
         {
-            return new(Name, DoctorStatus.Warning, $"{found}; without THREAD_ID blocktime cannot be told by vCPU", "run Linux 6.8 or newer");
+            return new(Name, DoctorStatus.Warning, $"{found}; without THREAD_ID blocktime cannot be told by vCPU",
+                "run Linux 6.8 or newer");
         }
 
         return support.HasWpAsync

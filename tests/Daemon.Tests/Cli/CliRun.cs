@@ -10,7 +10,8 @@ internal sealed record CliRun(int ExitCode, string Out, string Error)
     public static async Task<CliRun> OfAsync(string[] args, CancellationToken cancellation = default)
     {
         using StringWriter output = new(), error = new();
-        var code = await new CommandLine(new CliConsole(output, error, isTerminal: false)).RunAsync(args, cancellation).WaitAsync(Deadline, CancellationToken.None);
+        var line = new CommandLine(new CliConsole(output, error, isTerminal: false));
+        var code = await line.RunAsync(args, cancellation).WaitAsync(Deadline, CancellationToken.None);
         return new CliRun(code, output.ToString(), error.ToString());
     }
 }

@@ -67,7 +67,8 @@ public sealed class CommandTests : IAsyncLifetime
     [Fact]
     public async Task Create_passes_every_option_on()
     {
-        await Run("guest", "create", "db", "--kind", "workload", "--memory", "1GiB", "--vcpus", "4", "--working-set", "8192", "--pattern", "zipf");
+        await Run("guest", "create", "db", "--kind", "workload", "--memory", "1GiB", "--vcpus", "4", "--working-set", "8192", "--pattern",
+            "zipf");
         Assert.Equal(
             new GuestSpec
             {
@@ -216,7 +217,8 @@ public sealed class CommandTests : IAsyncLifetime
         Assert.Equal(ExitCode.Ok, run.ExitCode);
         Assert.Equal(
             ["setup", "device", "completed"],
-            run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("state").GetString()));
+            run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line =>
+                JsonDocument.Parse(line).RootElement.GetProperty("state").GetString()));
     }
 
     [Fact]

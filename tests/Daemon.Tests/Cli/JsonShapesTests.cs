@@ -48,8 +48,10 @@ public sealed class JsonShapesTests
             Keys(json));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
-            json.GetProperty("totalMs").GetDouble(), json.GetProperty("downtimeMs").GetDouble(), json.GetProperty("blocktimeMs").GetDouble()));
-        Assert.Equal(new DateTimeOffset(2023, 11, 14, 22, 13, 20, 123, 456, TimeSpan.Zero), json.GetProperty("startedAt").GetDateTimeOffset());
+            json.GetProperty("totalMs").GetDouble(), json.GetProperty("downtimeMs").GetDouble(),
+                json.GetProperty("blocktimeMs").GetDouble()));
+        Assert.Equal(new DateTimeOffset(2023, 11, 14, 22, 13, 20, 123, 456, TimeSpan.Zero),
+            json.GetProperty("startedAt").GetDateTimeOffset());
         Assert.Equal(9, json.GetProperty("faultLatencyBuckets").GetArrayLength());
     }
 
@@ -67,9 +69,11 @@ public sealed class JsonShapesTests
         var json = Print(DemoCommand.Shape(evidence, DemoVerdict.Problems(evidence)));
 
         Assert.Equal("verdict guest migration", Keys(json));
-        Assert.Equal("kind memoryBytes workingSetBytes vcpus stepsBefore stepsAfter corruptPages largestGapMs", Keys(json.GetProperty("guest")));
+        Assert.Equal("kind memoryBytes workingSetBytes vcpus stepsBefore stepsAfter corruptPages largestGapMs",
+            Keys(json.GetProperty("guest")));
         Assert.Equal(
-            "state totalMs downtimeMs bytesSent pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies blocktimeMs faultLatencyUs",
+            "state totalMs downtimeMs bytesSent pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies blocktimeMs "
+                + "faultLatencyUs",
             Keys(json.GetProperty("migration")));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("migration").GetProperty("faultLatencyUs")));
         Assert.Equal("ok", json.GetProperty("verdict").GetString());
@@ -93,7 +97,8 @@ public sealed class JsonShapesTests
     [Fact]
     public void A_node()
     {
-        var json = Print(JsonShapes.Of(new Node { Name = "a", Version = "1", ProtocolVersions = { 2, 1 }, Listen = "l", Lanes = "p", ProcessId = 7 }));
+        var json = Print(JsonShapes.Of(new Node { Name = "a", Version = "1", ProtocolVersions = { 2, 1 }, Listen = "l", Lanes = "p",
+            ProcessId = 7 }));
         Assert.Equal("name version protocolVersions listen lanes processId", Keys(json));
     }
 

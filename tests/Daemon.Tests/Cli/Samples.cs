@@ -49,7 +49,16 @@ internal static class Samples
             BlockSplitsAvoided = 7,
             Ioctls = 8,
             BlocktimeUs = 12_345,
-            FaultLatency = new LatencySummary { Count = 24, P50 = 60.5, P90 = 90, P99 = 200, P999 = 300, Max = 301, Buckets = { 0, 0, 0, 0, 0, 20, 3, 0, 1 } },
+            FaultLatency = new LatencySummary
+            {
+                Count = 24,
+                P50 = 60.5,
+                P90 = 90,
+                P99 = 200,
+                P999 = 300,
+                Max = 301,
+                Buckets = { 0, 0, 0, 0, 0, 20, 3, 0, 1 },
+            },
         },
     };
 }

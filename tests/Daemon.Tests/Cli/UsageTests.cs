@@ -33,10 +33,12 @@ public sealed class UsageTests
         Assert.Equal((0, ""), (own.ExitCode, own.Error));
         Assert.Contains("Usage:\n  migrationd " + path, own.Out, StringComparison.Ordinal);
         Assert.Contains("Examples:\n  ", own.Out, StringComparison.Ordinal);
-        Assert.Contains("migrationd " + words[0], own.Out[own.Out.IndexOf("Examples:", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.Contains("migrationd " + words[0], own.Out[own.Out.IndexOf("Examples:", StringComparison.Ordinal)..],
+            StringComparison.Ordinal);
 
         var parent = await CliRun.OfAsync([.. words[..^1], "--help"]);
-        Assert.Contains("\n  " + words[^1], parent.Out[parent.Out.IndexOf("Commands:", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.Contains("\n  " + words[^1], parent.Out[parent.Out.IndexOf("Commands:", StringComparison.Ordinal)..],
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -44,7 +46,8 @@ public sealed class UsageTests
     public async Task Each_example_is_a_command_line_that_parses(string path)
     {
         var help = (await CliRun.OfAsync([.. path.Split(' '), "--help"])).Out;
-        var examples = help[help.IndexOf("Examples:", StringComparison.Ordinal)..].Split('\n').Skip(1).Where(line => line.Length > 0).ToArray();
+        var examples = help[help.IndexOf("Examples:", StringComparison.Ordinal)..].Split('\n').Skip(1).Where(line =>
+            line.Length > 0).ToArray();
         Assert.NotEmpty(examples);
         foreach (var one in examples.SelectMany(line => line.Split(" && ")))
         {
@@ -119,7 +122,8 @@ public sealed class UsageTests
     {
         foreach (var code in Enum.GetValues<GrpcStatusCode>().Where(code => code != GrpcStatusCode.Ok))
         {
-            var failure = ControlFailure.Explain("show guest web", "/run/x.sock", socketExists: true, new GrpcException(code, "the detail"));
+            var failure = ControlFailure.Explain("show guest web", "/run/x.sock", socketExists: true, new GrpcException(code,
+                "the detail"));
             Assert.Contains(ExitCode.All, known => known.Code == failure.ExitCode && known.Code != ExitCode.Ok);
             Assert.Contains("cannot show guest web", failure.Message, StringComparison.Ordinal);
             Assert.Contains("the detail", failure.Message, StringComparison.Ordinal);

@@ -128,7 +128,8 @@ public sealed class DoctorTests
     [Fact]
     public void The_verdict_is_that_of_the_worst_finding()
     {
-        DoctorFinding ok = new("a", DoctorStatus.Ok, ""), warning = new("b", DoctorStatus.Warning, "", "mend"), missing = new("c", DoctorStatus.Missing, "", "mend");
+        DoctorFinding ok = new("a", DoctorStatus.Ok, ""), warning = new("b", DoctorStatus.Warning, "", "mend"), missing = new("c",
+            DoctorStatus.Missing, "", "mend");
         Assert.Equal(("ok", true), Verdict(ok, ok));
         Assert.Equal(("warnings", true), Verdict(ok, warning));
         Assert.Equal(("failed", false), Verdict(ok, warning, missing));

@@ -102,7 +102,8 @@ public sealed class DaemonOptionsTests : IDisposable
         var endpoints = from port in Gen.Choose(0, 65535)
                         from last in Gen.Choose(1, 254)
                         from six in Gen.Elements(true, false)
-                        select six ? new IPEndPoint(IPAddress.IPv6Loopback, port) : new IPEndPoint(IPAddress.Parse($"127.0.0.{last}"), port);
+                        select six ? new IPEndPoint(IPAddress.IPv6Loopback, port) : new IPEndPoint(IPAddress.Parse($"127.0.0.{last}"),
+                            port);
 
         Prop.ForAll(endpoints.ToArbitrary(), endpoint =>
         {
@@ -193,7 +194,8 @@ public sealed class DaemonOptionsTests : IDisposable
                 ("logLevel", "loud", DaemonOptionOrigin.File, file),
                 ("logformat", "\"json\"", DaemonOptionOrigin.File, file),
             },
-            errors.Select(error => (error.Key, error.Value, error.Origin, error.OriginDetail)).OrderBy(error => error.Key, StringComparer.Ordinal));
+            errors.Select(error => (error.Key, error.Value, error.Origin, error.OriginDetail)).OrderBy(error => error.Key,
+                StringComparer.Ordinal));
         Assert.Equal(
             $"lanes \"8.8.8.8:1\" (file {file}): ",
             errors.Single(error => error.Key == "lanes").ToString()[..$"lanes \"8.8.8.8:1\" (file {file}): ".Length]);
