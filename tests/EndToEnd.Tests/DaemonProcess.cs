@@ -39,7 +39,10 @@ internal sealed class DaemonProcess : IAsyncDisposable
     public string Log => string.Join('\n', _log);
 
     /// <summary>Starts a daemon and waits until it answers.</summary>
-    public static async Task<DaemonProcess> StartAsync(string node, params string[] options)
+    public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, [], options);
+
+    /// <summary>Starts a daemon with environment variables of its own, and waits until it answers.</summary>
+    public static async Task<DaemonProcess> StartAsync(string node, Dictionary<string, string> environment, params string[] options)
     {
         var scratch = new Scratch();
         string control = scratch.PathOf("control.sock");
@@ -48,6 +51,11 @@ internal sealed class DaemonProcess : IAsyncDisposable
         ProcessStartInfo start = ProgramUnderTest.Start(
             ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,
                 "--until-input-ends", .. options]);
+        foreach ((string name, string value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
         var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
         try
         {

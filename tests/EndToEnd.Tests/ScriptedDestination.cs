@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -21,11 +22,15 @@ internal sealed class ScriptedDestination : IAsyncDisposable
     private readonly WebApplication _server;
     private readonly LaneListener _lanes;
 
-    private ScriptedDestination(WebApplication server, LaneListener lanes)
+    private ScriptedDestination(WebApplication server)
     {
         _server = server;
-        _lanes = lanes;
+        _lanes = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), Serve, NullLogger.Instance);
+        _lanes.Start();
     }
+
+    /// <summary>What to do first on the urgent lane.</summary>
+    public Action<LaneCall> OnUrgentLane { get; set; } = _ => { };
 
     public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
 
@@ -49,8 +54,6 @@ internal sealed class ScriptedDestination : IAsyncDisposable
 
     public static async Task<ScriptedDestination> StartAsync()
     {
-        var lanes = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), Drain, NullLogger.Instance);
-        lanes.Start();
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Services.AddRouting();
@@ -60,7 +63,7 @@ internal sealed class ScriptedDestination : IAsyncDisposable
             kestrel.Listen(new IPEndPoint(IPAddress.Loopback, 0));
         });
         WebApplication server = builder.Build();
-        var destination = new ScriptedDestination(server, lanes);
+        var destination = new ScriptedDestination(server);
         destination.Map(server);
         await server.StartAsync();
         return destination;
@@ -72,9 +75,19 @@ internal sealed class ScriptedDestination : IAsyncDisposable
         await _server.DisposeAsync();
     }
 
-    private static void Drain(LaneCall call)
+    private void Serve(LaneCall call)
     {
         call.Accept();
+        if (call.Path == PageLanePaths.Urgent)
+        {
+            OnUrgentLane(call);
+        }
+
+        Drain(call);
+    }
+
+    private static void Drain(LaneCall call)
+    {
         byte[] buffer = new byte[1 << 20];
         while (call.TryReadMessage(out int length))
         {

@@ -21,7 +21,7 @@ internal sealed class ControlService(Node node, GuestRegistry guests, MigrationL
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(node));
+        routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(Describe()));
         routes.MapUnary(ControlMethods.CreateGuest, (request, _) => Task.Run(() => Create(request)));
         routes.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(List()));
         routes.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(guests.Find(request.Name).Snapshot()));
@@ -35,6 +35,12 @@ internal sealed class ControlService(Node node, GuestRegistry guests, MigrationL
         routes.MapServerStreaming(
             ControlMethods.WatchMigration, (request, context) => WatchAsync(FindMigration(request.Id), context.CancellationToken));
     }
+
+    private Node Describe() => new(node)
+    {
+        ManagedBytesAllocated = (ulong)GC.GetTotalAllocatedBytes(),
+        Collections = (ulong)GC.CollectionCount(0),
+    };
 
     private GuestMessage Create(CreateGuestRequest request)
     {

@@ -168,7 +168,7 @@ internal sealed class SourceMigration
                 return null;
 
             case SourceAction.SendState:
-                await _destination.LoadStateAsync(_guest.SaveState(), shutdown).ConfigureAwait(false);
+                await SendStateAsync(shutdown).ConfigureAwait(false);
                 return SourceEvent.Ready;
 
             case SourceAction.GiveAway:
@@ -211,6 +211,18 @@ internal sealed class SourceMigration
             () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, cancel), cancel)
             .ConfigureAwait(false);
         _record.Follow(() => _lanes.Figures);
+    }
+
+    private async Task SendStateAsync(CancellationToken cancel)
+    {
+        Task loaded = _destination.LoadStateAsync(_guest.SaveState(), cancel);
+        // Loading may need pages: without the lanes the answer would be a deadline away, and the guest stands still.
+        if (await Task.WhenAny(loaded, _lanes!.Lost).ConfigureAwait(false) != loaded)
+        {
+            throw await _lanes.Lost.ConfigureAwait(false);
+        }
+
+        await loaded.ConfigureAwait(false);
     }
 
     private async Task<SourceEvent> SendRunAsync(CancellationToken shutdown)

@@ -1,0 +1,49 @@
+using MigrationD.Protocol.V1;
+using MigrationD.Protocol.Grpc;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>
+/// The garbage collector stops every managed thread. One that had touched a missing page would never stop, and the page could never
+/// come: the process would be dead. So collections are forced from all sides while pages are on their way.
+/// </summary>
+public sealed class CollectorTests
+{
+    // The least that the runtime accepts (hexadecimal): a collection for every 64 KiB allocated.
+    private static readonly Dictionary<string, string> Eager = new() { ["DOTNET_GCgen0size"] = "10000" };
+
+    [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task CollectionsFromAllSidesDoNotStopAMigration(string kind)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Eager);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", Eager);
+        await source.CreateGuestAsync("g", kind, "256MiB", "192MiB", pattern: "sequential");
+        ulong before = await CollectionsAsync(destination);
+
+        using var done = new CancellationTokenSource();
+        Task[] load = [.. Enumerable.Range(0, 4).SelectMany(_ => new[] { HammerAsync(source, done.Token), HammerAsync(destination, done.Token) })];
+        await source.MigrateAsync("g", destination);
+        ulong during = await CollectionsAsync(destination) - before;
+        await done.CancelAsync();
+        await Task.WhenAll(load);
+
+        Assert.True(during >= 20, $"only {during} collections during the migration: this test has shown nothing");
+        await destination.GuestIsWellAsync("g");
+    }
+
+    /// <summary>Makes a daemon allocate on its own threads: every call does.</summary>
+    private static async Task HammerAsync(DaemonProcess daemon, CancellationToken done)
+    {
+        while (!done.IsCancellationRequested)
+        {
+            await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest());
+            await daemon.GuestsAsync();
+        }
+    }
+
+    private static async Task<ulong> CollectionsAsync(DaemonProcess daemon) =>
+        (await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest())).Collections;
+}
