@@ -135,7 +135,9 @@ public sealed unsafe class IncomingMemory : IDisposable
         }
     }
 
-    /// <summary>Makes <see cref="WaitFaults"/> return 0, now and from now on. Faults are not read any more; who waits goes on waiting.</summary>
+    /// <summary>
+    /// Makes <see cref="WaitFaults"/> return 0, now and from now on. Faults are not read any more; who waits goes on waiting.
+    /// </summary>
     public void StopFaults()
     {
         ulong one = 1;
@@ -153,7 +155,9 @@ public sealed unsafe class IncomingMemory : IDisposable
         }
     }
 
-    /// <summary>Pages that <see cref="WaitFaults"/> returned and that are not placed, in order: what to ask for again after a lost link.</summary>
+    /// <summary>
+    /// Pages that <see cref="WaitFaults"/> returned and that are not placed, in order: what to ask for again after a lost link.
+    /// </summary>
     public IReadOnlyList<PageFault> OpenFaults() => _ledger.OpenFaults();
 
     /// <summary>What one receiving thread places pages with.</summary>
@@ -178,7 +182,8 @@ public sealed unsafe class IncomingMemory : IDisposable
         if (missing > 0)
         {
             throw new InvalidOperationException(
-                $"guest memory is not complete: {missing} of {Received.Total} pages are missing, the first is page {Received.NextMissing(0)}");
+                $"guest memory is not complete: {missing} of {Received.Total} pages are missing, "
+                + $"the first is page {Received.NextMissing(0)}");
         }
 
         // The kernel has the last word: a page that is marked and not there would turn into zeros below.
@@ -206,8 +211,8 @@ public sealed unsafe class IncomingMemory : IDisposable
     }
 
     /// <summary>
-    /// After <see cref="Complete"/>: closes the userfaultfd, and the memory stays. Before it: <b>takes the memory away</b>, then closes. The
-    /// caller has stopped the guest and every thread that places pages.
+    /// After <see cref="Complete"/>: closes the userfaultfd, and the memory stays. Before it: <b>takes the memory away</b>, then closes.
+    /// The caller has stopped the guest and every thread that places pages.
     /// </summary>
     /// <remarks>
     /// The order on an incomplete memory: the fault thread is sent out of <see cref="WaitFaults"/>; the pages are replaced by an

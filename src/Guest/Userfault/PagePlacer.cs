@@ -79,7 +79,9 @@ public sealed class PagePlacer : IDisposable
         if (pageCount > GuestPage.PerBlock - inBlock)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(pageCount), pageCount, $"{pageCount} pages from page {firstPage} on are not inside one block of {GuestPage.PerBlock} pages");
+                nameof(pageCount),
+                pageCount,
+                $"{pageCount} pages from page {firstPage} on are not inside one block of {GuestPage.PerBlock} pages");
         }
 
         if (pageCount == GuestPage.PerBlock)
@@ -108,14 +110,15 @@ public sealed class PagePlacer : IDisposable
     /// many of the pages were not there before. The staged memory must not be touched any more.
     /// </summary>
     /// <exception cref="InvalidOperationException">Other pages are staged, or none.</exception>
-    /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing, and nobody was harmed.</exception>
+    /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing.</exception>
     public int Place(long firstPage, int pageCount, PagePath path)
     {
         if (_staged is null || firstPage != _stagedFirst || pageCount != _stagedCount)
         {
             throw new InvalidOperationException(_staged is null
                 ? $"pages {firstPage} to {firstPage + pageCount - 1} are not staged"
-                : $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: {_stagedCount} pages from page {_stagedFirst} on");
+                : $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: "
+                    + $"{_stagedCount} pages from page {_stagedFirst} on");
         }
 
         StagingRegion staged = _staged;
@@ -226,11 +229,13 @@ public sealed class PagePlacer : IDisposable
 
     private void RefillSmall()
     {
-        if (_smallUsed > 0)
+        // Copying leaves no holes.
+        if (_smallUsed > 0 && _incoming.Placement == Placement.Move)
         {
             _small.Populate(0, _smallUsed);
-            _smallUsed = 0;
         }
+
+        _smallUsed = 0;
     }
 
     private int PlaceBlock(long firstPage, nint source, ref long counter)

@@ -18,7 +18,7 @@ namespace MigrationD.Guest.Userfault;
 /// <param name="BusyFallbacks">
 /// Times that moving was the policy and the rest of a run was copied, because the kernel said EBUSY or went on saying EAGAIN.
 /// </param>
-/// <param name="BlockSplitsAvoided">Whole blocks that were copied around pages that were there before, so as not to split a huge page.</param>
+/// <param name="BlockSplitsAvoided">Whole blocks that were copied because moving onto what was there would split a huge page.</param>
 /// <param name="FaultMessages">Messages read from the userfaultfd.</param>
 /// <param name="FaultsRequested">Messages that led to a request for a page.</param>
 /// <param name="FaultsRepeated">Messages for a page that was asked for already.</param>

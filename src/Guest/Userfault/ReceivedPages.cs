@@ -78,13 +78,19 @@ public sealed class ReceivedPages
         return received;
     }
 
-    /// <summary>The first page at or after <paramref name="from"/> that has not been received; <see cref="Total"/> when there is none.</summary>
+    /// <summary>
+    /// The first page at or after <paramref name="from"/> that has not been received; <see cref="Total"/> when there is none.
+    /// </summary>
     public long NextMissing(long from) => Next(from, received: false);
 
-    /// <summary>The first page at or after <paramref name="from"/> that has been received; <see cref="Total"/> when there is none.</summary>
+    /// <summary>
+    /// The first page at or after <paramref name="from"/> that has been received; <see cref="Total"/> when there is none.
+    /// </summary>
     public long NextReceived(long from) => Next(from, received: true);
 
-    /// <summary>The bitmap as words, for the handshake after a lost link: page p is bit p % 64 of word p / 64; bits past the end are 0.</summary>
+    /// <summary>
+    /// The bitmap as words, for the handshake after a lost link: page p is bit p % 64 of word p / 64; bits past the end are 0.
+    /// </summary>
     /// <exception cref="ArgumentException"><paramref name="into"/> is shorter than <see cref="WordCount"/>.</exception>
     public void CopyTo(Span<ulong> into)
     {

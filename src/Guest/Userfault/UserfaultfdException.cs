@@ -26,7 +26,8 @@ public sealed class UserfaultfdException : IOException
             ? "UFFDIO_MOVE needs Linux 6.8: use that or newer, or copy placement."
             : "Use a newer kernel.";
         return new UserfaultfdException(
-            $"UFFDIO_API features={wanted}: {answer} ({(int)answer}); this kernel ({Environment.OSVersion.Version}) lacks {lacking}. {remedy}",
+            $"UFFDIO_API features={wanted}: {answer} ({(int)answer}); "
+            + $"this kernel ({Environment.OSVersion.Version}) lacks {lacking}. {remedy}",
             support);
     }
 }

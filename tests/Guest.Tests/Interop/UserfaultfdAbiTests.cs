@@ -147,7 +147,9 @@ public sealed unsafe class UserfaultfdAbiTests
     [MachineFact(Needs.CCompiler)]
     public void A_wrong_assertion_would_be_noticed() =>
         Assert.Contains(
-            "the canary", CompilerErrors($"{NewerThanSomeHeaders}_Static_assert(sizeof(struct uffdio_copy) == 41, \"the canary\");\n"), StringComparison.Ordinal);
+            "the canary",
+            CompilerErrors($"{NewerThanSomeHeaders}_Static_assert(sizeof(struct uffdio_copy) == 41, \"the canary\");\n"),
+            StringComparison.Ordinal);
 
     private static int SizeOf(Type type) => Marshal.SizeOf(type.IsEnum ? Enum.GetUnderlyingType(type) : type);
 

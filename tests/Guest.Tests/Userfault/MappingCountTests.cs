@@ -57,5 +57,6 @@ public sealed unsafe class MappingCountTests
         return (lines.Length, Overlapping(memory.Address, memory.Address + (nint)memory.Length), Overlapping(staging, staging + 1));
     }
 
-    private static ulong Bound(string range, int index) => ulong.Parse(range.Split('-')[index], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    private static ulong Bound(string range, int index) =>
+        ulong.Parse(range.Split('-')[index], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 }

@@ -160,7 +160,7 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(Errno.ENOENT, error.Error);
         Assert.Contains("UFFDIO_MOVE", error.Message, StringComparison.Ordinal);
-        Assert.Equal((true, false, false), (incoming.Received.IsReceived(0), incoming.Received.IsReceived(1), incoming.Received.IsReceived(2)));
+        Assert.Equal([true, false, false], new long[] { 0, 1, 2 }.Select(incoming.Received.IsReceived));
         Assert.Equal(1, incoming.Snapshot().PagesPush);
 
         // The placer is as good as before: the pages still come.

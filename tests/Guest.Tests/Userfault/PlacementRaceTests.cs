@@ -66,7 +66,12 @@ public sealed class PlacementRaceTests : IDisposable
                 _ = Interlocked.Add(ref placed, TestPages.Place(placer, page, step, path));
             }
         });
-        TestThread[] placers = [Placer("by page", PagePath.Urgent, 1), Placer("by run", PagePath.Push, 64), Placer("by block", PagePath.Push, 512)];
+        TestThread[] placers =
+        [
+            Placer("by page", PagePath.Urgent, 1),
+            Placer("by run", PagePath.Push, 64),
+            Placer("by block", PagePath.Push, 512),
+        ];
 
         Array.ForEach(placers, placer => placer.Join());
 

@@ -19,7 +19,9 @@ internal static unsafe class TestPages
         return placed;
     }
 
-    /// <summary>A page that the kernel has and the bitmap does not: another placer, between its ioctl and its entry in the bitmap.</summary>
+    /// <summary>
+    /// A page that the kernel has and the bitmap does not: another placer, between its ioctl and its entry in the bitmap.
+    /// </summary>
     public static void PlaceUnmarked(IncomingMemory incoming, long page, bool wake = true)
     {
         void* source = NativeMemory.AlignedAlloc(GuestPage.Size, GuestPage.Size);
