@@ -17,6 +17,7 @@ public sealed unsafe class GuestMemory : IDisposable
     private readonly nint _mapping;
     private readonly nuint _mappingLength;
     private int _disposed;
+    private bool _revoked;
 
     private GuestMemory(nint mapping, nuint mappingLength, nint address, long length)
     {
@@ -80,6 +81,7 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Copies guest memory into <paramref name="into"/>; waits for pages that are missing.</summary>
+    /// <exception cref="InvalidOperationException">The memory was given up while pages were missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the block.</exception>
     public void Read(long offset, Span<byte> into)
     {
@@ -91,6 +93,7 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Copies <paramref name="from"/> into guest memory; waits for pages that are missing.</summary>
+    /// <exception cref="InvalidOperationException">The memory was given up while pages were missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside the block.</exception>
     public void Write(long offset, ReadOnlySpan<byte> from)
     {
@@ -120,6 +123,7 @@ public sealed unsafe class GuestMemory : IDisposable
     internal void Revoke()
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        Volatile.Write(ref _revoked, true);
         nint replaced = Libc.Mmap(
             Address,
             (nuint)Length,
@@ -146,6 +150,11 @@ public sealed unsafe class GuestMemory : IDisposable
     internal byte* Locate(long offset, int length)
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        if (Volatile.Read(ref _revoked))
+        {
+            throw new InvalidOperationException("guest memory was given up while pages were missing; there is nothing to read or write");
+        }
+
         if (offset < 0 || offset > Length - length)
         {
             throw new ArgumentOutOfRangeException(

@@ -217,7 +217,8 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <remarks>
     /// The order on an incomplete memory: the fault thread is sent out of <see cref="WaitFaults"/>; the pages are replaced by an
     /// inaccessible mapping; the userfaultfd is closed, which wakes whoever still waits for a page, and it finds that mapping (SIGSEGV,
-    /// EFAULT in a system call) and no zeros; last the mapping goes, so that no other memory can have come to lie there in between.
+    /// EFAULT in a system call) and no zeros. The mapping stays until the owner disposes <see cref="Memory"/>, once all who may have
+    /// waited have ended: a thread that is awake may not have looked again yet, and unmapped addresses are soon another mapping's.
     /// </remarks>
     public void Dispose()
     {
@@ -243,10 +244,6 @@ public sealed unsafe class IncomingMemory : IDisposable
             Userfaultfd.Dispose();
             _stop.Dispose();
             Pagemap?.Dispose();
-            if (!IsCompleted)
-            {
-                Memory.Dispose();
-            }
         }
     }
 

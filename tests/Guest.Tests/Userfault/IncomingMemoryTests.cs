@@ -80,7 +80,18 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
     [InlineData(true)]
     public void Dispose_with_pages_missing_gives_readers_that_wait_an_error_and_no_zeros(bool stopFaultsFirst)
     {
-        // Many times over: memory taken away too late would leave the readers a few microseconds in which there are zeros.
+        // Many times over: memory taken away too late would leave the readers a few microseconds in which there are zeros. And somebody
+        // maps other memory all the while: addresses given back too early would let the readers find that.
+        using var done = new CancellationTokenSource();
+        var neighbour = new TestThread("neighbour", () =>
+        {
+            while (!done.IsCancellationRequested)
+            {
+                using GuestMemory other = GuestMemory.Map(4 * GuestPage.BlockSize);
+                other.AllowHugeFaults(false);
+                other.Write(42 << GuestPage.Shift, [1]);
+            }
+        });
         for (int round = 0; round < 50; round++)
         {
             using GuestMemory memory = GuestMemory.Map(4 * GuestPage.BlockSize);
@@ -105,8 +116,11 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
             incoming.Dispose();
 
             Array.ForEach(readers, reader => reader.Join());
-            Assert.Throws<ObjectDisposedException>(() => memory.Read(0, new byte[1]));
+            Assert.Throws<InvalidOperationException>(() => memory.Read(0, new byte[1]));
         }
+
+        done.Cancel();
+        neighbour.Join();
     }
 
     [MachineFact(Needs.Userfaultfd)]
