@@ -1,0 +1,12 @@
+namespace MigrationD.Benchmarks;
+
+/// <summary>The middle of several runs: on a shared machine a mean tells about the neighbours.</summary>
+internal static class Median
+{
+    public static double Of(IEnumerable<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        int middle = sorted.Length / 2;
+        return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+}
