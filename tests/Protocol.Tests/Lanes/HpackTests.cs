@@ -23,7 +23,10 @@ public sealed class HpackTests
 
     // C.3 without and C.4 with Huffman: three requests on one connection.
     [Theory]
-    [InlineData("828684410f7777772e6578616d706c652e636f6d", "828684be58086e6f2d6361636865", "828785bf400a637573746f6d2d6b65790c637573746f6d2d76616c7565")]
+    [InlineData(
+        "828684410f7777772e6578616d706c652e636f6d",
+        "828684be58086e6f2d6361636865",
+        "828785bf400a637573746f6d2d6b65790c637573746f6d2d76616c7565")]
     [InlineData("828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf")]
     public void Requests_with_a_dynamic_table(string first, string second, string third)
     {
@@ -31,7 +34,8 @@ public sealed class HpackTests
         Assert.Equal([":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com"], Decode(decoder, first));
         Assert.Equal(57, decoder.TableBytes);
         Assert.Equal(
-            [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"], Decode(decoder, second));
+            [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"],
+            Decode(decoder, second));
         Assert.Equal(110, decoder.TableBytes);
         Assert.Equal(
             [":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com", "custom-key: custom-value"],
@@ -42,14 +46,17 @@ public sealed class HpackTests
     // C.5 without and C.6 with Huffman: three responses with a table of 256 bytes, so that entries are evicted.
     [Theory]
     [InlineData(
-        "4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d546e1768747470733a2f2f7777772e6578616d706c652e636f6d",
+        "4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d546e17687474"
+        + "70733a2f2f7777772e6578616d706c652e636f6d",
         "4803333037c1c0bf",
-        "88c1611d4d6f6e2c203231204f637420323031332032303a31333a323220474d54c05a04677a69707738666f6f3d4153444a4b48514b425a584f5157454f50495541"
+        "88c1611d4d6f6e2c203231204f637420323031332032303a31333a323220474d54c05a04677a69707738666f6f3d4153444a"
+        + "4b48514b425a584f5157454f50495541"
         + "585157454f49553b206d61782d6167653d333630303b2076657273696f6e3d31")]
     [InlineData(
         "488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3",
         "4883640effc1c0bf",
-        "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960d5af27087f3672c1ab270fb5291f9587"
+        "88c16196d07abe941054d444a8200595040b8166e084a62d1bffc05a839bd9ab77ad94e7821dd7f2e6c7b335dfdfcd5b3960"
+        + "d5af27087f3672c1ab270fb5291f9587"
         + "316065c003ed4ee5b1063d5007")]
     public void Responses_with_evictions(string first, string second, string third)
     {

@@ -5,7 +5,9 @@ using MigrationD.Protocol.Grpc.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 
-/// <summary>A transport whose peer has said all it will say: gives those bytes in pieces as small as the test wants, then the end.</summary>
+/// <summary>
+/// A transport whose peer has said all it will say: gives those bytes in pieces as small as the test wants, then the end.
+/// </summary>
 internal sealed class ScriptedTransport(byte[] incoming, Func<int> nextPiece) : LaneTransport
 {
     private readonly List<byte> _sent = [];

@@ -8,7 +8,9 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Tests.Pages;
 
-/// <summary>The codec written by hand and the generated types say the same, in both directions; and what is malformed goes nowhere.</summary>
+/// <summary>
+/// The codec written by hand and the generated types say the same, in both directions; and what is malformed goes nowhere.
+/// </summary>
 public sealed class PageCodecTests
 {
     private static readonly Gen<PageRunHeader> Headers =

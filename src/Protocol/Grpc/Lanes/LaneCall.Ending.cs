@@ -235,7 +235,7 @@ public sealed partial class LaneCall
             _receive.Deadline = Environment.TickCount64 + (long)_options.LingerTimeout.TotalMilliseconds;
             for (long end = BytesRead + MaxLingerBytes; BytesRead < end;)
             {
-                _receive.Skip(1);
+                _receive.Discard();
             }
         }
         catch (LaneException)

@@ -73,6 +73,14 @@ internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeR
         }
     }
 
+    /// <summary>Waits for bytes and forgets whatever comes.</summary>
+    public void Discard()
+    {
+        _start = _end = 0;
+        Span<byte> scratch = stackalloc byte[4096];
+        Receive(scratch);
+    }
+
     private void Fill(int count)
     {
         _bytes.AsSpan(_start, _end - _start).CopyTo(_bytes);
@@ -87,9 +95,11 @@ internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeR
     private int Receive(Span<byte> into)
     {
         beforeReceive(Left());
-        if (_deadline != long.MaxValue && transport.Wait(Readiness.Readable, Left()) == Readiness.None)
+
+        // Asked even when bytes are there: a peer that sends one at a time would else have for ever.
+        if (_deadline != long.MaxValue && (Left() == 0 || transport.Wait(Readiness.Readable, Left()) == Readiness.None))
         {
-            throw new LaneException(LaneFailure.Timeout, "the peer was silent until the deadline");
+            throw new LaneException(LaneFailure.Timeout, "the peer did not send what was due before the deadline");
         }
 
         int received = transport.Receive(into);

@@ -1,0 +1,147 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Google.Protobuf;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Tests.OfficialClient;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.Protocol.Tests.Lanes;
+
+/// <summary>The gRPC of Node.js, unmodified, pushes pages on a lane and answers requests on another: what is on the wire is gRPC.</summary>
+public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassFixture<OfficialGrpcClient>
+{
+    private const string Secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    [MachineFact(Needs.Node)]
+    public async Task Pages_are_pushed_and_requests_are_answered()
+    {
+        const int Requests = 50;
+        var runs = new List<(uint First, uint Count, bool Zero)> { (0, 512, false), (512, 100_000, true), (1023, 1, false) };
+        runs.AddRange(Enumerable.Range(0, 40).Select(i => ((uint)(2048 + (i * 64)), 64u, i % 5 == 0)));
+        var pushed = new List<(uint First, uint Count, bool Zero)>();
+        using var fixture = new LaneFixture(call =>
+        {
+            Authenticate(call);
+            switch (call.Path)
+            {
+                case PageLanePaths.Push:
+                    ServePush(call, pushed);
+                    break;
+                case PageLanePaths.Urgent:
+                    ServeUrgent(call, Requests);
+                    break;
+            }
+        });
+        JsonNode result = await RunAsync(fixture, Secret, runs);
+        ulong pages = runs.Aggregate(0ul, (sum, run) => sum + run.Count);
+        Assert.Equal((0, ""), Status(result["push"]!));
+        Assert.Equal($"{pages}", result["push"]!["reports"]!.AsArray()[^1]!.GetValue<string>());
+        Assert.Equal(runs, pushed);
+        Assert.Equal((0, ""), Status(result["urgent"]!));
+        Assert.Equal(
+            Enumerable.Range(0, Requests).Select(i => $"{i * 7}"),
+            result["urgent"]!["requests"]!.AsArray().Select(page => page!.GetValue<string>()));
+    }
+
+    [MachineFact(Needs.Node)]
+    public async Task Wrong_secret_is_refused_in_words()
+    {
+        using var fixture = new LaneFixture(Authenticate);
+        JsonNode result = await RunAsync(fixture, "AAAA", []);
+        (int, string) refused = ((int)GrpcStatusCode.Unauthenticated, "no session 'sänd' – wrong secret");
+        Assert.Equal(refused, Status(result["push"]!));
+        Assert.Equal(refused, Status(result["urgent"]!));
+    }
+
+    [MachineFact(Needs.Node)]
+    public async Task Message_that_breaks_a_rule_is_refused_in_words()
+    {
+        using var fixture = new LaneFixture(call =>
+        {
+            Authenticate(call);
+            if (call.Path == PageLanePaths.Push)
+            {
+                ServePush(call, []);
+            }
+        });
+        JsonNode result = await RunAsync(fixture, Secret, [(0, 0, true)]);
+        (int code, string details) = Status(result["push"]!);
+        Assert.Equal((int)GrpcStatusCode.InvalidArgument, code);
+        Assert.Contains("a run of 0 pages", details, StringComparison.Ordinal);
+    }
+
+    private static void Authenticate(LaneCall call)
+    {
+        string secret = call.Metadata.GetValueOrDefault(PageLanePaths.SecretMetadata, "");
+        if (call.Metadata.GetValueOrDefault(PageLanePaths.SessionMetadata) != "session-1" || secret.TrimEnd('=') != Secret.TrimEnd('='))
+        {
+            throw new GrpcException(GrpcStatusCode.Unauthenticated, "no session 'sänd' – wrong secret");
+        }
+    }
+
+    private static void ServePush(LaneCall call, List<(uint First, uint Count, bool Zero)> pushed)
+    {
+        call.Accept();
+        ulong pages = 0;
+        var data = new byte[PageRunHeader.MaxDataPages * PageRunHeader.PageSize];
+        while (call.TryReadMessage(out _))
+        {
+            PageRunHeader run = PageRunCodec.ReadHeader(call);
+            call.Read(data.AsSpan(0, run.DataLength));
+            for (int page = 0; page < run.DataLength / PageRunHeader.PageSize; page++)
+            {
+                AssertPage(run.FirstPage + (ulong)page, data.AsSpan(page * PageRunHeader.PageSize, PageRunHeader.PageSize));
+            }
+
+            pushed.Add(((uint)run.FirstPage, run.PageCount, run.IsZero));
+            pages += run.PageCount;
+            if (pushed.Count % 10 == 0)
+            {
+                call.Write(new PushReport { PagesReceived = pages }.ToByteArray());
+            }
+        }
+
+        call.Write(new PushReport { PagesReceived = pages }.ToByteArray());
+    }
+
+    private static void ServeUrgent(LaneCall call, int requests)
+    {
+        call.Accept();
+        Span<byte> request = stackalloc byte[PageRequestCodec.MaxBytes];
+        var page = new byte[PageRunHeader.PageSize];
+        for (uint i = 0; i < requests; i++)
+        {
+            call.Write(request[..PageRequestCodec.Encode(new PageAddress(3, i * 7), request)]);
+            Assert.True(call.TryReadMessage(out _));
+            Assert.Equal(new PageRunHeader(3, i * 7, 1, IsZero: false), PageRunCodec.ReadHeader(call));
+            call.Read(page);
+            AssertPage(i * 7, page);
+        }
+    }
+
+    private static void AssertPage(ulong page, ReadOnlySpan<byte> content) =>
+        Assert.False(content.ContainsAnyExcept((byte)(page % 251)), $"page {page} has other content");
+
+    private static (int Code, string Details) Status(JsonNode call) => (call["code"]!.GetValue<int>(), call["details"]!.GetValue<string>());
+
+    private async Task<JsonNode> RunAsync(LaneFixture fixture, string secret, List<(uint First, uint Count, bool Zero)> runs)
+    {
+        JsonNode? result = null;
+        await client.RunAsync("lanes.js", async (input, output) =>
+        {
+            await input.WriteLineAsync(JsonSerializer.Serialize(new
+            {
+                target = fixture.Listener.LocalEndPoint.ToString(),
+                session = "session-1",
+                secret,
+                runs = runs.Select(run => new { firstPage = run.First, pageCount = run.Count, zero = run.Zero }),
+            }));
+            await input.FlushAsync();
+            result = JsonNode.Parse((await output.ReadLineAsync())!);
+        });
+        return result!;
+    }
+}
