@@ -12,6 +12,10 @@ internal sealed record Latencies(double P50, double P90, double P99, double P999
         double At(double share) => microseconds[(int)(share * (microseconds.Length - 1))];
     }
 
+    /// <summary>Each percentile as a multiple of another's.</summary>
+    public Latencies RatioTo(Latencies other) =>
+        new(P50 / other.P50, P90 / other.P90, P99 / other.P99, P999 / other.P999, Max / other.Max);
+
     public static Latencies MedianOf(IReadOnlyList<Latencies> runs) => new(
         Median.Of(runs.Select(run => run.P50)),
         Median.Of(runs.Select(run => run.P90)),

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text.Json;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
@@ -127,7 +128,8 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
         {
             if (transport == Transport.Lane)
             {
-                using LaneCall call = LaneClient.Open(peer.Lanes, LanesPeer.UrgentPath, new Dictionary<string, string>(), new LaneOptions(), default);
+                using LaneCall call = LaneClient.Open(
+                    peer.Lanes, PageLanePaths.Urgent, new Dictionary<string, string>(), new LaneOptions(), CancellationToken.None);
                 Sample(microseconds, spread, page => RequestPage(call, page));
                 call.FinishWriting();
                 call.TryReadMessage(out _);
@@ -224,7 +226,7 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
                             flowing.Set();
                         }
                     }
-                    catch (EndOfStreamException)
+                    catch (Exception error) when (error is EndOfStreamException or SocketException)
                     {
                         // As asked.
                     }
@@ -244,7 +246,7 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
 
     private LaneCall OpenBulk(int messageBytes, long totalBytes) => LaneClient.Open(
         peer.Lanes,
-        LanesPeer.BulkPath,
+        PageLanePaths.Push,
         new Dictionary<string, string>
         {
             [LanesPeer.MessageBytesMetadata] = $"{messageBytes}",
@@ -268,18 +270,23 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
     }
 
     private static void PrintTables(
-        int rounds, Dictionary<(int Size, Transport Transport), Bulk> bulk, Dictionary<(string Scenario, Transport Transport), Latencies> urgent)
+        int rounds,
+        Dictionary<(int Size, Transport Transport), Bulk> bulk,
+        Dictionary<(string Scenario, Transport Transport), Latencies> urgent)
     {
         Console.WriteLine($"Page lanes and a raw blocking socket, two processes over loopback, {Environment.ProcessorCount} cores;");
         Console.WriteLine($"medians of {rounds} alternating rounds. {Environment.OSVersion.VersionString}, .NET {Environment.Version}.");
         Console.WriteLine();
-        Console.WriteLine($"{"bulk, message",-16} {"lane GB/s",10} {"raw GB/s",10} {"lane/raw",9}   {"lane CPU s/GB",13} {"raw CPU s/GB",12} {"lane/raw",9}");
+        Console.WriteLine(
+            $"{"bulk, message",-16} {"lane GB/s",10} {"raw GB/s",10} {"lane/raw",9}   "
+            + $"{"lane CPU s/GB",13} {"raw CPU s/GB",12} {"lane/raw",9}");
         foreach (int size in MessageSizes)
         {
             (Bulk lane, Bulk raw) = (bulk[(size, Transport.Lane)], bulk[(size, Transport.Raw)]);
             Console.WriteLine(
                 $"{$"{size / 1024} KiB",-16} {lane.GigabytesPerSecond,10:0.00} {raw.GigabytesPerSecond,10:0.00} "
-                + $"{lane.GigabytesPerSecond / raw.GigabytesPerSecond,9:0.00}   {lane.CpuSecondsPerGigabyte,13:0.00} {raw.CpuSecondsPerGigabyte,12:0.00} "
+                + $"{lane.GigabytesPerSecond / raw.GigabytesPerSecond,9:0.00}   "
+                + $"{lane.CpuSecondsPerGigabyte,13:0.00} {raw.CpuSecondsPerGigabyte,12:0.00} "
                 + $"{lane.CpuSecondsPerGigabyte / raw.CpuSecondsPerGigabyte,9:0.00}");
         }
 
@@ -290,7 +297,7 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
             (Latencies lane, Latencies raw) = (urgent[(scenario, Transport.Lane)], urgent[(scenario, Transport.Raw)]);
             Row($"{scenario}, lane", lane, "0");
             Row($"{scenario}, raw", raw, "0");
-            Row("  lane/raw", new Latencies(lane.P50 / raw.P50, lane.P90 / raw.P90, lane.P99 / raw.P99, lane.P999 / raw.P999, lane.Max / raw.Max), "0.00");
+            Row("  lane/raw", lane.RatioTo(raw), "0.00");
         }
 
         static void Row(string name, Latencies row, string format)
@@ -301,14 +308,21 @@ internal sealed class LanesBenchmark(PeerProcess peer, WarmMemory staging)
     }
 
     private static void PrintJson(
-        int rounds, Dictionary<(int Size, Transport Transport), Bulk> bulk, Dictionary<(string Scenario, Transport Transport), Latencies> urgent) =>
+        int rounds,
+        Dictionary<(int Size, Transport Transport), Bulk> bulk,
+        Dictionary<(string Scenario, Transport Transport), Latencies> urgent) =>
         Console.WriteLine(JsonSerializer.Serialize(
             new
             {
                 benchmark = "lanes",
                 rounds,
                 cores = Environment.ProcessorCount,
-                bulk = MessageSizes.Select(size => new { messageBytes = size, lane = bulk[(size, Transport.Lane)], raw = bulk[(size, Transport.Raw)] }),
+                bulk = MessageSizes.Select(size => new
+                {
+                    messageBytes = size,
+                    lane = bulk[(size, Transport.Lane)],
+                    raw = bulk[(size, Transport.Raw)],
+                }),
                 urgentMicroseconds = Scenarios.Select(name => new
                 {
                     scenario = name,

@@ -14,8 +14,6 @@ namespace MigrationD.Benchmarks.Lanes;
 internal static class LanesPeer
 {
     public const string Command = "lanes-peer";
-    public const string BulkPath = "/migrationd.v1.PageLanes/Push";
-    public const string UrgentPath = "/migrationd.v1.PageLanes/Urgent";
     public const string MessageBytesMetadata = "message-bytes";
     public const string TotalBytesMetadata = "total-bytes";
     public const int PageBytes = 4096;
@@ -26,10 +24,11 @@ internal static class LanesPeer
     public static int Run()
     {
         using var memory = new WarmMemory(MemoryBytes);
-        using var lanes = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), call => ServeLane(call, memory), NullLogger.Instance);
+        var anyPort = new IPEndPoint(IPAddress.Loopback, 0);
+        using var lanes = new LaneListener(anyPort, new LaneOptions(), call => ServeLane(call, memory), NullLogger.Instance);
         lanes.Start();
         using var raw = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        raw.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        raw.Bind(anyPort);
         raw.Listen();
         new Thread(() => AcceptRaw(raw, memory)) { IsBackground = true, Name = "raw accept" }.Start();
         Console.WriteLine($"{lanes.LocalEndPoint.Port} {((IPEndPoint)raw.LocalEndPoint!).Port}");
@@ -45,7 +44,7 @@ internal static class LanesPeer
     {
         call.Accept();
         Span<byte> head = stackalloc byte[PageRunCodec.MaxHeadBytes];
-        if (call.Path == UrgentPath)
+        if (call.Path == PageLanePaths.Urgent)
         {
             while (call.TryReadMessage(out _))
             {
@@ -62,7 +61,8 @@ internal static class LanesPeer
         long total = long.Parse(call.Metadata[TotalBytesMetadata], CultureInfo.InvariantCulture);
         for (long sent = 0; sent < total; sent += message)
         {
-            int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)(sent / PageBytes), (uint)(message / PageBytes), IsZero: false), head);
+            var run = new PageRunHeader(0, (ulong)(sent / PageBytes), (uint)(message / PageBytes), IsZero: false);
+            int length = PageRunCodec.Encode(run, head);
             call.Write(head[..length], new NativeBuffer(memory.Address + (int)(sent % MemoryBytes), message));
         }
     }
