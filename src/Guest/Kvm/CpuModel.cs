@@ -12,7 +12,7 @@ internal static class CpuModel
     private const uint HighestBasicLeaf = 1;
     private const uint HighestExtendedLeaf = 0x80000008;
 
-    // SSE3, PCLMULQDQ no; SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, x2APIC, POPCNT, TSC deadline, "runs under a hypervisor".
+    // SSE3, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, x2APIC, POPCNT, TSC deadline, "runs under a hypervisor".
     private const uint Leaf1Ecx = 1u << 0 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 21 | 1u << 23 | 1u << 24 | 1u << 31;
 
     // FPU to PSE-36, CLFLUSH, MMX, FXSR, SSE, SSE2, HTT.

@@ -7,7 +7,6 @@ internal enum KvmCapability
     UserMemory = 3,
     SetTssAddress = 4,
     ExtendedCpuid = 7,
-    VcpuLimit = 9,
     MpState = 14,
     Pit2 = 33,
     PitState2 = 35,

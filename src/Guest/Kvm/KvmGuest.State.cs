@@ -117,6 +117,7 @@ public sealed partial class KvmGuest
 
             Check(irqchip);
             Check(reports);
+            WaitForTables();
             try
             {
                 foreach (ByteString chip in irqchip.Chips)
@@ -145,6 +146,32 @@ public sealed partial class KvmGuest
                         number, (long)report.Steps, (long)report.Sweeps, (long)report.CorruptPages, (long)report.LargestGapTicks),
                     report.UnfinishedLine.Span);
             }
+        }
+    }
+
+    /// <summary>Waits until the guest's tables, code and stacks are here: everything that a hypervisor itself reads or writes.</summary>
+    /// <remarks>
+    /// KVM touches them in kernel mode where it walks the guest's page tables in software or delivers its exceptions (PVM, or hardware without
+    /// nested paging), and there the kernel sleeps through every signal but a fatal one (fault_signal_pending in linux/sched/signal.h): a vCPU that
+    /// waits for such a page can not be paused. All other pages are touched by the guest, and those waits can be interrupted.
+    /// </remarks>
+    private unsafe void WaitForTables()
+    {
+        _loadingThread = Libc.Gettid();
+        try
+        {
+            for (long offset = PulseLayout.GdtOffset; offset < Layout.ZipfTableOffset; offset += GuestPage.Size)
+            {
+                ulong word;
+                while (!KickSignal.TryCopy(&word, Memory.Locate(offset, sizeof(ulong)), sizeof(ulong)))
+                {
+                    ObjectDisposedException.ThrowIf(_disposing, this);
+                }
+            }
+        }
+        finally
+        {
+            _loadingThread = 0;
         }
     }
 

@@ -1,3 +1,4 @@
+using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
 using MigrationD.Guest.State;
@@ -17,6 +18,8 @@ public sealed partial class KvmGuest : IGuest
     // A report every 50 ms: often enough to watch, and its 70 exits are less than a percent of a vCPU's time on a fast host.
     private const int ReportMilliseconds = 50;
 
+    private static readonly TimeSpan KickInterval = TimeSpan.FromMilliseconds(1);
+
     private readonly Lock _lifecycle = new();
     private readonly KvmVirtualMachine _machine;
     private readonly MachineProfile _profile;
@@ -27,6 +30,8 @@ public sealed partial class KvmGuest : IGuest
     private readonly ConsoleRing _console = new(ConsoleCapacity);
     private volatile string? _failure;
     private volatile bool _running;
+    private volatile bool _disposing;
+    private volatile int _loadingThread;
     private bool _disposed;
 
     private KvmGuest(KvmDevice device, GuestSpec spec, GuestMemory memory, MachineProfile? profile)
@@ -128,7 +133,7 @@ public sealed partial class KvmGuest : IGuest
         var guest = new KvmGuest(device, spec, memory, profile);
         try
         {
-            guest.MatchTscFrequency();
+            guest.MatchTscFrequency(device);
             return guest;
         }
         catch
@@ -203,10 +208,22 @@ public sealed partial class KvmGuest : IGuest
         return new GuestReport(steps, sweeps, corrupt, TimeSpan.FromMilliseconds(Math.Min(milliseconds, TimeSpan.MaxValue.TotalMilliseconds / 2)));
     }
 
-    /// <summary>Ends the vCPUs, wherever they are, then the machine. The memory stays.</summary>
+    /// <summary>
+    /// Ends the vCPUs, wherever they are, then the machine. The memory stays. A <see cref="LoadState"/> that waits for memory on another
+    /// thread is given up with an <see cref="ObjectDisposedException"/>.
+    /// </summary>
     public void Dispose()
     {
-        lock (_lifecycle)
+        _disposing = true;
+        while (!_lifecycle.TryEnter(KickInterval))
+        {
+            if (_loadingThread is var thread and not 0)
+            {
+                _ = KickSignal.Send(thread);
+            }
+        }
+
+        try
         {
             if (!_disposed)
             {
@@ -214,6 +231,10 @@ public sealed partial class KvmGuest : IGuest
                 _running = false;
                 Release();
             }
+        }
+        finally
+        {
+            _lifecycle.Exit();
         }
     }
 
@@ -233,7 +254,7 @@ public sealed partial class KvmGuest : IGuest
                 throw;
             }
         }
-        catch (Interop.SystemCallException error)
+        catch (SystemCallException error)
         {
             throw new GuestStateException($"this host cannot run KVM guests: {error.Message}", error);
         }
@@ -243,15 +264,18 @@ public sealed partial class KvmGuest : IGuest
         }
     }
 
-    private void MatchTscFrequency()
+    private void MatchTscFrequency(KvmDevice device)
     {
         uint wanted = _profile.TscKhz;
+
+        // Asked first, because KVM accepts a higher frequency without it, and then imitates it by pushing the counter on at every exit.
+        bool canScale = device.Check(KvmCapability.TscControl) > 0;
         foreach (Vcpu vcpu in _vcpus)
         {
             uint has = vcpu.Kernel.GetTscKhz();
 
             // Two measurements of one crystal differ by some parts per million; KVM itself tolerates 250.
-            if (Math.Abs((long)wanted - has) * 4000 > wanted && !vcpu.Kernel.TrySetTscKhz(wanted))
+            if (Math.Abs((long)wanted - has) * 4000 > wanted && !(canScale && vcpu.Kernel.TrySetTscKhz(wanted)))
             {
                 throw new GuestStateException(
                     $"this host cannot run guest {Spec.Name}: its time stamp counter ticks at {wanted} kHz, this host's at {has} kHz, " +

@@ -23,7 +23,7 @@ internal sealed class PulseProgram
     public const ushort SerialPort = 0x3F8;
 
     /// <summary>Where an unexpected exception reports its vector (QEMU's isa-debug-exit sits at the same port).</summary>
-    public const ushort FailurePort = 0xF4;
+    public const byte FailurePort = 0xF4;
 
     /// <summary>Exception vectors of x86-64.</summary>
     public const int Exceptions = 32;
@@ -372,7 +372,6 @@ internal sealed class PulseProgram
 
         private void WriteOutput()
         {
-            Label more = _.CreateLabel();
             Label skipZero = _.CreateLabel();
             Label digit = _.CreateLabel();
             Label decimalDigit = _.CreateLabel();
@@ -407,7 +406,6 @@ internal sealed class PulseProgram
             _.add(al, 'a' - '9' - 1);
             _.Label(ref decimalDigit);
             _.call(_putCharacter);
-            _.Label(ref more);
             _.sub(r8d, 4);
             _.jns(digit);
             _.ret();
@@ -450,7 +448,7 @@ internal sealed class PulseProgram
             Label stopped = _.CreateLabel();
             _.Label(ref _fail);
             _.mov(eax, __dword_ptr[rsp]);
-            _.@out(FailurePort <= 0xFF ? (byte)FailurePort : throw new InvalidOperationException(), al);
+            _.@out(FailurePort, al);
             _.Label(ref stopped);
             _.hlt();
             _.jmp(stopped);
