@@ -75,5 +75,5 @@ internal sealed class DeviceStateReader
 
     // A peer chose the name; an operator reads it in a log.
     private static string Printable(string name) =>
-        new(name.Take(64).Select(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '-' or '_' ? character : '?').ToArray());
+        string.Concat(name.Take(64).Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' ? c : '?'));
 }

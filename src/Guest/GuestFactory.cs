@@ -21,7 +21,7 @@ public static class GuestFactory
     /// A new guest, paused: its program is written into <paramref name="memory"/>, which is all zeros, and its vCPUs stand at its first
     /// instruction. It fills its working set itself when it runs; steps count from then on.
     /// </summary>
-    /// <exception cref="ArgumentException"><see cref="Validate"/> objects, or the memory has another size than the specification says.</exception>
+    /// <exception cref="ArgumentException"><see cref="Validate"/> objects, or the memory has another size.</exception>
     /// <exception cref="SystemCallException">The kernel refused something, /dev/kvm above all.</exception>
     /// <exception cref="NotSupportedException">KVM on this host lacks something.</exception>
     public static IGuest Create(GuestSpec spec, GuestMemory memory)
@@ -34,7 +34,7 @@ public static class GuestFactory
     /// A guest that is to come from another host, paused: the machine is there, its state and memory are not. Does not touch
     /// <paramref name="memory"/>.
     /// </summary>
-    /// <exception cref="ArgumentException"><see cref="Validate"/> objects, or the memory has another size than the specification says.</exception>
+    /// <exception cref="ArgumentException"><see cref="Validate"/> objects, or the memory has another size.</exception>
     /// <exception cref="GuestStateException">This host cannot run it; the message says what it lacks.</exception>
     /// <exception cref="SystemCallException">The kernel refused something else than what the profile asks for.</exception>
     public static IGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
@@ -75,7 +75,8 @@ public static class GuestFactory
         if (!memoryFits)
         {
             objections.Add(
-                $"Memory must be a multiple of 2 MiB, at least 2 MiB and at most {Size(PulseLayout.MaxMemory)}, not {Size(spec.MemoryBytes)}.");
+                $"Memory must be a multiple of 2 MiB, at least 2 MiB and at most {Size(PulseLayout.MaxMemory)}, " +
+                $"not {Size(spec.MemoryBytes)}.");
         }
 
         if (spec.WorkingSetBytes <= 0 || spec.WorkingSetBytes % GuestPage.Size != 0)
@@ -84,14 +85,15 @@ public static class GuestFactory
         }
         else if (vcpusFit && spec.WorkingSetBytes / GuestPage.Size < spec.Vcpus)
         {
-            objections.Add($"The working set of {Size(spec.WorkingSetBytes)} has less than a page of 4096 bytes for each of {spec.Vcpus} vCPUs.");
+            objections.Add(
+                $"The working set of {Size(spec.WorkingSetBytes)} has less than a page of 4096 bytes for each of {spec.Vcpus} vCPUs.");
         }
         else if (vcpusFit && memoryFits && PulseLayout.LargestWorkingSet(spec.MemoryBytes, spec.Vcpus, spec.Pattern) is var largest
             && spec.WorkingSetBytes > largest)
         {
             objections.Add(
-                $"A working set of {Size(spec.WorkingSetBytes)} does not fit into memory of {Size(spec.MemoryBytes)} together with the guest's own " +
-                $"tables; at most {Size(largest)} do.");
+                $"A working set of {Size(spec.WorkingSetBytes)} does not fit into memory of {Size(spec.MemoryBytes)} together with the " +
+                $"guest's own tables; at most {Size(largest)} do.");
         }
 
         return objections;
@@ -118,7 +120,8 @@ public static class GuestFactory
             second.LoadState(guest.SaveState());
             _ = second.Report();
         }
-        catch (Exception error) when (error is SystemCallException or GuestStateException or NotSupportedException or InvalidOperationException)
+        catch (Exception error) when (
+            error is SystemCallException or GuestStateException or NotSupportedException or InvalidOperationException)
         {
             // The kind cannot run here. Whoever creates such a guest gets the reason; a warm-up has nobody to tell.
         }

@@ -24,7 +24,7 @@ internal sealed class GuestThread
 
     /// <summary>A thread that is started, and stopped until <see cref="Go"/>.</summary>
     /// <param name="name">As operators see it in top -H; at most 15 characters.</param>
-    /// <param name="run">Runs guest code and returns soon after <see cref="StopRequested"/> has become true and the thread was kicked.</param>
+    /// <param name="run">Runs guest code; returns soon after <see cref="StopRequested"/> became true and the thread was kicked.</param>
     /// <param name="onStopRequested">Called on the stopping thread before the kick; may be called more than once.</param>
     /// <param name="onFailure">What <paramref name="run"/> threw. The thread is stopped then.</param>
     public GuestThread(string name, Action run, Action onStopRequested, Action<Exception> onFailure)

@@ -34,20 +34,20 @@ internal static class CpuModel
     {
         [(1, 0, 'c')] =
         [
-            "sse3", "pclmulqdq", "dtes64", "monitor", "ds-cpl", "vmx", "smx", "est", "tm2", "ssse3", "cid", "sdbg", "fma", "cx16", "xtpr", "pdcm",
-            "", "pcid", "dca", "sse4.1", "sse4.2", "x2apic", "movbe", "popcnt", "tsc-deadline", "aes", "xsave", "osxsave", "avx", "f16c",
-            "rdrand", "hypervisor",
+            "sse3", "pclmulqdq", "dtes64", "monitor", "ds-cpl", "vmx", "smx", "est", "tm2", "ssse3", "cid", "sdbg", "fma", "cx16",
+            "xtpr", "pdcm", "", "pcid", "dca", "sse4.1", "sse4.2", "x2apic", "movbe", "popcnt", "tsc-deadline",
+            "aes", "xsave", "osxsave", "avx", "f16c", "rdrand", "hypervisor",
         ],
         [(1, 0, 'd')] =
         [
-            "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "", "sep", "mtrr", "pge", "mca", "cmov", "pat", "pse36", "psn",
-            "clflush", "", "ds", "acpi", "mmx", "fxsr", "sse", "sse2", "ss", "ht", "tm", "ia64", "pbe",
+            "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "", "sep", "mtrr", "pge", "mca", "cmov", "pat", "pse36",
+            "psn", "clflush", "", "ds", "acpi", "mmx", "fxsr", "sse", "sse2", "ss", "ht", "tm", "ia64", "pbe",
         ],
         [(7, 0, 'b')] =
         [
-            "fsgsbase", "tsc-adjust", "sgx", "bmi1", "hle", "avx2", "", "smep", "bmi2", "erms", "invpcid", "rtm", "", "", "mpx", "", "avx512f",
-            "avx512dq", "rdseed", "adx", "smap", "avx512-ifma", "", "clflushopt", "clwb", "", "avx512pf", "avx512er", "avx512cd", "sha-ni",
-            "avx512bw", "avx512vl",
+            "fsgsbase", "tsc-adjust", "sgx", "bmi1", "hle", "avx2", "", "smep", "bmi2", "erms", "invpcid", "rtm", "", "", "mpx", "",
+            "avx512f", "avx512dq", "rdseed", "adx", "smap", "avx512-ifma", "", "clflushopt", "clwb", "", "avx512pf", "avx512er",
+            "avx512cd", "sha-ni", "avx512bw", "avx512vl",
         ],
         [(0x80000001, 0, 'c')] = ["lahf-lm", "cmp-legacy", "svm", "extapic", "cr8-legacy", "abm", "sse4a", "misalignsse", "3dnowprefetch"],
         [(0x80000001, 0, 'd')] =

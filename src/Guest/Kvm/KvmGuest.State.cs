@@ -27,7 +27,7 @@ public sealed partial class KvmGuest
     private const ulong Cr4 = 0x620;
     private const ulong Efer = 0xD01;
 
-    /// <summary>MSRs that this host's KVM would not read or write and that were left alone; 0x10a (ARCH_CAPABILITIES) is a usual one.</summary>
+    /// <summary>MSRs that this host's KVM would not read or write, and that were left alone.</summary>
     internal IReadOnlyCollection<uint> SkippedMsrs => _skippedMsrs;
 
     private readonly SortedSet<uint> _skippedMsrs = [];
@@ -151,9 +151,10 @@ public sealed partial class KvmGuest
 
     /// <summary>Waits until the guest's tables, code and stacks are here: everything that a hypervisor itself reads or writes.</summary>
     /// <remarks>
-    /// KVM touches them in kernel mode where it walks the guest's page tables in software or delivers its exceptions (PVM, or hardware without
-    /// nested paging), and there the kernel sleeps through every signal but a fatal one (fault_signal_pending in linux/sched/signal.h): a vCPU that
-    /// waits for such a page can not be paused. All other pages are touched by the guest, and those waits can be interrupted.
+    /// KVM touches them in kernel mode where it walks the guest's page tables in software or delivers its exceptions (PVM, or
+    /// hardware without nested paging), and there a wait for a missing page ends for no signal but a fatal one (fault_signal_pending
+    /// in linux/sched/signal.h): a vCPU in it cannot be paused. All other pages are touched by the guest, and those waits can be
+    /// interrupted.
     /// </remarks>
     private unsafe void WaitForTables()
     {
@@ -293,7 +294,8 @@ public sealed partial class KvmGuest
             // The counter is written once, at its final value: KVM takes a second write that is near the first for a try to bring
             // vCPUs in step, and ignores it (kvm_synchronize_tsc in arch/x86/kvm/x86.c).
             uint index = state.Msrs[i].Index;
-            msrs[i] = new KvmMsrEntry { Index = index, Data = index == MsrTsc ? ClockNow(state, state.Msrs[i].Value) : state.Msrs[i].Value };
+            ulong value = state.Msrs[i].Value;
+            msrs[i] = new KvmMsrEntry { Index = index, Data = index == MsrTsc ? ClockNow(state, value) : value };
         }
 
         for (int done = 0; done < msrs.Length; done++)
@@ -309,9 +311,9 @@ public sealed partial class KvmGuest
 
     /// <summary>Makes the guest's clock go on from where it was saved, plus the time since, where KVM could not.</summary>
     /// <remarks>
-    /// The clock is the time stamp counter, which KVM offsets. Under PVM it cannot, because ring 3 executes RDTSC on the host's own counter:
-    /// KVM_SET_MSRS succeeds and changes nothing (measured). Reading the counter back tells; the difference then goes into the register that the
-    /// guest's program adds to it (<see cref="PulseProgram"/>).
+    /// The clock is the time stamp counter, which KVM offsets. Under PVM it cannot, because ring 3 executes RDTSC on the host's own
+    /// counter: KVM_SET_MSRS succeeds and changes nothing (measured). Reading the counter back tells; the difference then goes into the
+    /// register that the guest's program adds to it (<see cref="PulseProgram"/>).
     /// </remarks>
     private void CorrectClock(KvmVcpu vcpu, VcpuState state)
     {
@@ -384,7 +386,8 @@ public sealed partial class KvmGuest
         if (structure.Length != KvmIoctl.SizeOf(request))
         {
             throw new GuestStateException(
-                $"section '{VcpuSection(number)}': the structure for {request} has {structure.Length} bytes, expected {KvmIoctl.SizeOf(request)}");
+                $"section '{VcpuSection(number)}': the structure for {request} has {structure.Length} bytes, " +
+                $"expected {KvmIoctl.SizeOf(request)}");
         }
     }
 

@@ -12,9 +12,9 @@ public sealed partial class KvmGuest
 
     private static readonly string[] ExceptionNames =
     [
-        "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode", "device not available", "double fault", "",
-        "invalid TSS", "segment not present", "stack fault", "general protection", "page fault", "", "x87 error", "alignment check",
-        "machine check", "SIMD error", "virtualization", "control protection",
+        "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode", "device not available",
+        "double fault", "", "invalid TSS", "segment not present", "stack fault", "general protection", "page fault", "", "x87 error",
+        "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
     ];
 
     private sealed class Vcpu : IDisposable
@@ -139,11 +139,13 @@ public sealed partial class KvmGuest
                     break;
                 case KvmExit.InternalError:
                     _guest.Fail(
-                        $"vCPU {_number} stopped: KVM could not go on (KVM_EXIT_INTERNAL_ERROR, suberror {exit.InternalSuberror}){Where()}");
+                        $"vCPU {_number} stopped: KVM could not go on " +
+                        $"(KVM_EXIT_INTERNAL_ERROR, suberror {exit.InternalSuberror}){Where()}");
                     break;
                 case KvmExit.FailEntry:
                     _guest.Fail(
-                        $"vCPU {_number} stopped: the processor refused its state (KVM_EXIT_FAIL_ENTRY, reason 0x{exit.HardwareReason:x}){Where()}");
+                        $"vCPU {_number} stopped: the processor refused its state " +
+                        $"(KVM_EXIT_FAIL_ENTRY, reason 0x{exit.HardwareReason:x}){Where()}");
                     break;
                 case KvmExit.Mmio:
                     _guest.Fail(
@@ -181,7 +183,8 @@ public sealed partial class KvmGuest
             else
             {
                 _guest.Fail(
-                    $"vCPU {_number} stopped: {(isOut ? "write to" : "read of")} I/O port 0x{exit.IoPort:x}, where there is no device{Where()}");
+                    $"vCPU {_number} stopped: {(isOut ? "write to" : "read of")} I/O port 0x{exit.IoPort:x}, " +
+                    $"where there is no device{Where()}");
             }
         }
 

@@ -7,9 +7,9 @@ namespace MigrationD.Guest.Kvm;
 
 /// <summary>A microVM on /dev/kvm, in this process: 1 to 4 vCPUs, a serial port, and the built-in pulse guest.</summary>
 /// <remarks>
-/// <para>The guest's clock is its TSC. Across hosts it is advanced by the realtime that passed between save and load, so the gap that the
-/// guest measures holds its downtime; it also holds every time at which an operator kept it paused, because the guest cannot tell. Hosts whose
-/// realtime clocks differ add that difference, or, if the destination's is behind, hide as much.</para>
+/// The guest's clock is its TSC. Across hosts it is advanced by the realtime that passed between save and load, so the gap that the
+/// guest measures holds its downtime; it also holds every time at which an operator kept it paused, because the guest cannot tell.
+/// Hosts whose realtime clocks differ add that difference, or, if the destination's is behind, hide as much.
 /// </remarks>
 public sealed partial class KvmGuest : IGuest
 {
@@ -205,7 +205,8 @@ public sealed partial class KvmGuest : IGuest
 
         // Ticks divided by kHz are milliseconds.
         double milliseconds = (double)gap / _profile.TscKhz;
-        return new GuestReport(steps, sweeps, corrupt, TimeSpan.FromMilliseconds(Math.Min(milliseconds, TimeSpan.MaxValue.TotalMilliseconds / 2)));
+        milliseconds = Math.Min(milliseconds, TimeSpan.MaxValue.TotalMilliseconds / 2);
+        return new GuestReport(steps, sweeps, corrupt, TimeSpan.FromMilliseconds(milliseconds));
     }
 
     /// <summary>

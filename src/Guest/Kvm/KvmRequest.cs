@@ -1,8 +1,8 @@
 namespace MigrationD.Guest.Kvm;
 
 /// <summary>
-/// ioctl numbers of KVM on x86-64: (direction &lt;&lt; 30) | (size &lt;&lt; 16) | (0xAE &lt;&lt; 8) | number, linux/kvm.h. A test proves them
-/// against the system's header.
+/// ioctl numbers of KVM on x86-64 (linux/kvm.h): direction in bits 30 and 31, size from bit 16, 0xAE from bit 8, number. A test
+/// proves them against the system's header.
 /// </summary>
 internal enum KvmRequest : uint
 {

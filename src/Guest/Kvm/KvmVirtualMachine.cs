@@ -7,7 +7,7 @@ namespace MigrationD.Guest.Kvm;
 /// <summary>A virtual machine of KVM: RAM, interrupt controllers and timer in the kernel, and vCPUs.</summary>
 internal sealed unsafe class KvmVirtualMachine : IDisposable
 {
-    /// <summary>Three pages that Intel processors without unrestricted guest mode need; in the hole, out of the way of RAM and APICs.</summary>
+    /// <summary>Three pages that older Intel processors need; in the hole, out of the way of RAM and APICs.</summary>
     private const uint TssAddress = 0xFFFBD000;
 
     private readonly SafeFileHandle _vm;

@@ -306,8 +306,8 @@ internal sealed class PulseProgram
         }
 
         /// <summary>
-        /// Two ways to look at the clock: after a step, when a report may be due, and around every character of a report. The gap is between
-        /// two looks of either kind, so that writing a report hides nothing.
+        /// Two ways to look at the clock: after a step, when a report may be due, and around every character of a report. The gap is
+        /// between two looks of either kind, so that writing a report hides nothing.
         /// </summary>
         private void WriteObserve()
         {

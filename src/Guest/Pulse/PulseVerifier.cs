@@ -11,8 +11,8 @@ public static class PulseVerifier
     /// here; a page that is missing is waited for.
     /// </summary>
     /// <remarks>
-    /// A vCPU of the KVM guest may have been paused while it wrote a page. Of that page, which the vCPU's block names, every word must be that of
-    /// the old or of the new version, new before old.
+    /// A vCPU of the KVM guest may have been paused while it wrote a page. Of that page, which the vCPU's block names, every word must be
+    /// that of the old or of the new version, new before old.
     /// </remarks>
     public static long CountCorruptPages(GuestSpec spec, GuestMemory memory)
     {

@@ -105,9 +105,9 @@ public sealed unsafe class KvmAbiTests
         Structure<KvmDescriptorTable>("struct kvm_dtable", ("base", "Base"), ("limit", "Limit"));
         Structure<KvmSpecialRegisters2>(
             "struct kvm_sregs2",
-            ("cs", "Cs"), ("ds", "Ds"), ("es", "Es"), ("fs", "Fs"), ("gs", "Gs"), ("ss", "Ss"), ("tr", "Tr"), ("ldt", "Ldt"), ("gdt", "Gdt"),
-            ("idt", "Idt"), ("cr0", "Cr0"), ("cr2", "Cr2"), ("cr3", "Cr3"), ("cr4", "Cr4"), ("cr8", "Cr8"), ("efer", "Efer"),
-            ("apic_base", "ApicBase"), ("flags", "Flags"), ("pdptrs", "Pdptr0"));
+            ("cs", "Cs"), ("ds", "Ds"), ("es", "Es"), ("fs", "Fs"), ("gs", "Gs"), ("ss", "Ss"), ("tr", "Tr"), ("ldt", "Ldt"),
+            ("gdt", "Gdt"), ("idt", "Idt"), ("cr0", "Cr0"), ("cr2", "Cr2"), ("cr3", "Cr3"), ("cr4", "Cr4"), ("cr8", "Cr8"),
+            ("efer", "Efer"), ("apic_base", "ApicBase"), ("flags", "Flags"), ("pdptrs", "Pdptr0"));
         Structure<KvmMemoryRegion>(
             "struct kvm_userspace_memory_region",
             ("slot", "Slot"), ("flags", "Flags"), ("guest_phys_addr", "GuestPhysicalAddress"), ("memory_size", "MemorySize"),
@@ -118,7 +118,8 @@ public sealed unsafe class KvmAbiTests
         Assertion("offsetof(struct kvm_msrs, entries) == 8", "kvm_msrs.entries");
         Structure<KvmCpuidEntry>(
             "struct kvm_cpuid_entry2",
-            ("function", "Function"), ("index", "Index"), ("flags", "Flags"), ("eax", "Eax"), ("ebx", "Ebx"), ("ecx", "Ecx"), ("edx", "Edx"));
+            ("function", "Function"), ("index", "Index"), ("flags", "Flags"), ("eax", "Eax"), ("ebx", "Ebx"), ("ecx", "Ecx"),
+            ("edx", "Edx"));
         Assertion("offsetof(struct kvm_cpuid2, entries) == 8", "kvm_cpuid2.entries");
         Assertion("offsetof(struct kvm_msr_list, indices) == 4", "kvm_msr_list.indices");
         Assertion($"sizeof(struct kvm_pit_config) == {sizeof(KvmPitConfig)}", "size of kvm_pit_config");
@@ -136,7 +137,8 @@ public sealed unsafe class KvmAbiTests
 
         foreach ((KvmExit exit, string name) in new[]
         {
-            (KvmExit.Io, "KVM_EXIT_IO"), (KvmExit.Hypercall, "KVM_EXIT_HYPERCALL"), (KvmExit.Debug, "KVM_EXIT_DEBUG"), (KvmExit.Hlt, "KVM_EXIT_HLT"),
+            (KvmExit.Io, "KVM_EXIT_IO"), (KvmExit.Hypercall, "KVM_EXIT_HYPERCALL"), (KvmExit.Debug, "KVM_EXIT_DEBUG"),
+            (KvmExit.Hlt, "KVM_EXIT_HLT"),
             (KvmExit.Mmio, "KVM_EXIT_MMIO"), (KvmExit.IrqWindowOpen, "KVM_EXIT_IRQ_WINDOW_OPEN"), (KvmExit.Shutdown, "KVM_EXIT_SHUTDOWN"),
             (KvmExit.FailEntry, "KVM_EXIT_FAIL_ENTRY"), (KvmExit.Intr, "KVM_EXIT_INTR"), (KvmExit.InternalError, "KVM_EXIT_INTERNAL_ERROR"),
             (KvmExit.SystemEvent, "KVM_EXIT_SYSTEM_EVENT"),

@@ -84,7 +84,7 @@ public sealed class KvmGuestTests
             task => File.ReadAllText(Path.Combine(task, "comm")).StartsWith("vcpu", StringComparison.Ordinal));
     }
 
-    /// <summary>Another host's counter started at another time; the guest must not take the difference for a gap, in either direction.</summary>
+    /// <summary>Another host's counter started at another time; the guest must not take the difference for a gap.</summary>
     [MachineTheory(Needs.Kvm)]
     [InlineData(1L << 45)]
     [InlineData(-(1L << 45))]

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using MigrationD.Guest.Pulse;
 using MigrationD.Guest.State;
 
@@ -174,7 +175,8 @@ internal static class GuestBattery
         Assert.Equal(0, PulseVerifier.CountCorruptPages(spec, memory));
     }
 
-    public static IEnumerable<string> Damages => ["index", "version", "first content", "last content", "checksum", "zeros", "stale", "torn"];
+    public static IEnumerable<string> Damages =>
+        ["index", "version", "first content", "last content", "checksum", "zeros", "stale", "torn"];
 
     public static void RefusesForeignState(GuestKind kind)
     {
@@ -192,7 +194,7 @@ internal static class GuestBattery
         Refused($"'{first.Name}'", Scenario.Edit(state, s => s.Sections[0].Version = 2));
         Refused($"lacks section '{first.Name}'", Scenario.Edit(state, s => s.Sections.RemoveAt(0)));
         Refused("twice", Scenario.Edit(state, s => s.Sections.Add(first)));
-        Refused($"section '{first.Name}'", Scenario.Edit(state, s => s.Sections[0].Payload = Google.Protobuf.ByteString.CopyFrom(0xFF, 0xFF)));
+        Refused($"section '{first.Name}'", Scenario.Edit(state, s => s.Sections[0].Payload = ByteString.CopyFrom(0xFF, 0xFF)));
         Refused("cannot be read", state[..^1]);
         Refused("cannot be read", [0xFF, 0xFF, 0xFF]);
         Refused("version 0", []);
@@ -262,7 +264,8 @@ internal static class GuestBattery
         }
 
         // .NET names its threads through the kernel, and so do we find them.
-        int CountThreads() => Directory.GetDirectories("/proc/self/task").Count(task => NameOf(task).StartsWith(thread, StringComparison.Ordinal));
+        int CountThreads() =>
+            Directory.GetDirectories("/proc/self/task").Count(task => NameOf(task).StartsWith(thread, StringComparison.Ordinal));
         static int CountDescriptors() => new DirectoryInfo("/proc/self/fd").GetFileSystemInfos().Count(IsOurs);
         static bool IsOurs(FileSystemInfo entry) => (entry.LinkTarget ?? "").Contains("kvm", StringComparison.Ordinal);
         static string NameOf(string task)

@@ -25,7 +25,7 @@ internal static class OtherProcess
         }
     }
 
-    /// <summary>Sends a paused guest through another process and returns its state there; its memory comes back into <paramref name="into"/>.</summary>
+    /// <summary>Sends a paused guest through another process and returns its state; its memory comes back into another.</summary>
     public static byte[] RunThrough(IGuest guest, GuestMemory into)
     {
         string folder = Directory.CreateTempSubdirectory("migrationd-test-").FullName;
