@@ -214,6 +214,36 @@ public sealed class LaneCallTests
     }
 
     [Fact]
+    public void Reader_that_leaves_hands_the_window_over_to_the_writer_that_waits()
+    {
+        using var fixture = new LaneFixture(call =>
+        {
+            call.Accept();
+            Task reader = LaneFixture.Run(() => Assert.Equal([1], ReadWhole(call)));
+            call.Write(new byte[100_000]);
+            LaneFixture.Wait(reader);
+        });
+        LaneFixture.Wait(LaneFixture.Run(() =>
+        {
+            RawPeer peer = fixture.Connect();
+            peer.Send(RawPeer.Opening());
+            int received = 0;
+            while (received < 65_535)
+            {
+                received += peer.ReadUntil(FrameType.Data).Header.Length;
+            }
+
+            // The reader takes its message and is gone; what the writer needs comes behind it.
+            byte[] message = RawPeer.Data(RawPeer.Message([1]));
+            peer.Send(message, RawPeer.WindowUpdate(0, 100_000), RawPeer.WindowUpdate(1, 100_000));
+            while (received < 100_005)
+            {
+                received += peer.ReadUntil(FrameType.Data).Header.Length;
+            }
+        }));
+    }
+
+    [Fact]
     public void Window_that_a_setting_makes_negative_is_waited_out()
     {
         using var fixture = new LaneFixture(call =>

@@ -6,7 +6,8 @@
 //   node lanes.js PROTOS
 //
 // The first line of standard input is {"target", "session", "secret" (base64), "runs": [{"firstPage", "pageCount", "zero"}]}. Page n is
-// filled with the byte n % 251. The answer is one line: {"push": {"code", "details", "reports"}, "urgent": {"code", "details", "requests"}}.
+// filled with the byte n % 251. The answer is one line:
+// {"push": {"code", "details", "reports"}, "urgent": {"code", "details", "requests"}}.
 
 const grpc = require('@grpc/grpc-js');
 const loader = require('@grpc/proto-loader');
