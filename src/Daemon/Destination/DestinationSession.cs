@@ -27,6 +27,7 @@ internal sealed class DestinationSession
     private readonly byte[] _secret = RandomNumberGenerator.GetBytes(32);
     private readonly bool _runOnArrival;
     private readonly TaskCompletionSource _allPages = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _expiry;
     private DestinationState _state = DestinationState.Prepared;
@@ -119,6 +120,7 @@ internal sealed class DestinationSession
         {
             _expiry.Dispose();
             _hosted.Arrive(_runOnArrival);
+            _started.SetResult();
         }
 
         RefuseUnless(step, DestinationAction.AnswerRunning, "run");
@@ -233,17 +235,13 @@ internal sealed class DestinationSession
 
         await _expiry.DisposeAsync().ConfigureAwait(false);
         await Lanes.AbortAsync(_reason).ConfigureAwait(false);
-        if (!_loading.IsCompleted)
-        {
-            // Loading may wait for a page that will never come. With its memory gone the kernel fails the access, and it ends; the
-            // guest has not run, so nobody can take the lost page for zeros.
-            _incoming.Dispose();
-            await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-
+        // Loading may wait for a page that will never come; it gives up when the machine does. Then nobody is left who could take a
+        // missing page for zeros: the memory is made inaccessible before its userfaultfd is closed, and unmapped last.
         _hosted.ForgetIncoming();
+        await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _incoming.Dispose();
         Lanes.Dispose();
+        _guest.Memory.Dispose();
         _registry.Remove(_hosted);
         _hosted.ReturnMemoryShare();
         Announce();
@@ -253,7 +251,8 @@ internal sealed class DestinationSession
 
     private async Task FinishWhenCompleteAsync()
     {
-        await _allPages.Task.ConfigureAwait(false);
+        // A small guest may be all here before it runs.
+        await Task.WhenAll(_allPages.Task, _started.Task).ConfigureAwait(false);
         try
         {
             DestinationTransition step = Apply(DestinationEvent.AllPagesReceived);

@@ -215,9 +215,12 @@ internal sealed class SourceMigration
 
     private async Task SendStateAsync(CancellationToken cancel)
     {
-        Task loaded = _destination.LoadStateAsync(_guest.SaveState(), cancel);
+        byte[] state = _guest.SaveState();
+        // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
+        _lanes!.StartPush();
+        Task loaded = _destination.LoadStateAsync(state, cancel);
         // Loading may need pages: without the lanes the answer would be a deadline away, and the guest stands still.
-        if (await Task.WhenAny(loaded, _lanes!.Lost).ConfigureAwait(false) != loaded)
+        if (await Task.WhenAny(loaded, _lanes.Lost).ConfigureAwait(false) != loaded)
         {
             throw await _lanes.Lost.ConfigureAwait(false);
         }
@@ -272,7 +275,6 @@ internal sealed class SourceMigration
     private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
     {
         SourceLanes lanes = _lanes!;
-        lanes.StartPush();
         Task<CompleteResponse> complete = _destination.CompleteAsync(shutdown);
         await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false);
         try

@@ -9,7 +9,10 @@ public enum SourceAction
     /// <summary>Stop the vCPUs.</summary>
     PauseGuest,
 
-    /// <summary>Save the device state and send LoadState. Ends in Ready or Failed.</summary>
+    /// <summary>
+    /// Save the device state, begin to push (memory stands still now, and loading needs some of it), and send LoadState. Ends in Ready or
+    /// Failed.
+    /// </summary>
     SendState,
 
     /// <summary>Record that the guest is given away; from here on it is not resumed here without the destination's word.</summary>
@@ -21,7 +24,7 @@ public enum SourceAction
     /// <summary>Ask QueryOutcome until it is answered. Ends in RunConfirmed or NeverStarted.</summary>
     AskOutcome,
 
-    /// <summary>Push pages and answer requests. Ends in AllPagesPlaced or LinkLost.</summary>
+    /// <summary>Push pages and answer requests until the destination has all. Ends in AllPagesPlaced or LinkLost.</summary>
     StreamPages,
 
     /// <summary>The guest is the source's alone again; its vCPUs run, if they ran when the migration began.</summary>
