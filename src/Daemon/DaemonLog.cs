@@ -15,6 +15,12 @@ internal static partial class DaemonLog
     [LoggerMessage(3, LogLevel.Warning, "Guest {Guest} ends with this daemon; move guests away before stopping it")]
     public static partial void GuestEndsWithDaemon(ILogger logger, string guest);
 
+    [LoggerMessage(
+        4,
+        LogLevel.Warning,
+        "Threads that answer page faults may not be raised above others, so faults wait longer on a busy host; 'migrationd doctor' says how to permit it")]
+    public static partial void PriorityRefused(ILogger logger);
+
     [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
     public static partial void GuestCreated(ILogger logger, string guest, string kind, long memoryBytes, int vcpus);
 
@@ -32,6 +38,13 @@ internal static partial class DaemonLog
 
     [LoggerMessage(24, LogLevel.Warning, "Session {Session}: {Address} could not be told that the migration is given up: {Error}")]
     public static partial void AbortUndelivered(ILogger logger, string session, string address, string error);
+
+    [LoggerMessage(
+        25,
+        LogLevel.Information,
+        "Migration {Migration} of guest {Guest}: switched over in {DowntimeMs:0.00} ms: pause {PauseMs:0.00}, save {SaveMs:0.00}, load {LoadMs:0.00}, run {RunMs:0.00}")]
+    public static partial void SwitchedOver(
+        ILogger logger, string migration, string guest, double downtimeMs, double pauseMs, double saveMs, double loadMs, double runMs);
 
     [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
     public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);

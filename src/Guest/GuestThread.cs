@@ -1,4 +1,5 @@
 using MigrationD.Guest.Interop;
+using MigrationD.Guest.Scheduling;
 
 namespace MigrationD.Guest;
 
@@ -127,6 +128,7 @@ internal sealed class GuestThread
 
     private void Main()
     {
+        ThreadRank.StepBack();
         _kernelId = Libc.Gettid();
         while (WaitForGo())
         {

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
@@ -15,6 +16,7 @@ internal sealed class DestinationLanes : IDisposable
     private readonly Lock _lock = new();
     private readonly IncomingMemory _incoming;
     private readonly string _guest;
+    private readonly ILogger _logger;
     private readonly PagePlacer _urgentPlacer;
     private readonly PagePlacer _pushPlacer;
     private readonly TaskCompletionSource _urgentClosed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -25,8 +27,9 @@ internal sealed class DestinationLanes : IDisposable
     private bool _shut;
 
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
-    public DestinationLanes(IncomingMemory incoming, string guest)
+    public DestinationLanes(IncomingMemory incoming, string guest, ILogger logger)
     {
+        _logger = logger;
         _incoming = incoming;
         _guest = guest;
         _urgentPlacer = incoming.CreatePlacer(UrgentSlots);
@@ -49,7 +52,8 @@ internal sealed class DestinationLanes : IDisposable
     public void ServeUrgent(LaneCall call)
     {
         Open(ref _urgent, call, "urgent");
-        _faults = DedicatedThread.Start($"faults {_guest}", () => Guarded("fault", new FaultRequester(_incoming, call).Run));
+        UrgentThread.Raise(_logger);
+        _faults = DedicatedThread.Start($"faults {_guest}", () => Guarded("fault", new FaultRequester(_incoming, call, _logger).Run));
         Serve("urgent", call, _urgentClosed, new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, OnAllPages).Run);
     }
 

@@ -125,7 +125,7 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
                 // Registered before anything can touch it: a page that is there already would never be asked for.
                 incoming = IncomingMemory.Register(memory, PlacementMessages.FromMessage(request.Placement));
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
-                lanes = new DestinationLanes(incoming, spec.Name);
+                lanes = new DestinationLanes(incoming, spec.Name, logger);
                 return HostedGuest.Coming(guest, share, request.MigrationId);
             }
             catch

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
@@ -5,7 +7,7 @@ using MigrationD.Protocol.Pages;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>The fault thread: reads userfaults and asks the source for each page that somebody waits for.</summary>
-internal sealed class FaultRequester(IncomingMemory incoming, LaneCall lane)
+internal sealed class FaultRequester(IncomingMemory incoming, LaneCall lane, ILogger logger)
 {
     // As many as a busy guest can have open at once; one read takes them all.
     private const int FaultsARead = 64;
@@ -14,6 +16,7 @@ internal sealed class FaultRequester(IncomingMemory incoming, LaneCall lane)
     /// <exception cref="LaneException">The lane broke. Whoever waits for a page goes on waiting; nothing is unregistered.</exception>
     public void Run()
     {
+        UrgentThread.Raise(logger);
         var faults = new PageFault[FaultsARead];
         Span<byte> request = stackalloc byte[PageRequestCodec.MaxBytes];
         int count;

@@ -13,6 +13,7 @@ using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
+using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Session;
@@ -47,6 +48,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and why.</exception>
     public static async Task<int> RunAsync(DaemonOptions options, CancellationToken stop)
     {
+        // Before anything starts a thread: they inherit it. Guests and bulk work step back by themselves.
+        _ = ThreadRank.TryRaiseToControl();
         using ILoggerFactory logging = DaemonLogging.Create(options);
         await using var host = new DaemonHost(options, logging);
         await host.StartAsync().ConfigureAwait(false);

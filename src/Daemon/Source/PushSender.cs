@@ -16,9 +16,20 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     private long _zerosFirst;
     private long _zerosCount;
 
+    /// <summary>Sends the first block: the guest's own tables are in it, and loading the device state waits for them.</summary>
+    /// <exception cref="LaneException">The lane broke.</exception>
+    public void SendFirst()
+    {
+        if (order.TryTake(out long block))
+        {
+            SendBlock(block);
+            SendZeros();
+        }
+    }
+
     /// <summary>Sends until every page has been sent by one lane or the other.</summary>
     /// <exception cref="LaneException">The lane broke.</exception>
-    public void Run()
+    public void SendRest()
     {
         while (order.TryTake(out long block))
         {

@@ -1,7 +1,9 @@
 using System.Net;
+using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
@@ -19,6 +21,7 @@ internal sealed class SourceLanes : IDisposable
     private readonly GuestMemory _memory;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _guestRuns = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Task> _threads = [];
     private PushReport? _report;
     private volatile bool _closing;
@@ -48,7 +51,8 @@ internal sealed class SourceLanes : IDisposable
 
     /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
     public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, GuestMemory memory, string guest, CancellationToken cancel)
+        EndPoint address, string session, ReadOnlySpan<byte> secret, GuestMemory memory, string guest, ILogger logger,
+        CancellationToken cancel)
     {
         Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
         LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, new LaneOptions(), cancel);
@@ -64,22 +68,33 @@ internal sealed class SourceLanes : IDisposable
         }
 
         var lanes = new SourceLanes(urgent, push, memory, guest);
-        lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate).Run);
+        lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger).Run);
         lanes.Start("reports", lanes.ReadReports);
         return lanes;
     }
 
-    /// <summary>Begins to send every page that is not asked for.</summary>
+    /// <summary>
+    /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
+    /// they would only take time from what the guest waits for.
+    /// </summary>
     public void StartPush() => Start("push", () =>
     {
-        new PushSender(_push, _memory, _sent, _order, _gate).Run();
+        ThreadRank.StepBack();
+        var push = new PushSender(_push, _memory, _sent, _order, _gate);
+        push.SendFirst();
+        _guestRuns.Task.Wait();
+        push.SendRest();
         _push.FinishWriting();
     });
+
+    /// <summary>The guest runs on the destination.</summary>
+    public void GuestRuns() => _guestRuns.TrySetResult();
 
     /// <summary>Closes both lanes and waits until no thread uses the guest's memory any more.</summary>
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
+        _guestRuns.TrySetCanceled();
         if (complete)
         {
             _urgent.FinishWriting();

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Net;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
@@ -25,10 +24,10 @@ internal sealed class SourceMigration
     private readonly PrepareRequest _prepare;
     private readonly ILogger _logger;
     private readonly bool _wasRunning;
+    private readonly SwitchoverClock _clock = new();
     private SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
-    private long _pausedAt;
 
     private SourceMigration(
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, ILogger logger)
@@ -163,8 +162,9 @@ internal sealed class SourceMigration
                 return SourceEvent.Prepared;
 
             case SourceAction.PauseGuest:
-                _pausedAt = Stopwatch.GetTimestamp();
+                _clock.Begin();
                 await DedicatedThread.Start($"pause {_hosted.Name}", _guest.Pause).ConfigureAwait(false);
+                _clock.Paused();
                 return null;
 
             case SourceAction.SendState:
@@ -208,7 +208,7 @@ internal sealed class SourceMigration
         PrepareResponse prepared = await _destination.PrepareAsync(_prepare, cancel).ConfigureAwait(false);
         EndPoint lanes = await _destination.LanesOfAsync(prepared, cancel).ConfigureAwait(false);
         _lanes = await _destination.DialLanesAsync(
-            () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, cancel), cancel)
+            () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, _logger, cancel), cancel)
             .ConfigureAwait(false);
         _record.Follow(() => _lanes.Figures);
     }
@@ -216,6 +216,7 @@ internal sealed class SourceMigration
     private async Task SendStateAsync(CancellationToken cancel)
     {
         byte[] state = _guest.SaveState();
+        _clock.Saved();
         // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
         _lanes!.StartPush();
         Task loaded = _destination.LoadStateAsync(state, cancel);
@@ -226,6 +227,7 @@ internal sealed class SourceMigration
         }
 
         await loaded.ConfigureAwait(false);
+        _clock.Loaded();
     }
 
     private async Task<SourceEvent> SendRunAsync(CancellationToken shutdown)
@@ -263,10 +265,15 @@ internal sealed class SourceMigration
 
     private SourceEvent Confirmed()
     {
+        _clock.Running();
         if (_wasRunning)
         {
-            _record.SetDowntime(Stopwatch.GetElapsedTime(_pausedAt));
+            _record.SetDowntime(_clock.Downtime);
         }
+
+        DaemonLog.SwitchedOver(
+            _logger, _record.Id, _hosted.Name, _clock.Downtime.TotalMilliseconds, _clock.Pause.TotalMilliseconds,
+            _clock.Save.TotalMilliseconds, _clock.Load.TotalMilliseconds, _clock.Run.TotalMilliseconds);
 
         _reason = "";
         return SourceEvent.RunConfirmed;
@@ -275,6 +282,7 @@ internal sealed class SourceMigration
     private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
     {
         SourceLanes lanes = _lanes!;
+        lanes.GuestRuns();
         Task<CompleteResponse> complete = _destination.CompleteAsync(shutdown);
         await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false);
         try

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
@@ -9,7 +11,8 @@ namespace MigrationD.Daemon.Source;
 /// Answers each page request of the destination at once with that page, on the thread that read the request: no queue, no hand-over,
 /// no allocation.
 /// </summary>
-internal sealed class UrgentSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate)
+internal sealed class UrgentSender(
+    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, ILogger logger)
 {
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _run = new PageRun[1];
@@ -18,6 +21,7 @@ internal sealed class UrgentSender(LaneCall lane, GuestMemory memory, SentPages 
     /// <exception cref="LaneException">The lane broke, or the destination asked for what the guest does not have.</exception>
     public void Run()
     {
+        UrgentThread.Raise(logger);
         Span<byte> head = stackalloc byte[PageRunCodec.MaxHeadBytes];
         while (lane.TryReadMessage(out _))
         {

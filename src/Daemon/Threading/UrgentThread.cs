@@ -1,0 +1,19 @@
+using Microsoft.Extensions.Logging;
+using MigrationD.Guest.Scheduling;
+
+namespace MigrationD.Daemon.Threading;
+
+/// <summary>What every thread on a fault's way does first.</summary>
+internal static class UrgentThread
+{
+    private static int _refusalLogged;
+
+    /// <summary>Raises the calling thread; where that is not permitted, says so once, and faults take longer on a busy host.</summary>
+    public static void Raise(ILogger logger)
+    {
+        if (!ThreadRank.TryRaiseToUrgent() && Interlocked.Exchange(ref _refusalLogged, 1) == 0)
+        {
+            DaemonLog.PriorityRefused(logger);
+        }
+    }
+}
