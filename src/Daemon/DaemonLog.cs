@@ -33,8 +33,8 @@ internal static partial class DaemonLog
     [LoggerMessage(21, LogLevel.Error, "Migration {Migration} of guest {Guest} broke in state {State}")]
     public static partial void MigrationBroke(ILogger logger, Exception error, string migration, string guest, SourceState state);
 
-    [LoggerMessage(23, LogLevel.Warning, "Session {Session}: {Address} does not say whether the guest runs there; asking again: {Error}")]
-    public static partial void OutcomeUnknown(ILogger logger, string session, string address, string error);
+    [LoggerMessage(23, LogLevel.Warning, "Session {Session}: no answer from {Address}; asking again: {Error}")]
+    public static partial void AskingAgain(ILogger logger, string session, string address, string error);
 
     [LoggerMessage(24, LogLevel.Warning, "Session {Session}: {Address} could not be told that the migration is given up: {Error}")]
     public static partial void AbortUndelivered(ILogger logger, string session, string address, string error);

@@ -67,7 +67,7 @@ internal sealed class DoctorCommand : CliCommand
         {
             "ok" => "Guests can migrate from and to this host.",
             "warnings" => "Guests can migrate from and to this host; the warnings say what would be better.",
-            _ => "No guest can migrate from or to this host until what is missing is mended.",
+            _ => "No guest can migrate to this host until what is missing is mended.",
         });
     }
 }

@@ -61,14 +61,20 @@ internal sealed class ServeCommand : CliCommand
                 $"cannot start the daemon, its configuration is wrong:\n  {error.Message.Replace("\n", "\n  ", StringComparison.Ordinal)}");
         }
 
-        if (!parse.GetValue(_untilInputEnds))
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        if (parse.GetValue(_untilInputEnds))
         {
-            return await DaemonHost.RunAsync(options, cancellation);
+            CancelAtEndOfInput(stop);
         }
 
-        using var inputEnded = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        CancelAtEndOfInput(inputEnded);
-        return await DaemonHost.RunAsync(options, inputEnded.Token);
+        try
+        {
+            return await DaemonHost.RunAsync(options, stop.Token);
+        }
+        catch (IOException error)
+        {
+            throw new CliException(ExitCode.Failed, "cannot-start", $"cannot start the daemon: {error.Message}");
+        }
     }
 
     private Dictionary<string, string> Flags(ParseResult parse)

@@ -1,10 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Threading;
-using MigrationD.Guest;
-using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
@@ -13,52 +9,37 @@ namespace MigrationD.Daemon.Destination;
 
 /// <summary>
 /// One guest on its way in: carries out what <see cref="DestinationMachine"/> says. Control calls come from Kestrel, pages from the lane
-/// threads, faults from the fault thread; they meet in the state and in the received bitmap only.
+/// threads, faults from the fault thread; they meet in the state and in the received bitmap only. What is left at the end is the answer
+/// to whoever asks again.
 /// </summary>
 internal sealed class DestinationSession
 {
     private readonly Lock _lock = new();
-    private readonly GuestRegistry _registry;
-    private readonly HostedGuest _hosted;
-    private readonly IGuest _guest;
-    private readonly IncomingMemory _incoming;
     private readonly MigrationRecord _record;
     private readonly ILogger _logger;
     private readonly byte[] _secret = RandomNumberGenerator.GetBytes(32);
-    private readonly bool _runOnArrival;
     private readonly TaskCompletionSource _allPages = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _expiry;
     private DestinationState _state = DestinationState.Prepared;
-    private Task _loading = Task.CompletedTask;
+    private IncomingGuest? _incoming;
     private string _reason = "";
 
-    public DestinationSession(
-        GuestRegistry registry,
-        HostedGuest hosted,
-        IGuest guest,
-        IncomingMemory incoming,
-        DestinationLanes lanes,
-        MigrationRecord record,
-        bool runOnArrival,
-        TimeSpan patience,
-        ILogger logger)
+    /// <summary>A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>.</summary>
+    public DestinationSession(IncomingGuest incoming, MigrationRecord record, TimeSpan patience, ILogger logger)
     {
-        _registry = registry;
-        _hosted = hosted;
-        _guest = guest;
         _incoming = incoming;
         _record = record;
-        _runOnArrival = runOnArrival;
         _logger = logger;
-        Lanes = lanes;
-        Lanes.Lost += OnLaneLost;
-        Lanes.AllPagesReceived += () => _allPages.TrySetResult();
-        record.Follow(() => new LiveFigures(Lanes.BytesReceived, incoming.Received.Count, PlacementMessages.ToMessage(incoming.Snapshot())));
-        _ = FinishWhenCompleteAsync();
-        // A source that prepares and then never comes must not hold the name and the memory for ever.
-        _expiry = new Timer(_ => Expire(patience), null, patience, Timeout.InfiniteTimeSpan);
+        incoming.Lanes.Lost += OnLaneLost;
+        incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
+        record.Follow(() => new LiveFigures(
+            incoming.Lanes.BytesReceived, incoming.Memory.Received.Count, PlacementMessages.ToMessage(incoming.Memory.Snapshot())));
+        _ = FinishWhenCompleteAsync(incoming);
+        _expiry = new Timer(
+            _ => OnLost(DestinationEvent.AbortReceived, $"the source did not start the guest within {patience.TotalSeconds:0} s"),
+            null, patience, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How this session is called on the wire; random.</summary>
@@ -68,21 +49,13 @@ internal sealed class DestinationSession
 
     public ReadOnlySpan<byte> Secret => _secret;
 
-    public DestinationLanes Lanes { get; }
+    /// <summary>Whether nothing can change any more.</summary>
+    public bool IsEnded => _ended.Task.IsCompleted;
 
-    /// <summary>Whether the guest never ran here and never will.</summary>
-    public bool IsGivenUp => State == DestinationState.NeverStarted;
-
-    private DestinationState State
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _state;
-            }
-        }
-    }
+    /// <summary>The lanes to serve.</summary>
+    /// <exception cref="GrpcException">ABORTED: the session has ended.</exception>
+    public DestinationLanes Lanes => _incoming?.Lanes ?? throw new GrpcException(
+        GrpcStatusCode.Aborted, $"the session of guest '{_record.Guest}' has ended");
 
     /// <summary>Whether <paramref name="secret"/> is this session's; takes the same time whatever it is.</summary>
     public bool IsSecret(ReadOnlySpan<byte> secret) => CryptographicOperations.FixedTimeEquals(secret, _secret);
@@ -90,23 +63,23 @@ internal sealed class DestinationSession
     /// <summary>Loads the device state; when it returns, the guest could run now.</summary>
     public async Task LoadStateAsync(ReadOnlyMemory<byte> state)
     {
+        Task loading;
         lock (_lock)
         {
             RefuseUnless(Apply(DestinationEvent.LoadStateReceived), DestinationAction.LoadState, "load device state");
-            // Loading may wait for pages, so it gets a thread; the lanes already serve.
-            _loading = DedicatedThread.Start($"load {_hosted.Name}", () => _guest.LoadState(state.Span));
+            loading = _incoming!.LoadStateAsync(state);
         }
 
         try
         {
-            await _loading.ConfigureAwait(false);
+            await loading.ConfigureAwait(false);
         }
         catch (Exception error)
         {
-            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _hosted.Name, "loading the device state");
+            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "loading the device state");
             await GiveUpAsync(DestinationEvent.Failed, $"its device state cannot be loaded: {error.Message}").ConfigureAwait(false);
             throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"guest '{_hosted.Name}' cannot start on this node: {_reason}", error);
+                GrpcStatusCode.FailedPrecondition, $"guest '{_record.Guest}' cannot start on this node: {_reason}", error);
         }
 
         RefuseUnless(Apply(DestinationEvent.Loaded), DestinationAction.AnswerReady, "load device state");
@@ -119,7 +92,7 @@ internal sealed class DestinationSession
         if (step.Actions.Contains(DestinationAction.RunGuest))
         {
             _expiry.Dispose();
-            _hosted.Arrive(_runOnArrival);
+            _incoming!.Arrive();
             _started.SetResult();
         }
 
@@ -141,7 +114,7 @@ internal sealed class DestinationSession
         if (step.Actions.Contains(DestinationAction.Refuse))
         {
             throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"abort migration {_record.Id}: guest '{_hosted.Name}' runs here already");
+                GrpcStatusCode.FailedPrecondition, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
         }
 
         await DiscardIfToldAsync(step).ConfigureAwait(false);
@@ -177,7 +150,7 @@ internal sealed class DestinationSession
             {
                 _state = step.State;
                 _reason = reason;
-                // What ends the session is announced when it has ended: see DiscardIfToldAsync and FinishWhenCompleteAsync.
+                // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
                 if (!DestinationMachine.IsFinal(step.State))
                 {
                     Announce();
@@ -191,7 +164,7 @@ internal sealed class DestinationSession
     private void Announce()
     {
         _record.Enter(Reported(_state), _reason);
-        DaemonLog.DestinationEntered(_logger, _record.Id, _hosted.Name, _state, _reason);
+        DaemonLog.DestinationEntered(_logger, _record.Id, _record.Guest, _state, _reason);
     }
 
     private void RefuseUnless(DestinationTransition step, DestinationAction expected, string what)
@@ -200,20 +173,20 @@ internal sealed class DestinationSession
         {
             throw new GrpcException(
                 GrpcStatusCode.FailedPrecondition,
-                $"{what} in migration {_record.Id} of guest '{_hosted.Name}': the session is in state {step.State} here"
+                $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {step.State} here"
                 + (_reason.Length == 0 ? "" : $" ({_reason})"));
         }
     }
 
     private void OnLaneLost(string lane, Exception error)
     {
-        DaemonLog.LaneLost(_logger, _record.Id, _hosted.Name, lane, error.Message);
-        _ = GiveUpAsync(DestinationEvent.LinkLost, $"the {lane} lane is lost: {error.Message}");
+        DaemonLog.LaneLost(_logger, _record.Id, _record.Guest, lane, error.Message);
+        OnLost(DestinationEvent.LinkLost, $"the {lane} lane is lost: {error.Message}");
     }
 
-    private void Expire(TimeSpan patience) =>
-        _ = GiveUpAsync(DestinationEvent.AbortReceived, $"the source did not start the guest within {patience.TotalSeconds:0} s");
+    private async void OnLost(DestinationEvent happened, string reason) => await GiveUpAsync(happened, reason).ConfigureAwait(false);
 
+    /// <summary>Gives the guest up if it has not run here. Never throws: nobody is there to catch.</summary>
     private async Task GiveUpAsync(DestinationEvent happened, string reason)
     {
         try
@@ -222,7 +195,7 @@ internal sealed class DestinationSession
         }
         catch (Exception error)
         {
-            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _hosted.Name, "discarding the incoming guest");
+            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "discarding the incoming guest");
         }
     }
 
@@ -234,45 +207,33 @@ internal sealed class DestinationSession
         }
 
         await _expiry.DisposeAsync().ConfigureAwait(false);
-        await Lanes.AbortAsync(_reason).ConfigureAwait(false);
-        // Loading may wait for a page that will never come; it gives up when the machine does. Then nobody is left who could take a
-        // missing page for zeros: the memory is made inaccessible before its userfaultfd is closed, and unmapped last.
-        _hosted.ForgetIncoming();
-        await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _incoming.Dispose();
-        Lanes.Dispose();
-        _guest.Memory.Dispose();
-        _registry.Remove(_hosted);
-        _hosted.ReturnMemoryShare();
+        await _incoming!.DiscardAsync(_reason).ConfigureAwait(false);
         Announce();
+        _incoming = null;
         _ended.TrySetException(new GrpcException(
-            GrpcStatusCode.Aborted, $"migration {_record.Id}: guest '{_hosted.Name}' never started here: {_reason}"));
+            GrpcStatusCode.Aborted, $"migration {_record.Id}: guest '{_record.Guest}' never started here: {_reason}"));
     }
 
-    private async Task FinishWhenCompleteAsync()
+    private async Task FinishWhenCompleteAsync(IncomingGuest incoming)
     {
         // A small guest may be all here before it runs.
         await Task.WhenAll(_allPages.Task, _started.Task).ConfigureAwait(false);
         try
         {
-            DestinationTransition step = Apply(DestinationEvent.AllPagesReceived);
-            if (!step.Actions.Contains(DestinationAction.Finish))
+            if (!Apply(DestinationEvent.AllPagesReceived).Actions.Contains(DestinationAction.Finish))
             {
                 return;
             }
 
-            await Lanes.StopFaultsAsync().ConfigureAwait(false);
-            _incoming.Complete();
-            _hosted.Settle();
+            await incoming.SettleAsync().ConfigureAwait(false);
             Announce();
             _ended.TrySetResult();
-            await Lanes.Closed.ConfigureAwait(false);
-            _incoming.Dispose();
-            Lanes.Dispose();
+            await incoming.CloseAsync().ConfigureAwait(false);
+            _incoming = null;
         }
         catch (Exception error)
         {
-            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _hosted.Name, "finishing");
+            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "finishing");
             _ended.TrySetException(error);
         }
     }

@@ -20,6 +20,8 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
     // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
     private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
 
+    private const int EndedKept = 1000;
+
     private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
 
     /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
@@ -64,6 +66,7 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
 
         DestinationSession session = Prepare(request, spec);
         _sessions[session.Id] = session;
+        ForgetOldest();
         return session;
     }
 
@@ -84,6 +87,15 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
         {
             DaemonLog.LaneRefused(logger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
             call.Finish(refusal.Code, refusal.Message);
+        }
+    }
+
+    private void ForgetOldest()
+    {
+        // In no particular order: whoever still asks about one of a thousand ended migrations has stopped asking about nearly all of them.
+        foreach (DestinationSession ended in _sessions.Values.Where(one => one.IsEnded).Skip(EndedKept).ToArray())
+        {
+            _sessions.TryRemove(ended.Id, out _);
         }
     }
 
@@ -140,6 +152,6 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
         log.Add(record);
         return new DestinationSession(
-            guests, hosted, guest, incoming!, lanes!, record, request.RunOnArrival, PatienceBeforeRun, logger);
+            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival), record, PatienceBeforeRun, logger);
     }
 }

@@ -68,7 +68,7 @@ internal sealed class HostedGuest
     /// <summary>Runs <paramref name="read"/> over the memory of a paused guest whose pages are all here.</summary>
     public T ReadPausedMemory<T>(Func<GuestMemory, T> read)
     {
-        T result = default!;
+        GuestMemory memory = null!;
         Command("hash", [Hold.None], guest =>
         {
             if (guest.IsRunning)
@@ -78,9 +78,21 @@ internal sealed class HostedGuest
                     $"hash guest '{Name}': it runs, so its memory changes under the reading. Pause it first: migrationd guest pause {Name}");
             }
 
-            result = read(guest.Memory);
+            // Held, not locked: reading takes long, and others want to look at the guest meanwhile.
+            _hold = Hold.Reading;
+            memory = guest.Memory;
         });
-        return result;
+        try
+        {
+            return read(memory);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _hold = Hold.None;
+            }
+        }
     }
 
     /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere.</summary>
@@ -229,6 +241,7 @@ internal sealed class HostedGuest
 
         string why = _hold switch
         {
+            Hold.Reading => "its memory is being read by another command; try again when that has ended",
             Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
             Hold.Away => $"it was migrated away by migration {_migrationId}; ask the node it went to",
             Hold.Incoming => $"migration {_migrationId} is bringing it and it does not run here yet; wait for its end",

@@ -91,12 +91,17 @@ internal sealed class DaemonHost : IAsyncDisposable
     {
         var sessions = new DestinationSessions(_guests, _migrations, _logger);
         _lanes = new LaneListener(_options.Lanes, new LaneOptions(), sessions.ServeLane, _logging.CreateLogger("migrationd.lanes"));
-        _lanes.Start();
+        await OpenAsync("--lanes", _options.Lanes, () =>
+        {
+            _lanes.Start();
+            return Task.CompletedTask;
+        }).ConfigureAwait(false);
         IPEndPoint lanes = _lanes.LocalEndPoint;
         // An address that means "any" is of no use to a peer; it takes the host it has dialled.
         bool anyHost = lanes.Address.Equals(IPAddress.Any) || lanes.Address.Equals(IPAddress.IPv6Any);
         var transport = new TransportService(sessions, anyHost ? $":{lanes.Port}" : lanes.ToString());
-        WebApplication daemons = await ServeAsync(kestrel => kestrel.Listen(_options.Listen, ListenHttp2), transport.Map).ConfigureAwait(false);
+        WebApplication daemons = Serve(kestrel => kestrel.Listen(_options.Listen, ListenHttp2), transport.Map);
+        await OpenAsync("--listen", _options.Listen, () => daemons.StartAsync()).ConfigureAwait(false);
 
         var node = new Node
         {
@@ -109,7 +114,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         };
         _socket = ControlSocket.Claim(_options.ControlPath);
         var control = new ControlService(node, _guests, _migrations, _logger, _shutdown.Token);
-        await ServeAsync(kestrel => kestrel.ListenUnixSocket(_socket.Path, ListenHttp2), control.Map).ConfigureAwait(false);
+        await Serve(kestrel => kestrel.ListenUnixSocket(_socket.Path, ListenHttp2), control.Map).StartAsync().ConfigureAwait(false);
         _socket.Protect();
         WarmUp();
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
@@ -123,7 +128,19 @@ internal sealed class DaemonHost : IAsyncDisposable
         return new Uri(url).Authority;
     }
 
-    private async Task<WebApplication> ServeAsync(Action<KestrelServerOptions> listen, Action<IEndpointRouteBuilder> map)
+    private static async Task OpenAsync(string option, IPEndPoint address, Func<Task> open)
+    {
+        try
+        {
+            await open().ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is IOException or SocketException)
+        {
+            throw new IOException($"listen on {address}: {error.GetBaseException().Message}; stop what listens there, or choose another {option}", error);
+        }
+    }
+
+    private WebApplication Serve(Action<KestrelServerOptions> listen, Action<IEndpointRouteBuilder> map)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddSingleton(_logging);
@@ -136,16 +153,6 @@ internal sealed class DaemonHost : IAsyncDisposable
         WebApplication server = builder.Build();
         map(server);
         server.MapGrpcFallback();
-        try
-        {
-            await server.StartAsync().ConfigureAwait(false);
-        }
-        catch (Exception error) when (error is IOException or SocketException)
-        {
-            await server.DisposeAsync().ConfigureAwait(false);
-            throw;
-        }
-
         _servers.Add(server);
         return server;
     }

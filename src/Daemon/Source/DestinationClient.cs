@@ -31,6 +31,7 @@ internal sealed class DestinationClient : IDisposable
     private readonly ILogger _logger;
     private readonly GrpcChannel _channel;
     private readonly ResiliencePipeline _dial;
+    private readonly ResiliencePipeline _untilAnswered;
     private string? _session;
 
     /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
@@ -40,6 +41,22 @@ internal sealed class DestinationClient : IDisposable
         _logger = logger;
         _channel = GrpcChannel.Connect(address);
         _dial = GrpcDialing.DialPipeline(DialFor, logger);
+        _untilAnswered = new ResiliencePipelineBuilder()
+            .AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = new PredicateBuilder().Handle<GrpcException>(),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(50),
+                MaxDelay = LongestPauseBetweenQuestions,
+                MaxRetryAttempts = int.MaxValue,
+                OnRetry = retry =>
+                {
+                    DaemonLog.AskingAgain(_logger, _session!, _address, retry.Outcome.Exception?.Message ?? "");
+                    return ValueTask.CompletedTask;
+                },
+            })
+            .Build();
     }
 
     /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
@@ -97,32 +114,18 @@ internal sealed class DestinationClient : IDisposable
     /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
     public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
     {
-        ResiliencePipeline untilAnswered = new ResiliencePipelineBuilder()
-            .AddRetry(new RetryStrategyOptions
-            {
-                ShouldHandle = new PredicateBuilder().Handle<GrpcException>(),
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                Delay = TimeSpan.FromMilliseconds(50),
-                MaxDelay = LongestPauseBetweenQuestions,
-                MaxRetryAttempts = int.MaxValue,
-                OnRetry = retry =>
-                {
-                    DaemonLog.OutcomeUnknown(_logger, _session!, _address, retry.Outcome.Exception?.Message ?? "");
-                    return ValueTask.CompletedTask;
-                },
-            })
-            .Build();
-        QueryOutcomeResponse answer = await untilAnswered.ExecuteAsync(
+        QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
             async stop => await _channel.CallAsync(
                 TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = _session }, RunDeadline, stop).ConfigureAwait(false),
             cancel).ConfigureAwait(false);
         return answer.Outcome;
     }
 
-    /// <summary>Ends when the destination holds every page.</summary>
-    public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) =>
-        _channel.CallAsync(TransportMethods.Complete, new CompleteRequest { Session = _session }, deadline: null, cancel);
+    /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
+    public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) => _untilAnswered.ExecuteAsync(
+        async stop => await _channel.CallAsync(
+            TransportMethods.Complete, new CompleteRequest { Session = _session }, deadline: null, stop).ConfigureAwait(false),
+        cancel).AsTask();
 
     /// <summary>Tells the destination to forget the session, if it can be told; it finds out by itself otherwise.</summary>
     public async Task TryAbortAsync(string reason)

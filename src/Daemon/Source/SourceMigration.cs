@@ -283,30 +283,27 @@ internal sealed class SourceMigration
     {
         SourceLanes lanes = _lanes!;
         lanes.GuestRuns();
-        Task<CompleteResponse> complete = _destination.CompleteAsync(shutdown);
-        await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false);
+        using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+        Task<CompleteResponse> complete = _destination.CompleteAsync(asking.Token);
+        if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
+        {
+            await asking.CancelAsync().ConfigureAwait(false);
+            _reason = $"a page lane is lost: {(await lanes.Lost.ConfigureAwait(false)).Message}. The guest goes on at the destination with the "
+                + "pages it has; this daemon keeps all of them as they were at the switchover and does not run the guest";
+            return SourceEvent.LinkLost;
+        }
+
         try
         {
-            if (!lanes.Lost.IsCompleted)
-            {
-                CompleteResponse answer = await complete.ConfigureAwait(false);
-                _record.StopClock();
-                _record.Follow(() => lanes.Figures with { PagesReceived = _guest.Memory.PageCount, Placement = answer.Placement });
-                return SourceEvent.AllPagesPlaced;
-            }
-
-            _reason = $"a page lane is lost: {(await lanes.Lost.ConfigureAwait(false)).Message}";
+            CompleteResponse answer = await complete.ConfigureAwait(false);
+            _record.StopClock();
+            _record.Follow(() => lanes.Figures with { PagesReceived = _guest.Memory.PageCount, Placement = answer.Placement });
+            return SourceEvent.AllPagesPlaced;
         }
         catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
         {
             return null;
         }
-        catch (GrpcException error)
-        {
-            _reason = $"the destination does not confirm the pages: {error.Message}";
-        }
-
-        return SourceEvent.LinkLost;
     }
 
     private async Task ReturnGuestAsync()

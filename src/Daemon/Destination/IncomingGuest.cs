@@ -1,0 +1,57 @@
+using MigrationD.Daemon.Guests;
+using MigrationD.Guest;
+using MigrationD.Guest.Userfault;
+
+namespace MigrationD.Daemon.Destination;
+
+/// <summary>
+/// Everything that a guest on its way in is made of: its machine, its memory with the pages still to come, its lanes. Let go of when it has
+/// arrived or is not coming, so that a session that is only remembered costs nothing.
+/// </summary>
+internal sealed class IncomingGuest(
+    GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival)
+{
+    private volatile Task _loading = Task.CompletedTask;
+
+    public DestinationLanes Lanes => lanes;
+
+    public IncomingMemory Memory => memory;
+
+    /// <summary>Loads the device state on a thread of its own: it may wait for pages, and the lanes already serve.</summary>
+    public Task LoadStateAsync(ReadOnlyMemory<byte> state) =>
+        _loading = Threading.DedicatedThread.Start($"load {hosted.Name}", () => guest.LoadState(state.Span));
+
+    /// <summary>The guest is this node's, and runs unless it was paused where it came from.</summary>
+    public void Arrive() => hosted.Arrive(runOnArrival);
+
+    /// <summary>Every page is here: ends the registration, and gives the guest to this node alone.</summary>
+    public async Task SettleAsync()
+    {
+        await lanes.StopFaultsAsync().ConfigureAwait(false);
+        memory.Complete();
+        hosted.Settle();
+    }
+
+    /// <summary>Closes what only the migration needed, when the source has closed its side.</summary>
+    public async Task CloseAsync()
+    {
+        await lanes.Closed.ConfigureAwait(false);
+        memory.Dispose();
+        lanes.Dispose();
+    }
+
+    /// <summary>Forgets a guest that has never run here.</summary>
+    public async Task DiscardAsync(string reason)
+    {
+        await lanes.AbortAsync(reason).ConfigureAwait(false);
+        // Loading may wait for a page that will never come; it gives up when the machine does. Then nobody is left who could take a
+        // missing page for zeros: the memory is made inaccessible before its userfaultfd is closed, and unmapped last.
+        hosted.ForgetIncoming();
+        await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        memory.Dispose();
+        lanes.Dispose();
+        guest.Memory.Dispose();
+        registry.Remove(hosted);
+        hosted.ReturnMemoryShare();
+    }
+}
