@@ -55,6 +55,9 @@ internal static partial class DaemonLog
     [LoggerMessage(32, LogLevel.Warning, "Migration {Migration} of guest {Guest}: lane {Lane} is lost: {Reason}")]
     public static partial void LaneLost(ILogger logger, string migration, string guest, string lane, string reason);
 
+    [LoggerMessage(34, LogLevel.Information, "Guest {Guest}: {Blocks} blocks of 2 MiB that came in pieces are huge pages again")]
+    public static partial void HugePagesRestored(ILogger logger, string guest, int blocks);
+
     [LoggerMessage(33, LogLevel.Error, "Migration {Migration} of guest {Guest}, destination: {Step} failed")]
     public static partial void DestinationStepFailed(ILogger logger, Exception error, string migration, string guest, string step);
 }

@@ -15,8 +15,6 @@ public static class GuestFactory
 
     private const int MaxNameLength = 63;
 
-    private static readonly TimeSpan WarmUpLimit = TimeSpan.FromSeconds(2);
-
     /// <summary>
     /// A new guest, paused: its program is written into <paramref name="memory"/>, which is all zeros, and its vCPUs stand at its first
     /// instruction. It fills its working set itself when it runs; steps count from then on.
@@ -97,34 +95,6 @@ public static class GuestFactory
         }
 
         return objections;
-    }
-
-    /// <summary>
-    /// Runs a small guest of this kind through create, pause, save, load and dispose, so that the first real migration does not
-    /// pay for compiling that code. Does nothing harmful where the kind cannot run. Takes up to a few seconds, on the caller's thread.
-    /// </summary>
-    public static void WarmUp(GuestKind kind)
-    {
-        var spec = new GuestSpec("warm-up", kind, GuestPage.BlockSize, 2, 64 * GuestPage.Size, WalkPattern.Uniform);
-        try
-        {
-            using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
-            using IGuest guest = Create(spec, memory);
-            guest.Resume();
-
-            // The guest says something every 50 ms; there is no event to wait for.
-            SpinWait.SpinUntil(() => guest.Report().Steps > 0 || guest.Failure is not null, WarmUpLimit);
-            guest.Pause();
-            using GuestMemory copy = GuestMemory.Map(spec.MemoryBytes);
-            using IGuest second = Incoming(spec, copy, guest.MachineProfile());
-            second.LoadState(guest.SaveState());
-            _ = second.Report();
-        }
-        catch (Exception error) when (
-            error is SystemCallException or GuestStateException or NotSupportedException or InvalidOperationException)
-        {
-            // The kind cannot run here. Whoever creates such a guest gets the reason; a warm-up has nobody to tell.
-        }
     }
 
     private static void ThrowIfInvalid(GuestSpec spec, GuestMemory memory)

@@ -152,6 +152,6 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
         log.Add(record);
         return new DestinationSession(
-            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival), record, PatienceBeforeRun, logger);
+            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, PatienceBeforeRun, logger);
     }
 }

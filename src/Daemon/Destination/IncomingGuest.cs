@@ -1,5 +1,7 @@
+using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
 using MigrationD.Guest;
+using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 
 namespace MigrationD.Daemon.Destination;
@@ -9,7 +11,8 @@ namespace MigrationD.Daemon.Destination;
 /// arrived or is not coming, so that a session that is only remembered costs nothing.
 /// </summary>
 internal sealed class IncomingGuest(
-    GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival)
+    GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival,
+    ILogger logger)
 {
     private volatile Task _loading = Task.CompletedTask;
 
@@ -29,7 +32,8 @@ internal sealed class IncomingGuest(
     {
         await lanes.StopFaultsAsync().ConfigureAwait(false);
         memory.Complete();
-        hosted.Settle();
+        hosted.Settle(() => new HugePageRestorer(
+            guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored)));
     }
 
     /// <summary>Closes what only the migration needed, when the source has closed its side.</summary>

@@ -35,6 +35,10 @@ internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PageP
             {
                 lane.Read(placer.Stage((long)run.FirstPage, (int)run.PageCount));
                 placer.Place((long)run.FirstPage, (int)run.PageCount, path);
+                if (run.IsHuge)
+                {
+                    incoming.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
+                }
             }
 
             if (incoming.Received.IsComplete)

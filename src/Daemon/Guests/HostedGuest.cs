@@ -16,6 +16,7 @@ internal sealed class HostedGuest
     private readonly Lock _lock = new();
     private readonly IDisposable _memoryShare;
     private IGuest? _guest;
+    private HugePageRestorer? _restorer;
     private GuestReport _lastReport;
     private Hold _hold;
     private string _migrationId = "";
@@ -174,11 +175,12 @@ internal sealed class HostedGuest
         }
     }
 
-    /// <summary>Every page has come.</summary>
-    public void Settle()
+    /// <summary>Every page has come; huge pages that came in pieces are put together again meanwhile.</summary>
+    public void Settle(Func<HugePageRestorer> restore)
     {
         lock (_lock)
         {
+            _restorer = restore();
             _hold = Hold.None;
             _migrationId = "";
         }
@@ -262,6 +264,7 @@ internal sealed class HostedGuest
         _guest = null;
         // The machine first: it must not run over memory that is gone.
         guest.Dispose();
+        _restorer?.Dispose();
         guest.Memory.Dispose();
         _memoryShare.Dispose();
     }

@@ -13,6 +13,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
+    private bool _isHuge;
     private long _zerosFirst;
     private long _zerosCount;
 
@@ -41,6 +42,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
     private void SendBlock(long block)
     {
+        _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(block * GuestPage.PerBlock, GuestPage.PerBlock, _runs);
         foreach (ref readonly PageRun run in _runs.AsSpan(0, count))
         {
@@ -70,7 +72,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     private void SendData(long page, int count)
     {
         gate.StandBack();
-        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false), _head);
+        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge), _head);
         lane.Write(_head.AsSpan(0, length), new NativeBuffer(memory.AddressOf(page), count * GuestPage.Size));
     }
 

@@ -66,6 +66,9 @@ public sealed unsafe class PageScanner : IDisposable
         return runs.Close();
     }
 
+    /// <summary>Whether a block of 2 MiB is one huge page; false where the kernel does not tell.</summary>
+    public bool IsHuge(long block) => _pagemap?.IsHuge(AddressAfter(block * GuestPage.PerBlock)) ?? false;
+
     /// <summary>Frees what the scanner owns; not the memory.</summary>
     public void Dispose()
     {

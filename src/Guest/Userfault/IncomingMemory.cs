@@ -27,6 +27,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     private readonly FaultLedger _ledger;
     private readonly DescriptorHandle _stop;
     private readonly Lock _faultThread = new();
+    private readonly bool[] _wereHuge;
     private int _completed;
     private int _disposed;
 
@@ -38,6 +39,7 @@ public sealed unsafe class IncomingMemory : IDisposable
         Pagemap = pagemap;
         _stop = stop;
         Received = new ReceivedPages(memory.PageCount);
+        _wereHuge = new bool[memory.BlockCount];
         _ledger = new FaultLedger(Received);
     }
 
@@ -154,6 +156,13 @@ public sealed unsafe class IncomingMemory : IDisposable
             // Disposed, so WaitFaults has ended for good.
         }
     }
+
+    /// <summary>Notes that a block of 2 MiB was one huge page where it comes from. Any thread.</summary>
+    public void NoteHuge(long block) => Volatile.Write(ref _wereHuge[block], true);
+
+    /// <summary>The blocks noted so, in order: what a <see cref="HugePageRestorer"/> makes huge again once the memory is complete.</summary>
+    public IReadOnlyList<long> HugeBlocks() =>
+        [.. Enumerable.Range(0, _wereHuge.Length).Where(block => Volatile.Read(ref _wereHuge[block])).Select(block => (long)block)];
 
     /// <summary>
     /// Pages that <see cref="WaitFaults"/> returned and that are not placed, in order: what to ask for again after a lost link.

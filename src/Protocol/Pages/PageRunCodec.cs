@@ -8,13 +8,14 @@ namespace MigrationD.Protocol.Pages;
 /// </summary>
 public static class PageRunCodec
 {
-    /// <summary>The most bytes that <see cref="Encode"/> writes: four numbers with their tags, and the tag and length of data.</summary>
-    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 4);
+    /// <summary>The most bytes that <see cref="Encode"/> writes: five numbers with their tags, and the tag and length of data.</summary>
+    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 1) + (1 + 4);
 
     private const int RamBlockField = 1;
     private const int FirstPageField = 2;
     private const int PageCountField = 3;
     private const int ZeroField = 4;
+    private const int HugeField = 5;
     private const int DataField = 15;
 
     /// <summary>
@@ -40,7 +41,13 @@ public static class PageRunCodec
         {
             writer.Varint(ZeroField, 1);
         }
-        else
+
+        if (header.IsHuge)
+        {
+            writer.Varint(HugeField, 1);
+        }
+
+        if (!header.IsZero)
         {
             writer.BytesHead(DataField, header.DataLength);
         }
@@ -61,6 +68,7 @@ public static class PageRunCodec
         ulong firstPage = 0;
         uint pageCount = 0;
         bool zero = false;
+        bool huge = false;
         int dataLength = 0;
         while (reader.TryReadTag(out int field, out int wireType))
         {
@@ -78,6 +86,9 @@ public static class PageRunCodec
                 case ZeroField:
                     zero = reader.ReadVarint(field, wireType) != 0;
                     break;
+                case HugeField:
+                    huge = reader.ReadVarint(field, wireType) != 0;
+                    break;
                 case DataField:
                     dataLength = reader.ReadLastBytesLength(field, wireType);
                     break;
@@ -92,7 +103,7 @@ public static class PageRunCodec
             }
         }
 
-        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero);
+        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero, huge);
         if (header.Fault is { } fault)
         {
             throw reader.Malformed(fault);

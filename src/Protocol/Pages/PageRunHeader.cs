@@ -5,7 +5,8 @@ namespace MigrationD.Protocol.Pages;
 /// <param name="FirstPage">Index of the first page in the block.</param>
 /// <param name="PageCount">Pages of 4096 bytes; at least 1, and with data at most 512, all in one 2 MiB block.</param>
 /// <param name="IsZero">The pages hold nothing but zeros, and no data follows.</param>
-public readonly record struct PageRunHeader(uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero)
+/// <param name="IsHuge">The block that the pages are in is one huge page on the source.</param>
+public readonly record struct PageRunHeader(uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero, bool IsHuge = false)
 {
     /// <summary>Bytes of a page.</summary>
     public const int PageSize = 4096;

@@ -75,15 +75,6 @@ public sealed class KvmGuestTests
         Assert.IsType<ObjectDisposedException>(Record.Exception(() => load.Wait(Scenario.Deadline))?.InnerException);
     }
 
-    [MachineFact(Needs.Kvm)]
-    public void Warm_up_leaves_nothing_behind()
-    {
-        GuestFactory.WarmUp(GuestKind.Kvm);
-        Assert.DoesNotContain(
-            Directory.GetDirectories("/proc/self/task"),
-            task => File.ReadAllText(Path.Combine(task, "comm")).StartsWith("vcpu", StringComparison.Ordinal));
-    }
-
     /// <summary>Another host's counter started at another time; the guest must not take the difference for a gap.</summary>
     [MachineTheory(Needs.Kvm)]
     [InlineData(1L << 45)]

@@ -18,7 +18,8 @@ public sealed class PageCodecTests
         from zero in ArbMap.Default.GeneratorFor<bool>()
         from first in Numbers(ulong.MaxValue >> 1)
         from count in zero ? Numbers(uint.MaxValue) : Gen.Choose(1, 512 - (int)(first % 512)).Select(n => (ulong)n)
-        select new PageRunHeader((uint)block, first, Math.Max(1, (uint)count), zero);
+        from huge in ArbMap.Default.GeneratorFor<bool>()
+        select new PageRunHeader((uint)block, first, Math.Max(1, (uint)count), zero, huge);
 
     [Fact]
     public void Run_is_written_as_the_generated_type_writes_it()
@@ -179,6 +180,7 @@ public sealed class PageCodecTests
         FirstPage = header.FirstPage,
         PageCount = header.PageCount,
         Zero = header.IsZero,
+        Huge = header.IsHuge,
         Data = ByteString.CopyFrom(data),
     };
 
