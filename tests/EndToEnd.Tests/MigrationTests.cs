@@ -98,6 +98,30 @@ public sealed class MigrationTests
         await destination.GuestIsWellAsync("large");
     }
 
+    [MachineTheory(Host)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task TheGuestKeepsItsHugePages(string kind)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "128MiB", "96MiB");
+        long before = HugeBytes(source);
+        Assert.True(before >= 96 << 20, $"the source has {before} bytes in huge pages: there is nothing to keep on this host");
+
+        await source.MigrateAsync("g", destination);
+
+        // Blocks that the guest touched before their turn are put together again after the last page has come.
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        while (HugeBytes(destination) < before / 100 * 95)
+        {
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), $"{HugeBytes(destination)} of {before} bytes are huge again\n{destination.Log}");
+            await Task.Delay(20);
+        }
+
+        await destination.GuestIsWellAsync("g");
+    }
+
     [MachineFact(Host)]
     public async Task SeveralGuestsMoveAtTheSameTime()
     {
@@ -138,6 +162,29 @@ public sealed class MigrationTests
     private static long Count(JsonNode migration, string key) => (long)migration[key]!;
 
     private static int Mappings(DaemonProcess daemon) => File.ReadLines($"/proc/{daemon.ProcessId}/maps").Count();
+
+    /// <summary>Bytes in huge pages in the largest mapping of a daemon whose only large mapping is a guest's memory of 128 MiB.</summary>
+    private static long HugeBytes(DaemonProcess daemon)
+    {
+        long huge = 0;
+        bool isGuest = false;
+        foreach (string line in File.ReadLines($"/proc/{daemon.ProcessId}/smaps"))
+        {
+            if (line.StartsWith("Size:", StringComparison.Ordinal))
+            {
+                isGuest = Kibibytes(line) == 128 << 10;
+            }
+            else if (isGuest && line.StartsWith("AnonHugePages:", StringComparison.Ordinal))
+            {
+                huge += Kibibytes(line) << 10;
+            }
+        }
+
+        return huge;
+    }
+
+    private static long Kibibytes(string line) =>
+        long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture);
 
     private static async Task<string> HashAsync(DaemonProcess daemon) =>
         (string)(await daemon.CliAsync("guest", "hash", "g", "--json")).Succeeds().Json["sha256"]!;

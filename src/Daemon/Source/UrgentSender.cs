@@ -8,14 +8,15 @@ using MigrationD.Protocol.Pages;
 namespace MigrationD.Daemon.Source;
 
 /// <summary>
-/// Answers each page request of the destination at once with that page, on the thread that read the request: no queue, no hand-over,
-/// no allocation.
+/// Answers each page request of the destination at once with that page, and with what is likely to be wanted next, on the thread that read
+/// the request: no queue, no hand-over, no allocation.
 /// </summary>
 internal sealed class UrgentSender(
     LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, ILogger logger)
 {
     private readonly PageScanner _scanner = new(memory);
-    private readonly PageRun[] _run = new PageRun[1];
+    private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
+    private readonly RunAhead _runAhead = new();
 
     /// <summary>Serves until the destination closes the lane.</summary>
     /// <exception cref="LaneException">The lane broke, or the destination asked for what the guest does not have.</exception>
@@ -51,9 +52,21 @@ internal sealed class UrgentSender(
     {
         // A page that the push has claimed is sent again: it may be anywhere between here and there, and somebody waits.
         sent.Mark(page);
-        _scanner.Scan(page, 1, _run);
-        bool zero = _run[0].IsZero;
-        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, 1, zero), head);
-        lane.Write(head[..length], zero ? default : new NativeBuffer(memory.AddressOf(page), GuestPage.Size));
+        int count = 1 + ClaimBehind(page, _runAhead.Answer(page) - 1);
+        int runs = _scanner.Scan(page, count, _runs);
+        foreach (ref readonly PageRun run in _runs.AsSpan(0, runs))
+        {
+            int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)run.FirstPage, (uint)run.PageCount, run.IsZero), head);
+            lane.Write(
+                head[..length],
+                run.IsZero ? default : new NativeBuffer(memory.AddressOf(run.FirstPage), run.PageCount * GuestPage.Size));
+        }
+    }
+
+    /// <summary>Claims pages right behind one, in its block, that nobody has sent.</summary>
+    private int ClaimBehind(long page, int wanted)
+    {
+        long blockEnd = (page / GuestPage.PerBlock + 1) * GuestPage.PerBlock;
+        return sent.ClaimRun(page + 1, Math.Min(page + 1 + wanted, blockEnd));
     }
 }

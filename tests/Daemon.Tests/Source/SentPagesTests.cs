@@ -1,0 +1,58 @@
+using FsCheck;
+using FsCheck.Fluent;
+using MigrationD.Daemon.Source;
+
+namespace MigrationD.Daemon.Tests.Source;
+
+public sealed class SentPagesTests
+{
+    private const int Pages = 300;
+
+    [Fact]
+    public void It_does_what_a_set_of_pages_does() =>
+        Prop.ForAll(
+            (from first in Gen.Choose(0, Pages - 1)
+             from end in Gen.Choose(first, Pages)
+             from claim in ArbMap.Default.GeneratorFor<bool>()
+             select (first, end, claim)).ListOf().ToArbitrary(),
+            steps =>
+            {
+                var sent = new SentPages(Pages);
+                var model = new HashSet<long>();
+                foreach ((int first, int end, bool claim) in steps)
+                {
+                    if (claim)
+                    {
+                        long expected = first;
+                        while (expected < end && model.Add(expected))
+                        {
+                            expected++;
+                        }
+
+                        Assert.Equal(expected - first, sent.ClaimRun(first, end));
+                    }
+                    else
+                    {
+                        Assert.Equal(model.Add(first), sent.Mark(first));
+                    }
+
+                    long next = Enumerable.Range(first, end - first).Select(page => (long)page).FirstOrDefault(page => !model.Contains(page), end);
+                    Assert.Equal(next, sent.NextUnsent(first, end));
+                }
+            }).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void A_page_claimed_from_both_sides_is_had_by_one()
+    {
+        var sent = new SentPages(1 << 20);
+        int[] claimed = new int[2];
+        Parallel.For(0, 2, side =>
+        {
+            for (long page = 0; page < 1 << 20; page++)
+            {
+                claimed[side] += sent.Mark(page) ? 1 : 0;
+            }
+        });
+        Assert.Equal(1 << 20, claimed.Sum());
+    }
+}
