@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Text;
+
+namespace MigrationD.Benchmarks.Report;
+
+/// <summary>The report in the documentation: benchmarks.md, and its figures beside it in benchmarks/.</summary>
+internal static class MarkdownReport
+{
+    private const string FileName = "benchmarks.md";
+    private const string FigureFolder = "benchmarks";
+
+    /// <summary>Writes the report over the one that is there.</summary>
+    /// <returns>The path of benchmarks.md.</returns>
+    public static string Write(string docs, MachineFacts machine, IReadOnlyList<Section> sections)
+    {
+        string figures = Path.Combine(docs, FigureFolder);
+        Directory.CreateDirectory(figures);
+        foreach (Plot plot in sections.SelectMany(section => section.Plots))
+        {
+            File.WriteAllText(Path.Combine(figures, $"{plot.Name}.svg"), SpeedPlot.Draw(plot));
+        }
+
+        string path = Path.Combine(docs, FileName);
+        File.WriteAllText(path, Compose(machine, sections));
+        return path;
+    }
+
+    private static string Compose(MachineFacts machine, IReadOnlyList<Section> sections)
+    {
+        var text = new StringBuilder();
+        text.Append("# Benchmarks\n\n");
+        text.Append("Written by the benchmark itself; a change by hand is lost with its next run. All figures are of one run on one machine, and\n");
+        text.Append("where a limit or a peer is named it was measured in that same run: trust the ratios more than the absolute figures.\n\n");
+        Append(text, new Table(
+            "",
+            ["Machine", ""],
+            [
+                ["CPU", machine.Cpu],
+                ["Cores", machine.Cores.ToString(CultureInfo.InvariantCulture)],
+                ["Memory", $"{machine.MemoryGiB.ToString(CultureInfo.InvariantCulture)} GiB"],
+                ["Kernel", machine.Kernel],
+                ["Transparent huge pages", machine.HugePages],
+                ["Runtime", machine.Runtime],
+                ["Date", machine.Date],
+                ["Command", $"`{machine.CommandLine}`"],
+            ]));
+        List<Target> targets = [.. sections.SelectMany(section => section.Targets)];
+        if (targets.Count > 0)
+        {
+            text.Append("\n## Reach\n\n");
+            text.Append(CultureInfo.InvariantCulture, $"{targets.Count(target => target.Reached)} of {targets.Count} targets are reached.\n\n");
+            Append(text, TargetTable.Of(targets));
+        }
+
+        foreach (Section section in sections)
+        {
+            Append(text, section);
+        }
+
+        return text.ToString();
+    }
+
+    private static void Append(StringBuilder text, Section section)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"\n## {section.Title}\n\n`{section.Name}`. {section.Intro}\n");
+        foreach (Plot plot in section.Plots)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\n![{plot.Title}]({FigureFolder}/{plot.Name}.svg)\n");
+        }
+
+        foreach (Table table in section.Tables)
+        {
+            text.Append(table.Title.Length > 0 ? $"\n### {table.Title}\n\n" : "\n");
+            Append(text, table);
+        }
+
+        if (section.Notes.Count > 0)
+        {
+            text.Append('\n');
+            foreach (string note in section.Notes)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"- {note}\n");
+            }
+        }
+    }
+
+    private static void Append(StringBuilder text, Table table)
+    {
+        Line(text, table.Columns);
+        Line(text, table.Columns.Select((_, i) => i == 0 ? "---" : "---:"));
+        foreach (IReadOnlyList<string> row in table.Rows)
+        {
+            Line(text, row);
+        }
+
+        static void Line(StringBuilder text, IEnumerable<string> cells) =>
+            text.Append("| ").AppendJoin(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal))).Append(" |\n");
+    }
+}

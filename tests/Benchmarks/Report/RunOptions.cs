@@ -1,0 +1,43 @@
+using System.Globalization;
+
+namespace MigrationD.Benchmarks.Report;
+
+/// <summary>What was asked for on the command line.</summary>
+/// <param name="Json">Print results as JSON.</param>
+/// <param name="Rounds">How many counted runs; null for each benchmark's own default.</param>
+/// <param name="MemoryMiB">The guests' memory, to try a benchmark out in less time; null for what the documented figures are taken with.</param>
+/// <param name="Only">Cases whose name contains this; null for all.</param>
+/// <param name="Docs">The folder that the report is written to; null for the docs folder of the tree.</param>
+internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string? Only, string? Docs)
+{
+    /// <exception cref="BenchmarkException">An option that there is not, or one without its value.</exception>
+    public static RunOptions Parse(ReadOnlySpan<string> arguments)
+    {
+        var options = new RunOptions(false, null, null, null, null);
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            string name = arguments[i];
+            string? value = i + 1 < arguments.Length ? arguments[i + 1] : null;
+            options = name switch
+            {
+                "--json" => options with { Json = true },
+                "--rounds" => options with { Rounds = Number(name, value) },
+                "--memory" => options with { MemoryMiB = Number(name, value) },
+                "--only" => options with { Only = value ?? throw new BenchmarkException("--only takes a part of the name of a case.") },
+                "--docs" => options with { Docs = value ?? throw new BenchmarkException("--docs takes a folder.") },
+                _ => throw new BenchmarkException($"'{name}' is no option."),
+            };
+            i += name == "--json" ? 0 : 1;
+        }
+
+        return options;
+    }
+
+    /// <summary>Whether a case is wanted.</summary>
+    public bool Wants(string name) => Only is null || name.Contains(Only, StringComparison.OrdinalIgnoreCase);
+
+    private static int Number(string name, string? value) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number > 0
+            ? number
+            : throw new BenchmarkException($"{name} takes a number from 1 on.");
+}
