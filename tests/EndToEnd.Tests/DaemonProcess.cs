@@ -7,7 +7,7 @@ using GuestMessage = MigrationD.Protocol.V1.Guest;
 namespace MigrationD.EndToEnd.Tests;
 
 /// <summary>A daemon in a process of its own, on ports of the system's choice. It ends with the test, however that ends.</summary>
-internal sealed class DaemonProcess : IAsyncDisposable
+internal sealed partial class DaemonProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
@@ -69,27 +69,6 @@ internal sealed class DaemonProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs a command of the CLI against this daemon.</summary>
-    public async Task<CommandResult> CliAsync(params string[] arguments)
-    {
-        using Process process = Process.Start(ProgramUnderTest.Start([.. arguments, "--control", Control]))!;
-        process.StandardInput.Close();
-        Task<string> output = process.StandardOutput.ReadToEndAsync();
-        Task<string> error = process.StandardError.ReadToEndAsync();
-        using var deadline = new CancellationTokenSource(Deadline);
-        try
-        {
-            await process.WaitForExitAsync(deadline.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            process.Kill();
-            throw new TimeoutException($"migrationd {string.Join(' ', arguments)} did not end within {Deadline}; the daemon's log:\n{Log}");
-        }
-
-        return new CommandResult($"migrationd {string.Join(' ', arguments)}", process.ExitCode, await output, await error);
-    }
-
     /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
     public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)
         where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
@@ -113,46 +92,22 @@ internal sealed class DaemonProcess : IAsyncDisposable
                 return guest;
             }
 
-            Assert.True(clock.Elapsed < Deadline, $"guest {name} did not get there within {Deadline}: {guest}\n{Log}");
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"guest {name} did not get there within {Deadline}: {guest}\n{Log}");
+            }
+
             await Task.Delay(PollInterval);
         }
     }
 
-    /// <summary>Creates a guest and waits until it has written every page of its working set once.</summary>
-    public async Task CreateGuestAsync(string name, string kind, string memory, string workingSet, int vcpus = 2, string pattern = "uniform")
+    public void Signal(int signal)
     {
-        (await CliAsync(
-            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern))
-            .Succeeds();
-        await GuestUntilAsync(name, guest => guest.Report.Sweeps >= 1);
-    }
-
-    /// <summary>Moves a guest and waits for the end.</summary>
-    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination)
-    {
-        Migration migration = await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = name, To = destination.Listen });
-        using var deadline = new CancellationTokenSource(Deadline);
-        await foreach (Migration now in _channel.StreamAsync(
-            ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+        if (Kill(_process.Id, signal) != 0)
         {
-            migration = now;
+            throw new InvalidOperationException($"no process {_process.Id} to send signal {signal} to");
         }
-
-        Assert.True(migration.State == MigrationState.Completed, $"{migration}\n{Log}\n{destination.Log}");
-        return migration;
     }
-
-    /// <summary>Asserts that the guest runs here, makes steps, and after a whole look at its memory has found nothing wrong.</summary>
-    public async Task GuestIsWellAsync(string name)
-    {
-        ulong sweeps = (await GuestAsync(name)).Report.Sweeps;
-        // A sweep under way may have begun elsewhere; the second one is of this node alone.
-        GuestMessage guest = await GuestUntilAsync(name, one => one.State != GuestState.Running || one.Report.Sweeps >= sweeps + 2);
-        Assert.Equal(GuestState.Running, guest.State);
-        Assert.Equal(0UL, guest.Report.CorruptPages);
-    }
-
-    public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
 
     public async ValueTask DisposeAsync()
     {
@@ -203,8 +158,12 @@ internal sealed class DaemonProcess : IAsyncDisposable
             }
             catch (GrpcException error) when (error.Code == GrpcStatusCode.Unavailable)
             {
-                Assert.False(_process.HasExited, $"the daemon ended:\n{Log}");
-                Assert.True(clock.Elapsed < Deadline, $"the daemon does not answer: {error.Message}\n{Log}");
+                if (_process.HasExited || clock.Elapsed > Deadline)
+                {
+                    string what = _process.HasExited ? "the daemon ended" : $"the daemon does not answer within {Deadline}";
+                    throw new InvalidOperationException($"{what}: {error.Message}\n{Log}");
+                }
+
                 await Task.Delay(PollInterval);
             }
         }

@@ -1,0 +1,65 @@
+using System.Diagnostics;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>The steps of a test, with what each of them must come to.</summary>
+internal sealed partial class DaemonProcess
+{
+    /// <summary>Runs a command of the CLI against this daemon.</summary>
+    public async Task<CommandResult> CliAsync(params string[] arguments)
+    {
+        using Process process = Process.Start(ProgramUnderTest.Start([.. arguments, "--control", Control]))!;
+        process.StandardInput.Close();
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        using var deadline = new CancellationTokenSource(Deadline);
+        try
+        {
+            await process.WaitForExitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill();
+            throw new TimeoutException($"migrationd {string.Join(' ', arguments)} did not end within {Deadline}; the daemon's log:\n{Log}");
+        }
+
+        return new CommandResult($"migrationd {string.Join(' ', arguments)}", process.ExitCode, await output, await error);
+    }
+
+    /// <summary>Creates a guest and waits until it has written every page of its working set once.</summary>
+    public async Task CreateGuestAsync(string name, string kind, string memory, string workingSet, int vcpus = 2, string pattern = "uniform")
+    {
+        (await CliAsync(
+            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern))
+            .Succeeds();
+        await GuestUntilAsync(name, guest => guest.Report.Sweeps >= 1);
+    }
+
+    /// <summary>Moves a guest and waits for the end.</summary>
+    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination)
+    {
+        Migration migration = await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = name, To = destination.Listen });
+        using var deadline = new CancellationTokenSource(Deadline);
+        await foreach (Migration now in _channel.StreamAsync(
+            ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+        {
+            migration = now;
+        }
+
+        Assert.True(migration.State == MigrationState.Completed, $"{migration}\n{Log}\n{destination.Log}");
+        return migration;
+    }
+
+    /// <summary>Asserts that the guest runs here, makes steps, and after a whole look at its memory has found nothing wrong.</summary>
+    public async Task GuestIsWellAsync(string name)
+    {
+        ulong sweeps = (await GuestAsync(name)).Report.Sweeps;
+        // A sweep under way may have begun elsewhere; the second one is of this node alone.
+        GuestMessage guest = await GuestUntilAsync(name, one => one.State != GuestState.Running || one.Report.Sweeps >= sweeps + 2);
+        Assert.Equal(GuestState.Running, guest.State);
+        Assert.Equal(0UL, guest.Report.CorruptPages);
+    }
+}
