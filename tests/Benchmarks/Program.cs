@@ -1,23 +1,61 @@
 using MigrationD.Benchmarks.Lanes;
+using MigrationD.Benchmarks.Migrate;
+using MigrationD.Benchmarks.Report;
 
 const string Usage = """
     Measures migrationd. Every number in the docs comes from here.
 
-      lanes [--json] [--rounds N]   the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
+      all       everything below, and writes docs/benchmarks.md and its figures; also without any argument
+      lanes     the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
+      migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
 
-    Run with: dotnet run --project tests/Benchmarks -c Release -- lanes
+      --json           prints the results as JSON
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 3 of migrate)
+      --only TEXT      only the cases whose name contains it, of benchmarks that have several
+      --memory MIB     guests of another size, to try a benchmark out in less time
+      --docs FOLDER    where all writes its report (default: docs in the tree)
+
+    Run with: dotnet run --project tests/Benchmarks -c Release -- migrate
     """;
 
-switch (args)
+if (args is [LanesPeer.Command, var memoryMiB])
 {
-    case ["lanes", .. var options]:
-        return LanesBenchmark.Run(options);
-    case [LanesPeer.Command]:
-        return LanesPeer.Run();
-    case [] or ["--help"] or ["-h"]:
-        Console.WriteLine(Usage);
-        return 0;
-    default:
-        Console.Error.WriteLine($"'{string.Join(' ', args)}' is no benchmark.\n\n{Usage}");
-        return 2;
+    return LanesPeer.Run(memoryMiB);
+}
+
+if (args is ["--help"] or ["-h"] or ["help"])
+{
+    Console.WriteLine(Usage);
+    return 0;
+}
+
+IBenchmark[] benchmarks = [new LanesBenchmark(), new MigrateBenchmark()];
+bool named = args.Length > 0 && !args[0].StartsWith('-');
+bool everything = !named || args[0] == "all";
+IBenchmark[] wanted = everything ? benchmarks : [.. benchmarks.Where(one => one.Name == args[0])];
+if (wanted.Length == 0)
+{
+    Console.Error.WriteLine($"'{args[0]}' is no benchmark.\n\n{Usage}");
+    return 2;
+}
+
+RunOptions options;
+try
+{
+    options = RunOptions.Parse(args.AsSpan(named ? 1 : 0));
+}
+catch (BenchmarkException error)
+{
+    Console.Error.WriteLine($"{error.Message}\n\n{Usage}");
+    return 2;
+}
+
+try
+{
+    return BenchmarkSuite.Run(wanted, options, args, writeDocs: everything);
+}
+catch (BenchmarkException error)
+{
+    Console.Error.WriteLine(error.Message);
+    return 1;
 }

@@ -18,12 +18,9 @@ internal static class LanesPeer
     public const string TotalBytesMetadata = "total-bytes";
     public const int PageBytes = 4096;
 
-    // More than a core's own caches hold, as guest memory is.
-    private const int MemoryBytes = 64 * 1024 * 1024;
-
-    public static int Run()
+    public static int Run(string memoryMiB)
     {
-        using var memory = new WarmMemory(MemoryBytes);
+        using var memory = new WarmMemory(int.Parse(memoryMiB, CultureInfo.InvariantCulture) * 1024 * 1024);
         var anyPort = new IPEndPoint(IPAddress.Loopback, 0);
         using var lanes = new LaneListener(anyPort, new LaneOptions(), call => ServeLane(call, memory), NullLogger.Instance);
         lanes.Start();
@@ -49,7 +46,7 @@ internal static class LanesPeer
             while (call.TryReadMessage(out _))
             {
                 PageAddress request = PageRequestCodec.Read(call);
-                int offset = (int)(request.Page * PageBytes % MemoryBytes);
+                int offset = (int)(request.Page * PageBytes % (ulong)memory.Length);
                 int length = PageRunCodec.Encode(new PageRunHeader(0, request.Page, 1, IsZero: false), head);
                 call.Write(head[..length], new NativeBuffer(memory.Address + offset, PageBytes));
             }
@@ -63,7 +60,7 @@ internal static class LanesPeer
         {
             var run = new PageRunHeader(0, (ulong)(sent / PageBytes), (uint)(message / PageBytes), IsZero: false);
             int length = PageRunCodec.Encode(run, head);
-            call.Write(head[..length], new NativeBuffer(memory.Address + (int)(sent % MemoryBytes), message));
+            call.Write(head[..length], new NativeBuffer(memory.Address + (int)(sent % memory.Length), message));
         }
     }
 
@@ -93,7 +90,7 @@ internal static class LanesPeer
         if (message == 0)
         {
             Span<byte> request = stackalloc byte[RawSocket.RequestSize];
-            for (int offset = 0; ; offset = (offset + PageBytes) % MemoryBytes)
+            for (int offset = 0; ; offset = (offset + PageBytes) % memory.Length)
             {
                 raw.Read(request);
                 raw.Write(memory.Slice(offset, PageBytes));
@@ -102,7 +99,7 @@ internal static class LanesPeer
 
         for (long sent = 0; sent < total; sent += message)
         {
-            raw.Write(memory.Slice((int)(sent % MemoryBytes), message));
+            raw.Write(memory.Slice((int)(sent % memory.Length), message));
         }
     }
 }

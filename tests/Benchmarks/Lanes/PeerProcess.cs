@@ -10,7 +10,8 @@ internal sealed class PeerProcess : IDisposable
 {
     private readonly Process _process;
 
-    public PeerProcess()
+    /// <summary>Starts it with that much memory to send from; more than a core's own caches hold, as guest memory is.</summary>
+    public PeerProcess(int memoryMiB = 64)
     {
         string program = Environment.ProcessPath ?? throw new InvalidOperationException("this process does not know its own program");
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true };
@@ -20,6 +21,7 @@ internal sealed class PeerProcess : IDisposable
         }
 
         start.ArgumentList.Add(LanesPeer.Command);
+        start.ArgumentList.Add(memoryMiB.ToString(CultureInfo.InvariantCulture));
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
         string[] ports = ReadLine().Split(' ');
         Lanes = new IPEndPoint(IPAddress.Loopback, int.Parse(ports[0], CultureInfo.InvariantCulture));

@@ -1,0 +1,35 @@
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Benchmarks.Migrate;
+
+/// <summary>A guest that is moved, and how it is measured.</summary>
+/// <param name="Name">What the tables call it.</param>
+/// <param name="Kind">What runs it.</param>
+/// <param name="Pattern">Its walk.</param>
+/// <param name="MemoryBytes">RAM.</param>
+/// <param name="WorkingSetBytes">What the walk covers; every page of it has content before the migration starts.</param>
+/// <param name="Paused">Whether it is moved while it stands still, so that the push is measured alone.</param>
+internal sealed record MigrationCase(
+    string Name, GuestKind Kind, WalkPattern Pattern, long MemoryBytes, long WorkingSetBytes, bool Paused = false)
+{
+    public const uint Vcpus = 2;
+    private const long BlockBytes = 2 << 20;
+    private const long MiB = 1 << 20;
+
+    /// <summary>The largest working set, in whole blocks, beside which the guest's tables have room: 8 bytes a page, and some more.</summary>
+    public static long NearlyAll(long memoryBytes)
+    {
+        long tables = (memoryBytes / 4096 * 8) + MiB;
+        return memoryBytes - ((tables + BlockBytes - 1) / BlockBytes * BlockBytes);
+    }
+
+    public GuestSpec Spec(string guest) => new()
+    {
+        Name = guest,
+        Kind = Kind,
+        MemoryBytes = (ulong)MemoryBytes,
+        Vcpus = Vcpus,
+        WorkingSetBytes = (ulong)WorkingSetBytes,
+        Pattern = Pattern,
+    };
+}
