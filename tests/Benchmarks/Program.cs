@@ -1,5 +1,6 @@
 using MigrationD.Benchmarks.Lanes;
 using MigrationD.Benchmarks.Migrate;
+using MigrationD.Benchmarks.Place;
 using MigrationD.Benchmarks.Report;
 
 const string Usage = """
@@ -8,9 +9,10 @@ const string Usage = """
       all       everything below, and writes docs/benchmarks.md and its figures; also without any argument
       lanes     the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
       migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
+      place     UFFDIO_MOVE, UFFDIO_COPY and mremap at several sizes: time for a page, mappings left
 
       --json           prints the results as JSON
-      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 3 of migrate)
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 3 of migrate, 7 of place)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size, to try a benchmark out in less time
       --docs FOLDER    where all writes its report (default: docs in the tree)
@@ -29,7 +31,7 @@ if (args is ["--help"] or ["-h"] or ["help"])
     return 0;
 }
 
-IBenchmark[] benchmarks = [new LanesBenchmark(), new MigrateBenchmark()];
+IBenchmark[] benchmarks = [new LanesBenchmark(), new MigrateBenchmark(), new PlaceBenchmark()];
 bool named = args.Length > 0 && !args[0].StartsWith('-');
 bool everything = !named || args[0] == "all";
 IBenchmark[] wanted = everything ? benchmarks : [.. benchmarks.Where(one => one.Name == args[0])];

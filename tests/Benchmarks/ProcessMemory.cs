@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace MigrationD.Benchmarks.Migrate;
+namespace MigrationD.Benchmarks;
 
 /// <summary>What the kernel says about a process (proc(5)).</summary>
 internal static class ProcessMemory
@@ -34,6 +34,28 @@ internal static class ProcessMemory
         }
 
         return share;
+    }
+
+    /// <summary>What lies at a range of this process: how many mappings, and what share of the range is in huge pages.</summary>
+    public static (int Mappings, double HugeShare) At(nint address, long length)
+    {
+        (bool inside, int mappings, long huge) = (false, 0, 0);
+        foreach (string line in File.ReadLines("/proc/self/smaps"))
+        {
+            // A mapping begins with its two addresses in lower-case hexadecimal; every field of it with an upper-case letter.
+            if (!char.IsAsciiLetterUpper(line[0]))
+            {
+                nint start = nint.Parse(line.AsSpan(0, line.IndexOf('-')), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+                inside = start >= address && start < address + (nint)length;
+                mappings += inside ? 1 : 0;
+            }
+            else if (inside && line.StartsWith("AnonHugePages:", StringComparison.Ordinal))
+            {
+                huge += Kilobytes(line);
+            }
+        }
+
+        return (mappings, (double)huge / length);
     }
 
     /// <summary>CPU time that the process has used, in seconds.</summary>
