@@ -70,8 +70,8 @@ internal sealed class LanesBenchmark : IBenchmark
         "lanes",
         "Page lanes",
         $"""
-        Page lanes and a raw blocking socket with messages of the same size, two processes over loopback on {Environment.ProcessorCount} cores; CPU time is
-        that of both ends. An urgent page is a round trip: request, page. Medians of {rounds} alternating rounds.
+        Page lanes and a raw blocking socket with messages of the same size, two processes over loopback on {Environment.ProcessorCount}
+        cores; CPU time is that of both ends. An urgent page is a round trip: request, page. Medians of {rounds} alternating rounds.
         """)
     {
         Tables = [BulkTable(bulk), UrgentTable(urgent)],

@@ -16,7 +16,7 @@ internal sealed record MigrationCase(
     private const long BlockBytes = 2 << 20;
     private const long MiB = 1 << 20;
 
-    /// <summary>The largest working set, in whole blocks, beside which the guest's tables have room: 8 bytes a page, and some more.</summary>
+    /// <summary>The largest working set, in whole blocks, that leaves room for the guest's tables: 8 bytes a page, and some.</summary>
     public static long NearlyAll(long memoryBytes)
     {
         long tables = (memoryBytes / 4096 * 8) + MiB;

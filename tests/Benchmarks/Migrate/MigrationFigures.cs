@@ -105,6 +105,26 @@ internal sealed record MigrationFigures
         };
     }
 
+    /// <summary>Of guests that moved at the same time: the worst of what each of them saw, the first one's for everything else.</summary>
+    public static MigrationFigures WorstOf(IReadOnlyList<MigrationFigures> together)
+    {
+        double Most(Func<MigrationFigures, double> figure) => together.Max(figure);
+        return together[0] with
+        {
+            TotalMilliseconds = Most(one => one.TotalMilliseconds),
+            DowntimeMilliseconds = Most(one => one.DowntimeMilliseconds),
+            DemandFaults = Most(one => one.DemandFaults),
+            BlocktimeMilliseconds = Most(one => one.BlocktimeMilliseconds),
+            LargestGapMilliseconds = Most(one => one.LargestGapMilliseconds),
+            FaultMicroseconds = new Latencies(
+                Most(one => one.FaultMicroseconds.P50),
+                Most(one => one.FaultMicroseconds.P90),
+                Most(one => one.FaultMicroseconds.P99),
+                Most(one => one.FaultMicroseconds.P999),
+                Most(one => one.FaultMicroseconds.Max)),
+        };
+    }
+
     private static double? MiddleOrNever(IReadOnlyList<MigrationFigures> runs)
     {
         double middle = Median.Of(runs.Select(run => run.SlowMilliseconds ?? double.PositiveInfinity));

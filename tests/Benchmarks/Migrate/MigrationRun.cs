@@ -34,7 +34,8 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
     /// <summary>Creates several guests and moves them at the same time.</summary>
     /// <returns>Each one's figures, and the time until the last had ended, in milliseconds.</returns>
-    public async Task<(IReadOnlyList<MigrationFigures> Each, double AllMilliseconds)> MeasureTogetherAsync(IReadOnlyList<MigrationCase> wanted)
+    public async Task<(IReadOnlyList<MigrationFigures> Each, double AllMilliseconds)> MeasureTogetherAsync(
+        IReadOnlyList<MigrationCase> wanted)
     {
         var guests = new List<string>();
         foreach (MigrationCase one in wanted)
@@ -44,9 +45,8 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
         ulong[] gaps = await Task.WhenAll(guests.Select(async guest => (await source.GuestAsync(guest)).Report.LargestGapUs));
         double cpu = Cpu();
-        long start = Stopwatch.GetTimestamp();
         Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest))));
-        double all = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        double all = (ended.Max(one => one.StartedUnixUs + (long)one.TotalUs) - ended.Min(one => one.StartedUnixUs)) / 1e3;
         cpu = Cpu() - cpu;
         var figures = new List<MigrationFigures>();
         for (int i = 0; i < guests.Count; i++)
@@ -86,7 +86,8 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
             if (now.State != GuestState.Running || Stopwatch.GetElapsedTime(start) > FillDeadline)
             {
-                throw new BenchmarkException($"guest {guest} ({wanted.Name}) did not fill its memory within {FillDeadline}: {now}\n{source.Log}");
+                throw new BenchmarkException(
+                    $"guest {guest} ({wanted.Name}) did not fill its memory within {FillDeadline}: {now}\n{source.Log}");
             }
 
             await Task.Delay(PollInterval);

@@ -13,17 +13,19 @@ internal sealed class PlaceBenchmark : IBenchmark
     /// <inheritdoc/>
     public string Name => "place";
 
+    // Far more than a round has at a time: the kernel need not give the same memory again.
     /// <inheritdoc/>
-    public long MemoryNeeded(RunOptions options) => 8L * PlaceRound.RegionBytes;
+    public long MemoryNeeded(RunOptions options) => 4L << 30;
 
     /// <inheritdoc/>
     public Section Measure(RunOptions options, Action<string> progress)
     {
         int rounds = options.Rounds ?? DefaultRounds;
-        PlaceCase[] cases = [.. Cases().Where(one => options.Wants($"{one.Unit} {one.Call}"))];
+        PlaceCase[] cases = [.. Cases().Where(one => options.Wants(Name(one)))];
         if (cases.Length == 0)
         {
-            throw new BenchmarkException($"nothing is called '{options.Only}': {string.Join(", ", Cases().Select(one => $"{one.Unit} {one.Call}"))}.");
+            string names = string.Join("; ", Cases().Select(Name));
+            throw new BenchmarkException($"nothing is called '{options.Only}'; there are: {names}.");
         }
 
         var quiet = cases.ToDictionary(one => one, _ => new List<PlaceFigures>());
@@ -59,14 +61,16 @@ internal sealed class PlaceBenchmark : IBenchmark
         from way in Ways
         select new PlaceCase(unit.Item1, unit.Item2, way);
 
+    private static string Name(PlaceCase one) => $"{one.Unit}, {one.Call}";
+
     private static Section Describe(int rounds, Result[] results) => new(
         "place",
         "Placing pages",
         $"""
-        {Format.Bytes(PlaceRound.RegionBytes)} of memory with a userfaultfd on it is filled in random order, unit by unit, from memory that has just been
-        written; microseconds for each page of 4 KiB, medians of {rounds} rounds after one that is not counted. "Busy" is with one more thread of the process
-        at work, "refill" is what fresh pages in the staging cost afterwards, off the path that anybody waits for. The ratio is to COPY of the same unit,
-        both with their refill.
+        {Format.Bytes(PlaceRound.RegionBytes)} of memory with a userfaultfd on it is filled in random order, unit by unit, from memory
+        that has just been written; microseconds for each page of 4 KiB, medians of {rounds} rounds after one that is not counted.
+        "Busy" is with one more thread of the process at work, "refill" is what fresh pages in the staging cost afterwards, off the path
+        that anybody waits for. The ratio is to COPY of the same unit, both with their refill.
         """)
     {
         Tables =
@@ -76,7 +80,7 @@ internal sealed class PlaceBenchmark : IBenchmark
                 ["unit, call", "to COPY", "µs/page", "µs/page, busy", "refill, µs/page", "mappings after", "huge after"],
                 [.. results.Select(one => (string[])
                 [
-                    $"{one.Case.Unit}, {one.Case.Call}",
+                    Name(one.Case),
                     RatioToCopy(one, results) is { } ratio ? Format.Number(ratio) : "",
                     Format.Number(one.Quiet.Place),
                     Format.Number(one.Busy.Place),

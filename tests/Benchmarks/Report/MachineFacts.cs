@@ -11,7 +11,7 @@ internal sealed record MachineFacts(
     public static MachineFacts Read(IEnumerable<string> arguments) => new(
         ReadField("/proc/cpuinfo", "model name") ?? RuntimeInformation.ProcessArchitecture.ToString(),
         Environment.ProcessorCount,
-        RuntimeInformation.OSDescription,
+        $"Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, {RuntimeInformation.OSDescription}",
         Math.Round(
             double.Parse(ReadField("/proc/meminfo", "MemTotal")?.Split(' ')[0] ?? "0", CultureInfo.InvariantCulture) / (1024 * 1024), 1),
         ReadHugePages(),

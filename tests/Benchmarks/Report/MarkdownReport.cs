@@ -29,8 +29,12 @@ internal static class MarkdownReport
     {
         var text = new StringBuilder();
         text.Append("# Benchmarks\n\n");
-        text.Append("Written by the benchmark itself; a change by hand is lost with its next run. All figures are of one run on one machine, and\n");
-        text.Append("where a limit or a peer is named it was measured in that same run: trust the ratios more than the absolute figures.\n\n");
+        text.Append("""
+            Written by the benchmark itself; a change by hand is lost with its next run. All figures are of one run on one machine,
+            and where a limit or a peer is named it was measured in that same run: trust the ratios more than the absolute figures.
+
+
+            """);
         Append(text, new Table(
             "",
             ["Machine", ""],
@@ -48,7 +52,8 @@ internal static class MarkdownReport
         if (targets.Count > 0)
         {
             text.Append("\n## Reach\n\n");
-            text.Append(CultureInfo.InvariantCulture, $"{targets.Count(target => target.Reached)} of {targets.Count} targets are reached.\n\n");
+            int reached = targets.Count(target => target.Reached);
+            text.Append(CultureInfo.InvariantCulture, $"{reached} of {targets.Count} targets are reached.\n\n");
             Append(text, TargetTable.Of(targets));
         }
 

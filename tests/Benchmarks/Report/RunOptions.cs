@@ -5,7 +5,7 @@ namespace MigrationD.Benchmarks.Report;
 /// <summary>What was asked for on the command line.</summary>
 /// <param name="Json">Print results as JSON.</param>
 /// <param name="Rounds">How many counted runs; null for each benchmark's own default.</param>
-/// <param name="MemoryMiB">The guests' memory, to try a benchmark out in less time; null for what the documented figures are taken with.</param>
+/// <param name="MemoryMiB">The guests' memory, to try a benchmark out in less time; null for that of the documented figures.</param>
 /// <param name="Only">Cases whose name contains this; null for all.</param>
 /// <param name="Docs">The folder that the report is written to; null for the docs folder of the tree.</param>
 internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string? Only, string? Docs)

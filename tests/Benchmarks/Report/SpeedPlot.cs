@@ -22,24 +22,33 @@ internal static class SpeedPlot
     private static readonly double[] TimeSteps = [0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60];
 
     // GitHub shows an SVG as an image, where its own media queries still follow the reader's theme.
+    // No CSS variables: not every program that shows SVG knows them.
     private const string Style = """
-        svg { --paper: #ffffff; --ink: #1f2328; --faint: #59636e; --grid: #d9dee4; --line: #0969da; --fill: #0969da22; --stop: #cf222e; --span: #bf870018; --mark: #9a6700 }
+        text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: #59636e }
+        .title { font-size: 15px; font-weight: 600; fill: #1f2328 }
+        .panel { font-weight: 600; fill: #1f2328 }
+        .paper { fill: #ffffff }
+        .grid { stroke: #d9dee4 }
+        .axis { stroke: #59636e }
+        .speed { stroke: #0969da; stroke-width: 1.6; fill: none; stroke-linejoin: round }
+        .area { fill: #0969da; fill-opacity: 0.13 }
+        .moving { fill: #bf8700; fill-opacity: 0.1 }
+        .end { stroke: #9a6700; stroke-width: 1.2; stroke-dasharray: 4 3 }
+        .end-text { fill: #9a6700 }
+        .stop, .stop-text { fill: #cf222e }
         @media (prefers-color-scheme: dark) {
-          svg { --paper: #0d1117; --ink: #e6edf3; --faint: #9198a1; --grid: #30363d; --line: #58a6ff; --fill: #58a6ff2b; --stop: #ff7b72; --span: #d2992220; --mark: #d29922 }
+          text { fill: #9198a1 }
+          .title, .panel { fill: #e6edf3 }
+          .paper { fill: #0d1117 }
+          .grid { stroke: #30363d }
+          .axis { stroke: #9198a1 }
+          .speed { stroke: #58a6ff }
+          .area { fill: #58a6ff }
+          .moving { fill: #d29922 }
+          .end { stroke: #d29922 }
+          .end-text { fill: #d29922 }
+          .stop, .stop-text { fill: #ff7b72 }
         }
-        text { font: 12px system-ui, "DejaVu Sans", sans-serif; fill: var(--faint) }
-        .title { font-size: 15px; font-weight: 600; fill: var(--ink) }
-        .panel { font-weight: 600; fill: var(--ink) }
-        .paper { fill: var(--paper) }
-        .grid { stroke: var(--grid); stroke-width: 1 }
-        .axis { stroke: var(--faint); stroke-width: 1 }
-        .speed { stroke: var(--line); stroke-width: 1.6; fill: none; stroke-linejoin: round }
-        .area { fill: var(--fill) }
-        .moving { fill: var(--span) }
-        .end { stroke: var(--mark); stroke-width: 1.2; stroke-dasharray: 4 3 }
-        .stop { fill: var(--stop) }
-        .stop-text { fill: var(--stop) }
-        .end-text { fill: var(--mark) }
         """;
 
     public static string Draw(Plot plot)
@@ -55,7 +64,8 @@ internal static class SpeedPlot
         int height = Top + (series.Length * (PanelTitle + PanelHeight + PanelGap)) + Bottom - PanelGap;
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {height}\" ");
-        svg.Append(CultureInfo.InvariantCulture, $"width=\"{Width}\" height=\"{height}\" role=\"img\" aria-label=\"{Escape(plot.Title)}\">\n");
+        svg.Append(CultureInfo.InvariantCulture, $"width=\"{Width}\" height=\"{height}\" role=\"img\" ");
+        svg.Append(CultureInfo.InvariantCulture, $"aria-label=\"{Escape(plot.Title)}\">\n");
         svg.Append(CultureInfo.InvariantCulture, $"<title>{Escape(plot.Title)}</title>\n<style>\n{Style}\n</style>\n");
         svg.Append(CultureInfo.InvariantCulture, $"<rect class=\"paper\" width=\"{Width}\" height=\"{height}\"/>\n");
         Text(svg, "title", Left, 24, plot.Title);
@@ -96,7 +106,8 @@ internal static class SpeedPlot
         {
             double y = Y(point.StepsPerSecond / before);
             double start = Math.Max(X(Math.Max(previous, from)), Left);
-            line.Append(CultureInfo.InvariantCulture, $"{(line.Length == 0 ? 'M' : 'L')}{start:0.#} {y:0.#}L{X(point.Seconds):0.#} {y:0.#}");
+            char pen = line.Length == 0 ? 'M' : 'L';
+            line.Append(CultureInfo.InvariantCulture, $"{pen}{start:0.#} {y:0.#}L{X(point.Seconds):0.#} {y:0.#}");
             previous = point.Seconds;
         }
 
@@ -133,8 +144,8 @@ internal static class SpeedPlot
         }
 
         Text(svg, "", Left + (PlotWidth / 2), top + 42, "seconds from the start of the migration", "middle");
-        svg.Append(CultureInfo.InvariantCulture,
-            $"<text transform=\"translate(16 {(Top + top) / 2}) rotate(-90)\" text-anchor=\"middle\">guest speed, share of before</text>\n");
+        svg.Append(CultureInfo.InvariantCulture, $"<text transform=\"translate(16 {(Top + top) / 2}) rotate(-90)\" ");
+        svg.Append("text-anchor=\"middle\">guest speed, share of before</text>\n");
     }
 
     private static void Line(StringBuilder svg, string style, double x1, double y1, double x2, double y2) =>
@@ -143,7 +154,7 @@ internal static class SpeedPlot
 
     private static void Text(StringBuilder svg, string style, double x, double y, string text, string anchor = "start") =>
         svg.Append(CultureInfo.InvariantCulture,
-            $"<text class=\"{style}\" x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>\n");
+            $"<text{(style.Length > 0 ? $" class=\"{style}\"" : "")} x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>\n");
 
     private static string Time(double seconds) => seconds < 1
         ? string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0.#} ms")

@@ -15,6 +15,22 @@ internal sealed record Target(string What, string Limit, string Measured, bool R
     public static Target AtLeast(string what, double measured, double limit, string unit = "") =>
         new(what, $"at least {Text(limit, unit)}", Text(measured, unit), measured >= limit);
 
+    /// <summary>One limit for several guests: reached when each of them is within it.</summary>
+    public static Target AtMostEach(string what, IReadOnlyList<double> measured, double limit, string unit = "") =>
+        Each(what, $"at most {Text(limit, unit)}", measured, measured.Count(value => value <= limit), unit);
+
+    /// <inheritdoc cref="AtMostEach"/>
+    public static Target AtLeastEach(string what, IReadOnlyList<double> measured, double limit, string unit = "") =>
+        Each(what, $"at least {Text(limit, unit)}", measured, measured.Count(value => value >= limit), unit);
+
+    private static Target Each(string what, string limit, IReadOnlyList<double> measured, int reached, string unit) => new(
+        what,
+        limit,
+        measured.Count == 1
+            ? Text(measured[0], unit)
+            : $"{Text(measured.Min(), "")} to {Text(measured.Max(), unit)}, {reached} of {measured.Count} guests",
+        reached == measured.Count);
+
     private static string Text(double value, string unit)
     {
         string number = value.ToString(Math.Abs(value) >= 100 ? "0" : "0.##", CultureInfo.InvariantCulture);
