@@ -21,10 +21,10 @@ internal sealed class PlaceBenchmark : IBenchmark
     public Section Measure(RunOptions options, Action<string> progress)
     {
         int rounds = options.Rounds ?? DefaultRounds;
-        PlaceCase[] cases = [.. Cases().Where(one => options.Wants(Name(one)))];
+        PlaceCase[] cases = [.. Cases().Where(one => options.Wants(NameOf(one)))];
         if (cases.Length == 0)
         {
-            string names = string.Join("; ", Cases().Select(Name));
+            string names = string.Join("; ", Cases().Select(NameOf));
             throw new BenchmarkException($"nothing is called '{options.Only}'; there are: {names}.");
         }
 
@@ -61,7 +61,7 @@ internal sealed class PlaceBenchmark : IBenchmark
         from way in Ways
         select new PlaceCase(unit.Item1, unit.Item2, way);
 
-    private static string Name(PlaceCase one) => $"{one.Unit}, {one.Call}";
+    private static string NameOf(PlaceCase one) => $"{one.Unit}, {one.Call}";
 
     private static Section Describe(int rounds, Result[] results) => new(
         "place",
@@ -80,7 +80,7 @@ internal sealed class PlaceBenchmark : IBenchmark
                 ["unit, call", "to COPY", "µs/page", "µs/page, busy", "refill, µs/page", "mappings after", "huge after"],
                 [.. results.Select(one => (string[])
                 [
-                    Name(one.Case),
+                    NameOf(one.Case),
                     RatioToCopy(one, results) is { } ratio ? Format.Number(ratio) : "",
                     Format.Number(one.Quiet.Place),
                     Format.Number(one.Busy.Place),
