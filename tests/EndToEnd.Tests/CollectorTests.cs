@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MigrationD.Protocol.V1;
 using MigrationD.Protocol.Grpc;
 using MigrationD.TestSupport;
@@ -10,16 +11,13 @@ namespace MigrationD.EndToEnd.Tests;
 /// </summary>
 public sealed class CollectorTests
 {
-    // The least that the runtime accepts (hexadecimal): a collection for every 64 KiB allocated.
-    private static readonly Dictionary<string, string> Eager = new() { ["DOTNET_GCgen0size"] = "10000" };
-
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData("kvm")]
     [InlineData("workload")]
     public async Task CollectionsFromAllSidesDoNotStopAMigration(string kind)
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Eager);
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", Eager);
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", CollectEagerly);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", CollectEagerly);
         await source.CreateGuestAsync("g", kind, "256MiB", "192MiB", pattern: "sequential");
         ulong before = await CollectionsAsync(source) + await CollectionsAsync(destination);
 
@@ -39,6 +37,9 @@ public sealed class CollectorTests
         Assert.True(during >= 50, $"only {during} collections during nine migrations: this test has shown nothing");
         await destination.GuestIsWellAsync("g");
     }
+
+    /// <summary>The least that the runtime accepts (hexadecimal): a collection for every 64 KiB allocated.</summary>
+    private static void CollectEagerly(ProcessStartInfo start) => start.Environment["DOTNET_GCgen0size"] = "10000";
 
     /// <summary>Makes a daemon allocate on its own threads: every call does.</summary>
     private static async Task HammerAsync(DaemonProcess daemon, CancellationToken done)

@@ -39,10 +39,10 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public string Log => string.Join('\n', _log);
 
     /// <summary>Starts a daemon and waits until it answers.</summary>
-    public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, [], options);
+    public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, _ => { }, options);
 
-    /// <summary>Starts a daemon with environment variables of its own, and waits until it answers.</summary>
-    public static async Task<DaemonProcess> StartAsync(string node, Dictionary<string, string> environment, params string[] options)
+    /// <summary>Starts a daemon with what <paramref name="prepare"/> changes about its start, and waits until it answers.</summary>
+    public static async Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options)
     {
         var scratch = new Scratch();
         string control = scratch.PathOf("control.sock");
@@ -51,11 +51,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         ProcessStartInfo start = ProgramUnderTest.Start(
             ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,
                 "--until-input-ends", .. options]);
-        foreach ((string name, string value) in environment)
-        {
-            start.Environment[name] = value;
-        }
-
+        prepare(start);
         var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
         try
         {
