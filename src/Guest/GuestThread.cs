@@ -122,16 +122,18 @@ internal sealed class GuestThread
     {
         if (_kernelId is var thread and not 0 && thread != Libc.Gettid())
         {
+            // On a busy host it may be waiting for a processor, and would hear of the kick when its turn comes: the guest's downtime.
+            ThreadRank.Hurry(thread);
             _ = KickSignal.Send(thread);
         }
     }
 
     private void Main()
     {
-        ThreadRank.StepBack();
         _kernelId = Libc.Gettid();
         while (WaitForGo())
         {
+            ThreadRank.StepBack();
             try
             {
                 _run();

@@ -33,5 +33,9 @@ public static class ThreadRank
     /// <summary>For guests' threads and bulk work, whoever starts them.</summary>
     public static void StepBack() => _ = TrySetNice(0);
 
+    /// <summary>For a guest's thread that is to stop at once, until it steps back.</summary>
+    /// <param name="thread">Its kernel id.</param>
+    internal static void Hurry(int thread) => _ = Libc.SetPriority(Libc.PriorityOfProcess, thread, UrgentNice);
+
     private static bool TrySetNice(int nice) => Libc.SetPriority(Libc.PriorityOfProcess, 0, nice) == 0;
 }
