@@ -10,6 +10,9 @@ namespace MigrationD.Daemon.Source;
 /// </summary>
 internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate)
 {
+    // Around a few pages that were asked for, sending them again costs less than a message for each run between them.
+    private const int FewPages = GuestPage.PerBlock / 16;
+
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
@@ -43,7 +46,15 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     private void SendBlock(long block)
     {
         _isHuge = _scanner.IsHuge(block);
-        int count = _scanner.Scan(block * GuestPage.PerBlock, GuestPage.PerBlock, _runs);
+        long first = block * GuestPage.PerBlock;
+        int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
+        if (count == 1 && !_runs[0].IsZero && sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
+        {
+            sent.MarkAll(first, first + GuestPage.PerBlock);
+            SendData(first, GuestPage.PerBlock);
+            return;
+        }
+
         foreach (ref readonly PageRun run in _runs.AsSpan(0, count))
         {
             SendRun(run);
@@ -71,7 +82,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
     private void SendData(long page, int count)
     {
-        gate.StandBack();
+        gate.YieldToUrgent();
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge), _head);
         lane.Write(_head.AsSpan(0, length), new NativeBuffer(memory.AddressOf(page), count * GuestPage.Size));
     }

@@ -40,5 +40,26 @@ internal sealed class SentPages(long pageCount)
         return (int)(page - from);
     }
 
+    /// <summary>How many pages of a range are marked.</summary>
+    public int CountIn(long from, long end)
+    {
+        int count = 0;
+        for (long page = from; page < end; page++)
+        {
+            count += IsMarked(page) ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    /// <summary>Marks all pages of a range.</summary>
+    public void MarkAll(long from, long end)
+    {
+        for (long page = from; page < end; page++)
+        {
+            Mark(page);
+        }
+    }
+
     private bool IsMarked(long page) => (Volatile.Read(ref _words[page / BitsPerWord]) >> (int)(page % BitsPerWord) & 1) != 0;
 }

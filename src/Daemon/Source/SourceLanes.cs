@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
@@ -79,7 +78,6 @@ internal sealed class SourceLanes : IDisposable
     /// </summary>
     public void StartPush() => Start("push", () =>
     {
-        ThreadRank.StepBack();
         var push = new PushSender(_push, _memory, _sent, _order, _gate);
         push.SendFirst();
         _guestRuns.Task.Wait();
@@ -112,7 +110,6 @@ internal sealed class SourceLanes : IDisposable
     {
         _urgent.Dispose();
         _push.Dispose();
-        _gate.Dispose();
     }
 
     private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_guest}", () =>

@@ -1,38 +1,27 @@
 namespace MigrationD.Daemon.Source;
 
-/// <summary>How many urgent pages are being answered right now: while there are any, the push stands back.</summary>
-internal sealed class UrgentGate : IDisposable
+/// <summary>How many urgent pages are being answered right now: while there are any, the push lets others have its processor.</summary>
+/// <remarks>
+/// It does not wait for them to be answered. A guest whose pages are missing nearly always has a request open, so a push that waited would
+/// hardly move, and the guest would have to ask for everything (measured with 1 GiB: 10,000 faults and 1.3 s instead of 800 and 0.7). Where the urgent threads may run in
+/// real time they take the processor by themselves.
+/// </remarks>
+internal sealed class UrgentGate
 {
-    // A push that never moves would be as bad: after this long it sends one more message anyway.
-    private static readonly TimeSpan LongestStandBack = TimeSpan.FromMilliseconds(1);
-
-    private readonly ManualResetEventSlim _idle = new(initialState: true, spinCount: 0);
     private int _open;
 
-    public void Enter()
-    {
-        if (Interlocked.Increment(ref _open) == 1)
-        {
-            _idle.Reset();
-        }
-    }
+    /// <summary>A request is being answered.</summary>
+    public void Enter() => Interlocked.Increment(ref _open);
 
-    public void Leave()
-    {
-        if (Interlocked.Decrement(ref _open) == 0)
-        {
-            _idle.Set();
-        }
-    }
+    /// <summary>It has been answered.</summary>
+    public void Leave() => Interlocked.Decrement(ref _open);
 
-    /// <summary>Waits until nothing urgent is open, but not for long.</summary>
-    public void StandBack()
+    /// <summary>Lets whoever is ready run first while something urgent is open.</summary>
+    public void YieldToUrgent()
     {
         if (Volatile.Read(ref _open) != 0)
         {
-            _idle.Wait(LongestStandBack);
+            Thread.Yield();
         }
     }
-
-    public void Dispose() => _idle.Dispose();
 }

@@ -17,6 +17,7 @@ internal sealed class UrgentSender(
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
     private readonly RunAhead _runAhead = new();
+    private readonly bool[] _asked = new bool[memory.BlockCount];
 
     /// <summary>Serves until the destination closes the lane.</summary>
     /// <exception cref="LaneException">The lane broke, or the destination asked for what the guest does not have.</exception>
@@ -44,7 +45,7 @@ internal sealed class UrgentSender(
                 gate.Leave();
             }
 
-            order.Hint((long)page / GuestPage.PerBlock);
+            HintAt((long)page / GuestPage.PerBlock);
         }
     }
 
@@ -61,6 +62,20 @@ internal sealed class UrgentSender(
                 head[..length],
                 run.IsZero ? default : new NativeBuffer(memory.AddressOf(run.FirstPage), run.PageCount * GuestPage.Size));
         }
+    }
+
+    /// <summary>
+    /// Sends the push to a block that is asked for again: the guest works there. A first request may be anywhere, and a block that the push
+    /// reaches before the guest does moves as one huge page.
+    /// </summary>
+    private void HintAt(long block)
+    {
+        if (_asked[block])
+        {
+            order.Hint(block);
+        }
+
+        _asked[block] = true;
     }
 
     /// <summary>Claims pages right behind one, in its block, that nobody has sent.</summary>

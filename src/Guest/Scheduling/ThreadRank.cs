@@ -7,7 +7,7 @@ namespace MigrationD.Guest.Scheduling;
 /// the control path, then guests and bulk work.
 /// </summary>
 /// <remarks>
-/// A thread starts with the nice value of the one that starts it, so the process raises itself once, early, and guests' threads step back.
+/// The push goes with the control path: a guest is slow for as long as it lasts. A thread starts with the nice value of the one that starts it, so the process raises itself once, early, and guests' threads step back.
 /// Raising needs CAP_SYS_NICE, or LimitRTPRIO and LimitNICE; stepping back needs nothing.
 /// </remarks>
 public static class ThreadRank
