@@ -34,7 +34,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and what to do.</exception>
     public static async Task<int> RunAsync(DaemonOptions options, CancellationToken stop)
     {
-        // Before anything starts a thread: they inherit it. Guests and bulk work step back by themselves.
+        // Before anything starts a thread: they inherit it. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
         using ILoggerFactory logging = DaemonLogging.Create(options);
         await using var host = new DaemonHost(options, logging);

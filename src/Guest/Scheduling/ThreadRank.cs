@@ -4,11 +4,11 @@ namespace MigrationD.Guest.Scheduling;
 
 /// <summary>
 /// Who goes first when the processors are busy, and on a host that is being emptied they are: threads that a waiting guest waits for, then
-/// the control path, then guests and bulk work.
+/// the control path, for a guest stands still while it works, and the push, for a guest is slow while it lasts; then guests.
 /// </summary>
 /// <remarks>
-/// The push goes with the control path: a guest is slow for as long as it lasts. A thread starts with the nice value of the one that starts it, so the process raises itself once, early, and guests' threads step back.
-/// Raising needs CAP_SYS_NICE, or LimitRTPRIO and LimitNICE; stepping back needs nothing.
+/// A thread starts with the nice value of the one that starts it, so the process raises itself once, early, and guests' threads step
+/// back. Raising needs CAP_SYS_NICE, or LimitRTPRIO and LimitNICE; stepping back needs nothing.
 /// </remarks>
 public static class ThreadRank
 {
@@ -30,7 +30,7 @@ public static class ThreadRank
     /// <summary>For the thread that starts everything else, before it does: the control path goes before guests. False when not permitted.</summary>
     public static bool TryRaiseToControl() => TrySetNice(ControlNice);
 
-    /// <summary>For guests' threads and bulk work, whoever starts them.</summary>
+    /// <summary>For guests' threads and what may take its time, whoever starts them.</summary>
     public static void StepBack() => _ = TrySetNice(0);
 
     /// <summary>For a guest's thread that is to stop at once, until it steps back.</summary>
