@@ -16,6 +16,9 @@ internal sealed record MigrationCase(
     private const long BlockBytes = 2 << 20;
     private const long MiB = 1 << 20;
 
+    /// <summary>vCPUs of this guest.</summary>
+    public uint VcpuCount { get; init; } = Vcpus;
+
     /// <summary>The largest working set, in whole blocks, that leaves room for the guest's tables: 8 bytes a page, and some.</summary>
     public static long NearlyAll(long memoryBytes)
     {
@@ -28,7 +31,7 @@ internal sealed record MigrationCase(
         Name = guest,
         Kind = Kind,
         MemoryBytes = (ulong)MemoryBytes,
-        Vcpus = Vcpus,
+        Vcpus = VcpuCount,
         WorkingSetBytes = (ulong)WorkingSetBytes,
         Pattern = Pattern,
     };
