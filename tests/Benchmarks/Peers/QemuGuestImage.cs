@@ -14,13 +14,15 @@ namespace MigrationD.Benchmarks.Peers;
 /// <remarks>
 /// <para>A PC has no plain RAM between 640 KiB and 1 MiB, where the pulse guest keeps its version table. So its first 2 MiB are mapped to
 /// 2 MiB that the PC has on top (<see cref="MachineBytes"/>); everything else lies where it does under KVM.</para>
-/// <para>The image is loaded to where the working set starts. The guest fills its working set before it reads any of it, so by then the boot
-/// program has gone and no page of RAM differs from the KVM guest's.</para>
+/// <para>The image is loaded to where the working set starts. The guest fills its working set before it reads any of it, so by then the
+/// boot program has gone and no page of RAM differs from the KVM guest's.</para>
 /// </remarks>
 internal static class QemuGuestImage
 {
-    /// <summary>RAM of the PC beyond the guest's own, in bytes: the block that stands in for the first one.</summary>
-    public const long ExtraBytes = GuestPage.BlockSize;
+    /// <summary>The largest guest: with the block that stands in for its first one it ends where a PC's devices begin.</summary>
+    public const long MostMemoryMiB = (PulseImage.HoleStart - ExtraBytes) >> 20;
+
+    private const long ExtraBytes = GuestPage.BlockSize;
 
     // Multiboot 0.6.96: magic, flags (bit 16: addresses are in the header), checksum, then header, load, end of data, end of bss, entry.
     private const uint HeaderMagic = 0x1BADB002;
@@ -45,7 +47,7 @@ internal static class QemuGuestImage
     public static long MachineBytes(GuestSpec spec) => spec.MemoryBytes + ExtraBytes;
 
     /// <summary>Makes the image for one vCPU.</summary>
-    /// <param name="spec">A guest of one vCPU and at most 3 GiB, above which a PC's devices lie.</param>
+    /// <param name="spec">A guest of one vCPU and at most <see cref="MostMemoryMiB"/>.</param>
     /// <param name="reportTicks">How often the guest reports, in ticks of its TSC.</param>
     public static byte[] Create(GuestSpec spec, ulong reportTicks)
     {

@@ -15,14 +15,17 @@ internal sealed record QemuProgram(string Path, string Version)
     private const string VersionPrefix = "QEMU emulator version ";
     private static readonly TimeSpan VersionDeadline = TimeSpan.FromSeconds(20);
 
-    /// <summary>The programs to compare with: those named, else those of the variable, else the one in PATH; none when there is none.</summary>
+    /// <summary>
+    /// The programs to compare with: those named, else those of the variable, else the one in PATH; none when there is none.
+    /// </summary>
     /// <exception cref="BenchmarkException">One that was named is no QEMU.</exception>
     public static IReadOnlyList<QemuProgram> Find(IReadOnlyList<string> named)
     {
         string[] separated = Split(Environment.GetEnvironmentVariable(Variable));
         IEnumerable<string> paths = named.Count > 0 ? named
             : separated.Length > 0 ? separated
-            : Split(Environment.GetEnvironmentVariable("PATH")).Select(folder => System.IO.Path.Combine(folder, Name)).Where(File.Exists).Take(1);
+            : Split(Environment.GetEnvironmentVariable("PATH"))
+                .Select(folder => System.IO.Path.Combine(folder, Name)).Where(File.Exists).Take(1);
         return [.. paths.Select(Ask)];
 
         static string[] Split(string? list) => list?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [];

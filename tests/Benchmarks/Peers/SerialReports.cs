@@ -5,8 +5,8 @@ using MigrationD.Guest.Pulse;
 namespace MigrationD.Benchmarks.Peers;
 
 /// <summary>
-/// What one pulse guest says on its serial ports, wherever it runs, with the time at which each line ended. Each port is read by a thread that
-/// does nothing else: a line that is late because its reader was would look like a guest that stood still.
+/// What one pulse guest says on its serial ports, wherever it runs, with the time at which each line ended. Each port is read by a thread
+/// that does nothing else: a line that is late because its reader was would look like a guest that stood still.
 /// </summary>
 internal sealed class SerialReports : IDisposable
 {

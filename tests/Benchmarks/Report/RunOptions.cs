@@ -10,6 +10,9 @@ namespace MigrationD.Benchmarks.Report;
 /// <param name="Docs">The folder that the report is written to; null for the docs folder of the tree.</param>
 internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string? Only, string? Docs)
 {
+    /// <summary>QEMU programs to compare with; empty for those that are found.</summary>
+    public IReadOnlyList<string> Qemu { get; init; } = [];
+
     /// <exception cref="BenchmarkException">An option that there is not, or one without its value.</exception>
     public static RunOptions Parse(ReadOnlySpan<string> arguments)
     {
@@ -25,6 +28,10 @@ internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string
                 "--memory" => options with { MemoryMiB = Number(name, value) },
                 "--only" => options with { Only = value ?? throw new BenchmarkException("--only takes a part of the name of a case.") },
                 "--docs" => options with { Docs = value ?? throw new BenchmarkException("--docs takes a folder.") },
+                "--qemu" => options with
+                {
+                    Qemu = [.. options.Qemu, value ?? throw new BenchmarkException("--qemu takes the path of a program.")],
+                },
                 _ => throw new BenchmarkException($"'{name}' is no option."),
             };
             i += name == "--json" ? 0 : 1;
