@@ -24,6 +24,9 @@ internal sealed record PeerRun
     /// <summary>The longest time between two steps of the guest.</summary>
     public required double LargestGapMilliseconds { get; init; }
 
+    /// <summary>The same before the migration: when it is as large, the migration's own is no larger.</summary>
+    public required double LargestGapBeforeMilliseconds { get; init; }
+
     /// <summary>Share of the guest's memory that is in huge pages.</summary>
     public required double HugeBefore { get; init; }
 
@@ -52,6 +55,7 @@ internal sealed record PeerRun
             BlocktimeMilliseconds = figures.BlocktimeMilliseconds,
             FaultMeanMicroseconds = Mean(figures.BlocktimeMilliseconds, figures.DemandFaults),
             LargestGapMilliseconds = figures.LargestGapMilliseconds,
+            LargestGapBeforeMilliseconds = figures.LargestGapBeforeMilliseconds,
             HugeBefore = figures.HugeOnSource,
             HugeAfter = figures.HugeOnArrival,
             Speed = speed,
@@ -76,6 +80,7 @@ internal sealed record PeerRun
             BlocktimeMilliseconds = Middle(run => run.BlocktimeMilliseconds),
             FaultMeanMicroseconds = Middle(run => run.FaultMeanMicroseconds),
             LargestGapMilliseconds = Middle(run => run.LargestGapMilliseconds),
+            LargestGapBeforeMilliseconds = Middle(run => run.LargestGapBeforeMilliseconds),
             HugeBefore = Middle(run => run.HugeBefore),
             HugeAfter = Middle(run => run.HugeAfter),
             Speed = runs.OrderBy(run => run.TotalMilliseconds).ElementAt(runs.Count / 2).Speed,

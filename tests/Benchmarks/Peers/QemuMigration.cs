@@ -15,7 +15,7 @@ namespace MigrationD.Benchmarks.Peers;
 internal static class QemuMigration
 {
     // How long the guest is watched before and after its migration.
-    private const double SecondsAround = 1.5;
+    private const double SecondsAround = 2;
 
     // At 2 to 3 GHz a report every 8 to 13 ms. How many ticks a second has is not known until the guest has reported a while.
     private const ulong ReportTicks = 25_000_000;
@@ -135,6 +135,7 @@ internal static class QemuMigration
             Downtime = new StandStill((stopped - started).TotalSeconds, downtime),
             Completed = total / 1000,
         };
+        (double gapBefore, double gap) = LargestGap(all, start, period, downtime * 1000);
         double blocktime = Number(received, "postcopy-blocktime");
         double faults = Number(sent["ram"]!, "postcopy-requests");
         return new PeerRun
@@ -148,7 +149,8 @@ internal static class QemuMigration
             FaultMeanMicroseconds = received["postcopy-latency"] is { } latency
                 ? latency.GetValue<double>() / 1000
                 : PeerRun.Mean(blocktime, faults),
-            LargestGapMilliseconds = LargestGap(all, start, period, downtime * 1000),
+            LargestGapMilliseconds = gap,
+            LargestGapBeforeMilliseconds = gapBefore,
             HugeBefore = hugeBefore,
             HugeAfter = hugeAfter,
             Speed = speed,
@@ -221,14 +223,14 @@ internal static class QemuMigration
         return Median.Of(periods);
     }
 
-    /// <summary>The largest gap, in milliseconds.</summary>
+    /// <summary>The largest gap until the migration started, and the migration's own, in milliseconds.</summary>
     /// <remarks>
     /// The guest's own gap is in ticks of a clock that QEMU stops together with the guest: it holds every wait for a page, but not the
     /// downtime. A period of reports is a known number of those ticks, which says how long a tick is. When a neighbour on this machine had
     /// caused a larger gap before the migration, only the view from outside is left, which also holds what this process was late: the
     /// time between two reports beyond a period.
     /// </remarks>
-    private static double LargestGap(
+    private static (double Before, double Own) LargestGap(
         IReadOnlyList<(long Time, PulseReportLine Line)> reports, long start, double period, double downtime)
     {
         double ticks = ReportTicks / period;
@@ -236,12 +238,12 @@ internal static class QemuMigration
         double after = reports[^1].Line.GapTicks / ticks;
         if (after > before)
         {
-            return Math.Max(after, downtime);
+            return (before, Math.Max(after, downtime));
         }
 
         double silence = reports.Zip(reports.Skip(1)).Where(pair => pair.Second.Time > start)
             .Max(pair => Stopwatch.GetElapsedTime(pair.First.Time, pair.Second.Time).TotalMilliseconds) - period;
-        return Math.Clamp(silence, downtime, before + downtime);
+        return (before, Math.Clamp(silence, downtime, before + downtime));
     }
 
     private static double Number(JsonNode status, string field) =>
