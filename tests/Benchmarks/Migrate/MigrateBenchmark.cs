@@ -18,9 +18,6 @@ internal sealed class MigrateBenchmark : IBenchmark
     public string Name => "migrate";
 
     /// <inheritdoc/>
-    public long MemoryNeeded(RunOptions options) => 3L * (options.MemoryMiB ?? DefaultMemoryMiB) << 20;
-
-    /// <inheritdoc/>
     public Section Measure(RunOptions options, Action<string> progress) => MeasureAsync(options, progress).GetAwaiter().GetResult();
 
     private static async Task<Section> MeasureAsync(RunOptions options, Action<string> progress)

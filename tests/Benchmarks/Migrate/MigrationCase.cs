@@ -19,6 +19,9 @@ internal sealed record MigrationCase(
     /// <summary>vCPUs of this guest.</summary>
     public uint VcpuCount { get; init; } = Vcpus;
 
+    /// <summary>At most so much of RAM has content: the working set, and the guest's tables.</summary>
+    public long ContentBytes => Math.Min(MemoryBytes, WorkingSetBytes + (MemoryBytes - NearlyAll(MemoryBytes)));
+
     /// <summary>The largest working set, in whole blocks, that leaves room for the guest's tables: 8 bytes a page, and some.</summary>
     public static long NearlyAll(long memoryBytes)
     {

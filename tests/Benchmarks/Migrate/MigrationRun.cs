@@ -44,6 +44,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         }
 
         ulong[] gaps = await Task.WhenAll(guests.Select(async guest => (await source.GuestAsync(guest)).Report.LargestGapUs));
+        new WarmReserve(wanted.Sum(one => one.ContentBytes)).Dispose();
         double cpu = Cpu();
         Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest))));
         double all = (ended.Max(one => one.StartedUnixUs + (long)one.TotalUs) - ended.Min(one => one.StartedUnixUs)) / 1e3;
@@ -96,6 +97,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
     private async Task<MigrationFigures> MoveRunningAsync(MigrationCase wanted, string guest)
     {
+        using var warm = new WarmReserve(wanted.ContentBytes);
         var probe = new SpeedProbe(source, destination, guest);
         await probe.SampleUntilAsync(SecondsBefore);
         ulong gapBefore = (await source.GuestAsync(guest)).Report.LargestGapUs;
@@ -105,6 +107,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         ulong sourceBytes = await AllocatedAsync(source);
         ulong destinationBytes = await AllocatedAsync(destination);
 
+        warm.Dispose();
         double start = probe.Now;
         Migration migration = await StartAsync(guest);
         int asked = 0;
@@ -165,6 +168,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     {
         await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = guest });
         double hugeBefore = ProcessMemory.HugeShare(source.ProcessId, wanted.MemoryBytes);
+        new WarmReserve(wanted.ContentBytes).Dispose();
         double cpu = Cpu();
         Migration migration = await FollowAsync(await StartAsync(guest));
         cpu = Cpu() - cpu;

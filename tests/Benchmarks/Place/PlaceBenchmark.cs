@@ -13,10 +13,6 @@ internal sealed class PlaceBenchmark : IBenchmark
     /// <inheritdoc/>
     public string Name => "place";
 
-    // Far more than a round has at a time: the kernel need not give the same memory again.
-    /// <inheritdoc/>
-    public long MemoryNeeded(RunOptions options) => 4L << 30;
-
     /// <inheritdoc/>
     public Section Measure(RunOptions options, Action<string> progress)
     {

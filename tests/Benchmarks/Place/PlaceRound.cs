@@ -22,6 +22,8 @@ internal static unsafe partial class PlaceRound
 
     public static PlaceFigures Run(PlaceCase wanted)
     {
+        // For the memory, its staging and the staging's refill.
+        new WarmReserve(3L * RegionBytes).Dispose();
         using GuestMemory destination = GuestMemory.Map(RegionBytes);
         using Userfaultfd userfaultfd = Userfaultfd.Open(UserfaultfdFeatures.Move);
         Check(userfaultfd.Register(destination.Address, destination.Length), "UFFDIO_REGISTER");

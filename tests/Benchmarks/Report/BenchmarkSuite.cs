@@ -14,8 +14,6 @@ internal static class BenchmarkSuite
         // Found out before hours are spent.
         string? docs = writeDocs ? options.Docs ?? FindDocs() : null;
         MachineFacts machine = MachineFacts.Read(arguments);
-        Progress("warming memory up");
-        HostMemory.Warm(benchmarks.Max(benchmark => benchmark.MemoryNeeded(options)));
         var sections = new List<Section>();
         foreach (IBenchmark benchmark in benchmarks)
         {

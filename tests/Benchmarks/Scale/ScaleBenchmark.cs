@@ -39,9 +39,6 @@ internal sealed class ScaleBenchmark : IBenchmark
     public string Name => "scale";
 
     /// <inheritdoc/>
-    public long MemoryNeeded(RunOptions options) => Groups(options).Max(one => one.Needs);
-
-    /// <inheritdoc/>
     public Section Measure(RunOptions options, Action<string> progress) => MeasureAsync(options, progress).GetAwaiter().GetResult();
 
     private static async Task<Section> MeasureAsync(RunOptions options, Action<string> progress)
