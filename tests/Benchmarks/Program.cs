@@ -20,7 +20,7 @@ const string Usage = """
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size (migrate, peers), or no larger than this (scale), to try a benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)
-      --docs FOLDER    where all writes its report (default: docs in the tree)
+      --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere)
 
     Run with: dotnet run --project tests/Benchmarks -c Release -- migrate
     """;
@@ -59,7 +59,7 @@ catch (BenchmarkException error)
 
 try
 {
-    return BenchmarkSuite.Run(wanted, options, args, writeDocs: everything);
+    return BenchmarkSuite.Run(wanted, options, args, writeDocs: everything || options.Docs is not null);
 }
 catch (BenchmarkException error)
 {

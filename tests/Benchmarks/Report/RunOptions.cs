@@ -7,7 +7,7 @@ namespace MigrationD.Benchmarks.Report;
 /// <param name="Rounds">How many counted runs; null for each benchmark's own default.</param>
 /// <param name="MemoryMiB">The guests' memory, to try a benchmark out in less time; null for that of the documented figures.</param>
 /// <param name="Only">Cases whose name contains this; null for all.</param>
-/// <param name="Docs">The folder that the report is written to; null for the docs folder of the tree.</param>
+/// <param name="Docs">The folder that the report is written to; null for the docs folder of the tree when everything is run.</param>
 internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string? Only, string? Docs)
 {
     /// <summary>QEMU programs to compare with; empty for those that are found.</summary>
