@@ -18,6 +18,7 @@ internal static class SpeedPlot
     private const int PanelGap = 18;
     private const int Bottom = 64;
     private const int PlotWidth = Width - Left - Right;
+    private const double RoomForLabels = 1.2;
     private const double PercentGrid = 50;
     private static readonly double[] TimeSteps = [0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60];
 
@@ -81,7 +82,7 @@ internal static class SpeedPlot
     private static void DrawPanel(StringBuilder svg, SpeedSeries series, int top, double from, double until)
     {
         double before = series.Before();
-        double highest = Math.Max(1.1, series.Points.Max(point => point.StepsPerSecond) / before);
+        double highest = Math.Max(1, series.Points.Max(point => point.StepsPerSecond) / before) * RoomForLabels;
         double X(double seconds) => Left + ((seconds - from) / (until - from) * PlotWidth);
         double Y(double share) => top + PanelHeight - (share / highest * PanelHeight);
         double foot = top + PanelHeight;
