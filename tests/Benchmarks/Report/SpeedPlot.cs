@@ -103,6 +103,7 @@ internal static class SpeedPlot
         // A point stands for the interval that ends at it, so the line goes in steps.
         var line = new StringBuilder();
         double previous = series.Points[0].Seconds - (series.Points[1].Seconds - series.Points[0].Seconds);
+        double first = Math.Max(X(previous), Left);
         foreach (SpeedPoint point in series.Points)
         {
             double y = Y(point.StepsPerSecond / before);
@@ -112,7 +113,7 @@ internal static class SpeedPlot
             previous = point.Seconds;
         }
 
-        string area = string.Create(CultureInfo.InvariantCulture, $"{line}L{X(previous):0.#} {foot:0.#}L{Left} {foot:0.#}Z");
+        string area = string.Create(CultureInfo.InvariantCulture, $"{line}L{X(previous):0.#} {foot:0.#}L{first:0.#} {foot:0.#}Z");
         svg.Append(CultureInfo.InvariantCulture, $"<path class=\"area\" d=\"{area}\"/>\n<path class=\"speed\" d=\"{line}\"/>\n");
 
         Text(svg, "panel", Left, top - 8, series.Name);
