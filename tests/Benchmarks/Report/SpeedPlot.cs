@@ -19,6 +19,9 @@ internal static class SpeedPlot
     private const int Bottom = 64;
     private const int PlotWidth = Width - Left - Right;
     private const double RoomForLabels = 1.2;
+
+    // A guest that was slow before, for reasons of the machine's, must not press the rest of its panel flat.
+    private const double MostShown = 2;
     private const double PercentGrid = 50;
     private static readonly double[] TimeSteps = [0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60];
 
@@ -82,7 +85,8 @@ internal static class SpeedPlot
     private static void DrawPanel(StringBuilder svg, SpeedSeries series, int top, double from, double until)
     {
         double before = series.Before();
-        double highest = Math.Max(1, series.Points.Max(point => point.StepsPerSecond) / before) * RoomForLabels;
+        double Share(SpeedPoint point) => Math.Min(point.StepsPerSecond / before, MostShown);
+        double highest = Math.Max(1, series.Points.Max(Share)) * RoomForLabels;
         double X(double seconds) => Left + ((seconds - from) / (until - from) * PlotWidth);
         double Y(double share) => top + PanelHeight - (share / highest * PanelHeight);
         double foot = top + PanelHeight;
@@ -106,7 +110,7 @@ internal static class SpeedPlot
         double first = Math.Max(X(previous), Left);
         foreach (SpeedPoint point in series.Points)
         {
-            double y = Y(point.StepsPerSecond / before);
+            double y = Y(Share(point));
             double start = Math.Max(X(Math.Max(previous, from)), Left);
             char pen = line.Length == 0 ? 'M' : 'L';
             line.Append(CultureInfo.InvariantCulture, $"{pen}{start:0.#} {y:0.#}L{X(point.Seconds):0.#} {y:0.#}");
