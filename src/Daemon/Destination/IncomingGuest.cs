@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Threading;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
@@ -14,6 +15,7 @@ internal sealed class IncomingGuest(
     GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival,
     ILogger logger)
 {
+    private readonly StandbyThread _loader = new($"load {hosted.Name}");
     private volatile Task _loading = Task.CompletedTask;
 
     public DestinationLanes Lanes => lanes;
@@ -22,7 +24,7 @@ internal sealed class IncomingGuest(
 
     /// <summary>Loads the device state on a thread of its own: it may wait for pages, and the lanes already serve.</summary>
     public Task LoadStateAsync(ReadOnlyMemory<byte> state) =>
-        _loading = Threading.DedicatedThread.Start($"load {hosted.Name}", () => guest.LoadState(state.Span));
+        _loading = _loader.Run(() => guest.LoadState(state.Span));
 
     /// <summary>The guest is this node's, and runs unless it was paused where it came from.</summary>
     public void Arrive() => hosted.Arrive(runOnArrival);
@@ -52,6 +54,7 @@ internal sealed class IncomingGuest(
         // missing page for zeros: the memory is made inaccessible before its userfaultfd is closed, and unmapped last.
         hosted.ForgetIncoming();
         await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _loader.Dispose();
         memory.Dispose();
         lanes.Dispose();
         guest.Memory.Dispose();

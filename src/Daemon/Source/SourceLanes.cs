@@ -20,6 +20,7 @@ internal sealed class SourceLanes : IDisposable
     private readonly GuestMemory _memory;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _guestStands = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _guestRuns = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Task> _threads = [];
     private PushReport? _report;
@@ -69,6 +70,7 @@ internal sealed class SourceLanes : IDisposable
         var lanes = new SourceLanes(urgent, push, memory, guest);
         lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger).Run);
         lanes.Start("reports", lanes.ReadReports);
+        lanes.Start("push", lanes.Push);
         return lanes;
     }
 
@@ -76,14 +78,7 @@ internal sealed class SourceLanes : IDisposable
     /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
     /// they would only take time from what the guest waits for.
     /// </summary>
-    public void StartPush() => Start("push", () =>
-    {
-        var push = new PushSender(_push, _memory, _sent, _order, _gate);
-        push.SendFirst();
-        _guestRuns.Task.Wait();
-        push.SendRest();
-        _push.FinishWriting();
-    });
+    public void StartPush() => _guestStands.TrySetResult();
 
     /// <summary>The guest runs on the destination.</summary>
     public void GuestRuns() => _guestRuns.TrySetResult();
@@ -92,6 +87,7 @@ internal sealed class SourceLanes : IDisposable
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
+        _guestStands.TrySetCanceled();
         _guestRuns.TrySetCanceled();
         if (complete)
         {
@@ -129,6 +125,16 @@ internal sealed class SourceLanes : IDisposable
             }
         }
     }));
+
+    private void Push()
+    {
+        var push = new PushSender(_push, _memory, _sent, _order, _gate);
+        _guestStands.Task.Wait();
+        push.SendFirst();
+        _guestRuns.Task.Wait();
+        push.SendRest();
+        _push.FinishWriting();
+    }
 
     private void ReadReports()
     {
