@@ -6,9 +6,11 @@ using MigrationD.Protocol.Grpc.Lanes.Http2;
 namespace MigrationD.Protocol.Tests.Lanes;
 
 /// <summary>Both ends are ours: messages, ends, statuses and failures.</summary>
-public sealed class LaneCallTests
+public abstract class LaneCallTests(LaneTls? tls)
 {
     private static readonly byte[] Ping = RawPeer.Frame(FrameType.Ping, FrameFlags.None, 0, new byte[8]);
+
+    private LaneFixture Serve(Action<LaneCall> serve) => new(serve, new LaneOptions { Tls = tls });
 
     private static void Echo(LaneCall call)
     {
@@ -39,7 +41,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Messages_of_every_size_come_back_whole()
     {
-        using var fixture = new LaneFixture(Echo);
+        using var fixture = Serve(Echo);
         LaneCall call = fixture.Open();
         LaneFixture.Wait(LaneFixture.Run(() =>
         {
@@ -59,7 +61,7 @@ public sealed class LaneCallTests
     [Fact]
     public unsafe void Head_and_native_payload_are_one_message()
     {
-        using var fixture = new LaneFixture(Echo);
+        using var fixture = Serve(Echo);
         LaneCall call = fixture.Open();
         byte[] payload = Pattern(7, 300_000);
         var native = (byte*)NativeMemory.Alloc((nuint)payload.Length);
@@ -85,7 +87,7 @@ public sealed class LaneCallTests
     {
         const int Messages = 300;
         const int Writers = 3;
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             Task back = LaneFixture.Run(() => WriteNumbered(call, 99, Messages));
@@ -133,7 +135,7 @@ public sealed class LaneCallTests
         // The peer reads nothing until it has sent everything, and asks for answers meanwhile. The server's writer fills the
         // connection; if its reader waited to answer, the peer could not finish sending, and neither side would ever go on.
         const int Messages = 100;
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             Task writer = LaneFixture.Run(() => call.Write(new byte[16 * 1024 * 1024]));
@@ -175,7 +177,7 @@ public sealed class LaneCallTests
     {
         const int Total = 1_000_000;
         byte[] message = Pattern(5, Total);
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             Task reader = somebodyReads ? LaneFixture.Run(() => Assert.False(call.TryReadMessage(out _))) : Task.CompletedTask;
@@ -216,7 +218,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Reader_that_leaves_hands_the_window_over_to_the_writer_that_waits()
     {
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             Task reader = LaneFixture.Run(() => Assert.Equal([1], ReadWhole(call)));
@@ -246,7 +248,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Window_that_a_setting_makes_negative_is_waited_out()
     {
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             ReadWhole(call);
@@ -272,7 +274,7 @@ public sealed class LaneCallTests
     public void Abort_wakes_a_reader_and_a_writer_that_wait()
     {
         using var held = new ManualResetEventSlim();
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             held.Wait(LaneFixture.Deadline);
@@ -306,7 +308,7 @@ public sealed class LaneCallTests
     {
         LaneCall? served = null;
         using var stuck = new ManualResetEventSlim();
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             served = call;
             call.Accept();
@@ -332,7 +334,7 @@ public sealed class LaneCallTests
     public void Disposing_wakes_the_peer_and_ones_own_threads()
     {
         using var seen = new ManualResetEventSlim();
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             Assert.Equal(LaneFailure.Reset, Assert.Throws<LaneException>(() => call.TryReadMessage(out _)).Kind);
@@ -350,7 +352,7 @@ public sealed class LaneCallTests
     {
         string path = "";
         IReadOnlyDictionary<string, string> metadata = new Dictionary<string, string>();
-        using var fixture = new LaneFixture(call => (path, metadata) = (call.Path, call.Metadata));
+        using var fixture = Serve(call => (path, metadata) = (call.Path, call.Metadata));
         var sent = new Dictionary<string, string> { ["migrationd-session"] = "s 1", ["migrationd-secret-bin"] = "AQID", ["empty"] = "" };
         LaneCall call = fixture.Open("/migrationd.v1.PageLanes/Push", sent);
         Assert.False(call.TryReadMessage(out _));
@@ -366,7 +368,7 @@ public sealed class LaneCallTests
     [InlineData(":path", "1")]
     public void Metadata_that_cannot_be_sent_is_refused(string name, string value)
     {
-        using var fixture = new LaneFixture(Echo);
+        using var fixture = Serve(Echo);
         Assert.Throws<ArgumentException>(() => fixture.Open(metadata: new Dictionary<string, string> { [name] = value }));
         Assert.Throws<ArgumentException>(() => fixture.Open(metadata: new Dictionary<string, string> { ["big"] = new('x', 9000) }));
         Assert.Throws<ArgumentException>(() => fixture.Open("no-slash"));
@@ -378,7 +380,7 @@ public sealed class LaneCallTests
     public void Refused_call_says_why(string how)
     {
         const string Why = "no session 'gäst' – 100% sure\nask the operator";
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             if (how == "throw")
             {
@@ -395,7 +397,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Status_comes_after_the_messages_and_ends_writing()
     {
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             call.Write([1]);
@@ -419,7 +421,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Handler_that_fails_ends_its_call_with_internal()
     {
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             call.Write([1]);
@@ -436,7 +438,7 @@ public sealed class LaneCallTests
     [Fact]
     public void Wrong_use_is_told_from_a_failure()
     {
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             Assert.Throws<InvalidOperationException>(() => call.Write([1]));
             Assert.Throws<InvalidOperationException>(call.FinishWriting);
@@ -463,7 +465,7 @@ public sealed class LaneCallTests
     public void Bytes_are_counted_alike_on_both_ends()
     {
         (long Read, long Written) server = default;
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             Echo(call);
             server = (call.BytesRead, call.BytesWritten);
@@ -485,7 +487,7 @@ public sealed class LaneCallTests
         const int WarmUp = 2000;
         const int Measured = 1000;
         long served = -1;
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             var page = new byte[4096];
@@ -533,12 +535,12 @@ public sealed class LaneCallTests
     public void Peer_that_is_silent_too_long_is_given_up()
     {
         using var held = new ManualResetEventSlim();
-        using var fixture = new LaneFixture(call =>
+        using var fixture = Serve(call =>
         {
             call.Accept();
             held.Wait(LaneFixture.Deadline);
         });
-        LaneCall call = fixture.Open(options: new LaneOptions { IdleTimeout = TimeSpan.FromMilliseconds(200) });
+        LaneCall call = fixture.Open(options: new LaneOptions { Tls = tls, IdleTimeout = TimeSpan.FromMilliseconds(200) });
         LaneFixture.Wait(LaneFixture.Run(() =>
             Assert.Equal(LaneFailure.Timeout, Assert.Throws<LaneException>(() => call.TryReadMessage(out _)).Kind)));
         held.Set();

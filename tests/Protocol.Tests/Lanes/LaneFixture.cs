@@ -40,7 +40,7 @@ internal sealed class LaneFixture : IDisposable
     /// <summary>A connection that speaks HTTP/2 frame by frame, as wrongly as a test wants.</summary>
     public RawPeer Connect()
     {
-        var peer = new RawPeer(Listener.LocalEndPoint);
+        var peer = new RawPeer(Listener.LocalEndPoint, Options.Tls);
         _owned.Add(peer);
         return peer;
     }

@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
+using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Grpc.Lanes.Http2;
 
 namespace MigrationD.Protocol.Tests.Lanes;
@@ -13,21 +15,31 @@ internal sealed class RawPeer : IDisposable
     public static readonly byte[] EmptySettings = Frame(FrameType.Settings, FrameFlags.None, 0, []);
 
     private readonly Socket _socket;
+    private readonly Stream _stream;
 
-    public RawPeer(IPEndPoint server)
+    public RawPeer(IPEndPoint server, LaneTls? tls = null)
     {
-        _socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        _socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         _socket.Connect(server);
-        _socket.ReceiveTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
-        _socket.SendTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
+        _stream = Open(_socket);
+        if (tls is not null)
+        {
+            var secure = new SslStream(_stream);
+            _stream = secure;
+            secure.AuthenticateAsClient(new SslClientAuthenticationOptions
+            {
+                TargetHost = "localhost",
+                ClientCertificateContext = tls.Certificate,
+                ApplicationProtocols = [SslApplicationProtocol.Http2],
+                CertificateChainPolicy = tls.PeerPolicy.Clone(),
+            });
+        }
     }
 
     public RawPeer(Socket accepted)
     {
         _socket = accepted;
-        _socket.NoDelay = true;
-        _socket.ReceiveTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
-        _socket.SendTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
+        _stream = Open(accepted);
     }
 
     public static byte[] Frame(FrameType type, FrameFlags flags, int stream, ReadOnlySpan<byte> payload)
@@ -92,10 +104,7 @@ internal sealed class RawPeer : IDisposable
             all = [.. all, .. part];
         }
 
-        for (int sent = 0; sent < all.Length;)
-        {
-            sent += _socket.Send(all.AsSpan(sent));
-        }
+        _stream.Write(all);
     }
 
     /// <summary>Sends, and takes no offence at a peer that has closed already.</summary>
@@ -105,7 +114,7 @@ internal sealed class RawPeer : IDisposable
         {
             Send(bytes);
         }
-        catch (SocketException)
+        catch (IOException)
         {
         }
     }
@@ -185,7 +194,15 @@ internal sealed class RawPeer : IDisposable
         }
     }
 
-    public void Dispose() => _socket.Dispose();
+    public void Dispose() => _stream.Dispose();
+
+    private static NetworkStream Open(Socket socket)
+    {
+        socket.NoDelay = true;
+        socket.ReceiveTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
+        socket.SendTimeout = (int)LaneFixture.Deadline.TotalMilliseconds;
+        return new NetworkStream(socket, ownsSocket: true);
+    }
 
     private bool ReadExactly(Span<byte> into)
     {
@@ -194,9 +211,9 @@ internal sealed class RawPeer : IDisposable
             int received;
             try
             {
-                received = _socket.Receive(into);
+                received = _stream.Read(into);
             }
-            catch (SocketException error) when (error.SocketErrorCode == SocketError.ConnectionReset)
+            catch (IOException error) when (error.InnerException is SocketException { SocketErrorCode: SocketError.ConnectionReset })
             {
                 return false;
             }

@@ -13,11 +13,15 @@ public sealed partial class LaneCall
     private const int MethodPost = 3;
     private const int RequestPath = 4;
     private const int SchemeHttp = 6;
+    private const int SchemeHttps = 7;
     private const int StatusOk = 8;
     private const int ContentType = 31;
     private const int UserAgent = 58;
 
     private const int ClientStreamId = 1;
+
+    // The first byte of a client that speaks TLS (RFC 8446, section 5.1).
+    private const byte TlsHandshakeRecord = 22;
 
     private static ReadOnlySpan<byte> ClientPreface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
 
@@ -30,11 +34,13 @@ public sealed partial class LaneCall
         call.Begin(() =>
         {
             call.SendFrame(call.FirstFrames(), default, default);
-            foreach (byte expected in ClientPreface)
+            for (int i = 0; i < ClientPreface.Length; i++)
             {
-                if (call._receive.Take(1)[0] != expected)
+                byte next = call._receive.Take(1)[0];
+                if (next != ClientPreface[i])
                 {
-                    throw new Http2Exception(Http2ErrorCode.ProtocolError, "the peer does not begin with the preface of HTTP/2");
+                    string hint = i == 0 && next == TlsHandshakeRecord ? "; it seems to speak TLS, which is not switched on here" : "";
+                    throw new Http2Exception(Http2ErrorCode.ProtocolError, $"the peer does not begin with the preface of HTTP/2{hint}");
                 }
             }
 
@@ -67,7 +73,7 @@ public sealed partial class LaneCall
         {
             call.Begin(() =>
             {
-                byte[] headers = call.HeadersFrame(RequestBlock(path, authority, metadata), endStream: false);
+                byte[] headers = call.HeadersFrame(RequestBlock(path, authority, metadata, options.Tls is not null), endStream: false);
                 call.SendFrame([.. ClientPreface, .. call.FirstFrames(), .. headers], default, default);
                 while (!call._accepted)
                 {
@@ -93,7 +99,9 @@ public sealed partial class LaneCall
             {
                 try
                 {
-                    _receive.Deadline = Environment.TickCount64 + (long)_options.HandshakeTimeout.TotalMilliseconds;
+                    long deadline = Environment.TickCount64 + (long)_options.HandshakeTimeout.TotalMilliseconds;
+                    _transport.Open(deadline);
+                    _receive.Deadline = deadline;
                     handshake();
                     _receive.Deadline = null;
                 }
@@ -145,11 +153,11 @@ public sealed partial class LaneCall
         return frame;
     }
 
-    private static byte[] RequestBlock(string path, string authority, IReadOnlyDictionary<string, string> metadata)
+    private static byte[] RequestBlock(string path, string authority, IReadOnlyDictionary<string, string> metadata, bool secure)
     {
         HpackEncoder block = new HpackEncoder()
             .Indexed(MethodPost)
-            .Indexed(SchemeHttp)
+            .Indexed(secure ? SchemeHttps : SchemeHttp)
             .Literal(RequestPath, path)
             .Literal(Authority, authority)
             .Literal(ContentType, GrpcProtocol.ContentType)

@@ -30,10 +30,14 @@ public static class LaneClient
         Require(path, metadata);
         cancellation.ThrowIfCancellationRequested();
         Socket socket = Dial(endPoint, path, options, cancellation);
-        SocketLaneTransport transport;
+        LaneTransport transport;
         try
         {
             transport = new SocketLaneTransport(socket, options);
+            if (options.Tls is { } tls)
+            {
+                transport = TlsLaneTransport.OfClient(transport, tls, options, HostOf(endPoint));
+            }
         }
         catch (Exception error)
         {
@@ -112,6 +116,13 @@ public static class LaneClient
     }
 
     private static bool IsPrintable(string text) => !text.AsSpan().ContainsAnyExceptInRange(' ', '~');
+
+    private static string HostOf(EndPoint endPoint) => endPoint switch
+    {
+        DnsEndPoint name => name.Host,
+        IPEndPoint address => address.Address.ToString(),
+        _ => "",
+    };
 
     private static string AuthorityOf(EndPoint endPoint) => endPoint switch
     {

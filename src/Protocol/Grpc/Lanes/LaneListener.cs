@@ -217,7 +217,7 @@ public sealed class LaneListener : IDisposable
                 LaneCall call;
                 try
                 {
-                    call = LaneCall.Greet(new SocketLaneTransport(_socket, _listener._options), _listener._options, Created);
+                    call = LaneCall.Greet(Connect(), _listener._options, Created);
                 }
                 catch (Exception error) when (error is LaneException or SocketException or ArgumentException)
                 {
@@ -235,6 +235,13 @@ public sealed class LaneListener : IDisposable
                 _socket.Dispose();
                 _listener.Forget(this);
             }
+        }
+
+        private LaneTransport Connect()
+        {
+            LaneOptions options = _listener._options;
+            var socket = new SocketLaneTransport(_socket, options);
+            return options.Tls is { } tls ? TlsLaneTransport.OfServer(socket, tls, options) : socket;
         }
 
         private void Created(LaneCall call)

@@ -45,6 +45,9 @@ public sealed record LaneOptions
     /// <summary>How long a finished or failed call waits for the peer to close, so that the peer can read the last words.</summary>
     public TimeSpan LingerTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>TLS with certificates on both sides; null sends and takes everything in plain text.</summary>
+    public LaneTls? Tls { get; init; }
+
     /// <summary>What the listener's threads are called, followed by a number. Linux shows the first 15 characters.</summary>
     public string ThreadName { get; init; } = "lane";
 

@@ -11,6 +11,14 @@ internal abstract class LaneTransport : IDisposable
     /// <summary>The peer.</summary>
     public abstract EndPoint RemoteEndPoint { get; }
 
+    /// <summary>
+    /// Makes the stream ready, before anything else is asked of it but <see cref="Interrupt"/> and what ends it. Fails when it is not
+    /// ready at <paramref name="deadline"/>, as Environment.TickCount64 counts.
+    /// </summary>
+    public virtual void Open(long deadline)
+    {
+    }
+
     /// <summary>Waits for bytes and takes what is there, at least one; 0 when the peer has closed its side.</summary>
     public abstract int Receive(Span<byte> into);
 
