@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Google.Protobuf;
@@ -15,13 +17,23 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
 {
     private const string Secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-    [MachineFact(Needs.Node)]
-    public async Task Pages_are_pushed_and_requests_are_answered()
+    [MachineTheory(Needs.Node)]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Pages_are_pushed_and_requests_are_answered(bool secure)
     {
         const int Requests = 50;
         var runs = new List<(uint First, uint Count, bool Zero)> { (0, 512, false), (512, 100_000, true), (1023, 1, false) };
         runs.AddRange(Enumerable.Range(0, 40).Select(i => ((uint)(2048 + (i * 64)), 64u, i % 5 == 0)));
         var pushed = new List<(uint First, uint Count, bool Zero)>();
+        using var authority = new TestAuthority();
+        X509Certificate2 certificate = authority.Issue("node");
+        string? subject = null;
+        LaneTls tls = authority.Tls(refuse: peer =>
+        {
+            subject = peer.Subject;
+            return null;
+        });
         using var fixture = new LaneFixture(call =>
         {
             Authenticate(call);
@@ -34,9 +46,17 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
                     ServeUrgent(call, Requests);
                     break;
             }
-        });
-        JsonNode result = await RunAsync(fixture, Secret, runs);
+        },
+            new LaneOptions { Tls = secure ? tls : null });
+        object? files = !secure ? null : new
+        {
+            root = authority.RootPem,
+            key = certificate.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem(),
+            certificate = certificate.ExportCertificatePem(),
+        };
+        JsonNode result = await RunAsync(fixture, Secret, runs, files);
         ulong pages = runs.Aggregate(0ul, (sum, run) => sum + run.Count);
+        Assert.Equal(secure ? "CN=node" : null, subject);
         Assert.Equal((0, ""), Status(result["push"]!));
         Assert.Equal($"{pages}", result["push"]!["reports"]!.AsArray()[^1]!.GetValue<string>());
         Assert.Equal(runs, pushed);
@@ -127,7 +147,8 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
 
     private static (int Code, string Details) Status(JsonNode call) => (call["code"]!.GetValue<int>(), call["details"]!.GetValue<string>());
 
-    private async Task<JsonNode> RunAsync(LaneFixture fixture, string secret, List<(uint First, uint Count, bool Zero)> runs)
+    private async Task<JsonNode> RunAsync(
+        LaneFixture fixture, string secret, List<(uint First, uint Count, bool Zero)> runs, object? tls = null)
     {
         JsonNode? result = null;
         await client.RunAsync("lanes.js", async (input, output) =>
@@ -138,6 +159,7 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
                 session = "session-1",
                 secret,
                 runs = runs.Select(run => new { firstPage = run.First, pageCount = run.Count, zero = run.Zero }),
+                tls,
             }));
             await input.FlushAsync();
             result = JsonNode.Parse((await output.ReadLineAsync())!);

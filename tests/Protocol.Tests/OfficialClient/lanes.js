@@ -5,8 +5,9 @@
 //
 //   node lanes.js PROTOS
 //
-// The first line of standard input is {"target", "session", "secret" (base64), "runs": [{"firstPage", "pageCount", "zero"}]}. Page n is
-// filled with the byte n % 251. The answer is one line:
+// The first line of standard input is {"target", "session", "secret" (base64), "runs": [{"firstPage", "pageCount", "zero"}], "tls"}. With
+// "tls", which is null or {"root", "key", "certificate"} in PEM, the channel is encrypted. Page n is filled with the byte n % 251. The
+// answer is one line:
 // {"push": {"code", "details", "reports"}, "urgent": {"code", "details", "requests"}}.
 
 const grpc = require('@grpc/grpc-js');
@@ -63,10 +64,16 @@ async function urgent(client, metadata) {
   return { code, details, requests: messages };
 }
 
+function credentials(tls) {
+  return tls
+    ? grpc.credentials.createSsl(Buffer.from(tls.root), Buffer.from(tls.key), Buffer.from(tls.certificate))
+    : grpc.credentials.createInsecure();
+}
+
 const lines = readline.createInterface({ input: process.stdin });
 lines.once('line', async (line) => {
   const order = JSON.parse(line);
-  const client = new PageLanes(order.target, grpc.credentials.createInsecure());
+  const client = new PageLanes(order.target, credentials(order.tls), { 'grpc.ssl_target_name_override': 'localhost' });
   const metadata = new grpc.Metadata();
   metadata.set('migrationd-session', order.session);
   metadata.set('migrationd-secret-bin', Buffer.from(order.secret, 'base64'));

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using MigrationD.Protocol.Grpc.Lanes.Http2;
@@ -135,7 +136,7 @@ internal sealed class TlsLaneTransport : LaneTransport
                 _ssl.Write(_staging, 0, staged);
             }
         }
-        catch (Exception error) when (error is IOException or LaneException or InvalidOperationException)
+        catch (Exception error) when (IsFailure(error))
         {
             throw Describe(error, "sending");
         }
@@ -168,7 +169,7 @@ internal sealed class TlsLaneTransport : LaneTransport
             _ssl.Write(bytes);
             return bytes.Length;
         }
-        catch (Exception error) when (error is IOException or LaneException or InvalidOperationException)
+        catch (Exception error) when (IsFailure(error))
         {
             throw Describe(error, "sending");
         }
@@ -271,10 +272,22 @@ internal sealed class TlsLaneTransport : LaneTransport
         }
         else
         {
-            _refusal = _tls.RefusePeer(shown) is { } why ? $"its certificate ({shown.Subject}) is refused: {why}" : null;
+            _refusal = Judge(shown) is { } why ? $"its certificate ({shown.Subject}) is refused: {why}" : null;
         }
 
         return _refusal is null;
+    }
+
+    private string? Judge(X509Certificate2 certificate)
+    {
+        try
+        {
+            return _tls.RefusePeer(certificate);
+        }
+        catch (Exception error)
+        {
+            return $"looking at it failed: {error.Message}";
+        }
     }
 
     /// <summary>The first bytes of the peer: says so when they are no TLS, which SslStream would take for a strange record.</summary>
@@ -318,10 +331,9 @@ internal sealed class TlsLaneTransport : LaneTransport
             return new LaneException(LaneFailure.ProtocolError, $"the TLS handshake failed: the peer is refused: {_refusal}", error);
         }
 
-        LaneException failure = Describe(error, "the TLS handshake");
-        return failure.Kind == LaneFailure.Timeout
-            ? failure
-            : new LaneException(failure.Kind, $"the TLS handshake failed: {failure.Message}", error);
+        return Find<WaitOverException>(error) is null
+            ? Failure(error, "the TLS handshake failed")
+            : new LaneException(LaneFailure.Timeout, "the TLS handshake was not over before the deadline", error);
     }
 
     /// <summary>Bytes that nobody reads would make the system reset the connection, and the peer lose what it was told last.</summary>
@@ -350,7 +362,7 @@ internal sealed class TlsLaneTransport : LaneTransport
         {
             received = _ssl.Read(into);
         }
-        catch (Exception error) when (error is IOException or LaneException or InvalidOperationException && Find<WaitOverException>(error) is null)
+        catch (Exception error) when (IsFailure(error) && Find<WaitOverException>(error) is null)
         {
             throw Describe(error, "receiving");
         }
@@ -362,7 +374,7 @@ internal sealed class TlsLaneTransport : LaneTransport
         }
 
         _ended = true;
-        return _heard ? 0 : throw NotHeard(new LaneException(LaneFailure.PeerClosed, "the peer closed the connection"));
+        return _heard ? 0 : throw Describe(new LaneException(LaneFailure.PeerClosed, "the peer closed the connection"), "receiving");
     }
 
     /// <summary>Sees to it that the next <see cref="Receive"/> does not wait. False when the deadline passes first.</summary>
@@ -381,7 +393,7 @@ internal sealed class TlsLaneTransport : LaneTransport
                 _aheadLength = Read(_ahead);
                 return true;
             }
-            catch (IOException error) when (Find<WaitOverException>(error) is not null)
+            catch (Exception error) when (Find<WaitOverException>(error) is not null)
             {
                 return false;
             }
@@ -466,7 +478,7 @@ internal sealed class TlsLaneTransport : LaneTransport
                 // Has ended when it returns, because the stream under it writes at once.
                 _ssl.ShutdownAsync().GetAwaiter().GetResult();
             }
-            catch (Exception error) when (error is IOException or LaneException or AuthenticationException or InvalidOperationException)
+            catch (Exception error) when (IsFailure(error))
             {
                 // The connection is gone already.
             }
@@ -484,34 +496,31 @@ internal sealed class TlsLaneTransport : LaneTransport
 
     private LaneException Describe(Exception error, string what)
     {
-        if (Find<WaitOverException>(error) is not null)
-        {
-            return new LaneException(LaneFailure.Timeout, $"{what} did not end before the deadline", error);
-        }
+        LaneException failure = Find<LaneException>(error) ?? Failure(error, $"TLS failed while {what}");
 
-        if (Find<LaneException>(error) is { } failure)
-        {
-            return failure.Kind is LaneFailure.PeerClosed or LaneFailure.Reset ? NotHeard(failure) : failure;
-        }
-
-        if (error is InvalidOperationException)
-        {
-            return new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error);
-        }
-
-        // A read that ends too early has no cause below it; whatever TLS itself dislikes has.
-        return error.InnerException is null && error is IOException
-            ? NotHeard(new LaneException(LaneFailure.PeerClosed, "the peer closed the connection in the middle of TLS", error))
-            : new LaneException(LaneFailure.ProtocolError, $"TLS failed while {what}: {error.GetBaseException().Message}", error);
+        // In TLS 1.3 a side may refuse a certificate when the other has its handshake behind it.
+        return _heard || failure.Kind is not (LaneFailure.PeerClosed or LaneFailure.Reset)
+            ? failure
+            : new LaneException(
+                failure.Kind,
+                $"{failure.Message}; nothing came after the TLS handshake, so it may refuse this side's certificate: its log says why",
+                failure.InnerException ?? failure);
     }
 
-    /// <summary>In TLS 1.3 a side that refuses a certificate may do so when the other has its handshake behind it.</summary>
-    private LaneException NotHeard(LaneException failure) => _heard || !_open
-        ? failure
-        : new LaneException(
-            failure.Kind,
-            $"{failure.Message}; nothing came after the TLS handshake, so it may refuse this side's certificate: its log says why",
-            failure.InnerException ?? failure);
+    private static LaneException Failure(Exception error, string what) => error switch
+    {
+        _ when Find<LaneException>(error) is { } failure => new LaneException(failure.Kind, $"{what}: {failure.Message}", error),
+        ObjectDisposedException => new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error),
+        InvalidOperationException => new LaneException(LaneFailure.Aborted, "sending was ended on this side", error),
+
+        // A stream that ends too early has no cause below it; whatever TLS itself dislikes has.
+        IOException { InnerException: null } => new LaneException(LaneFailure.PeerClosed, $"{what}: the peer closed the connection", error),
+        _ => new LaneException(LaneFailure.ProtocolError, $"{what}: {error.GetBaseException().Message}", error),
+    };
+
+    /// <summary>What SslStream and the transport under it throw when a connection fails. The rest is a bug of the caller.</summary>
+    private static bool IsFailure(Exception error) =>
+        error is IOException or LaneException or AuthenticationException or CryptographicException or InvalidOperationException;
 
     private static T? Find<T>(Exception? error)
         where T : Exception
