@@ -4,7 +4,7 @@ using MigrationD.Benchmarks.Report;
 namespace MigrationD.Benchmarks.Lanes;
 
 /// <summary>
-/// The page lanes against a raw blocking socket. Rounds alternate between the two, so that what the machine does meanwhile hits both; the
+/// The page lanes, in plain text and over TLS, against a raw blocking socket. Rounds alternate between them, so that what the machine does meanwhile hits both; the
 /// report gives medians of rounds.
 /// </summary>
 internal sealed class LanesBenchmark : IBenchmark
@@ -29,7 +29,12 @@ internal sealed class LanesBenchmark : IBenchmark
         // Round 0 warms the code up and is not counted.
         for (int round = 0; round <= rounds; round++)
         {
-            Transport[] order = round % 2 == 0 ? [Transport.Lane, Transport.Raw] : [Transport.Raw, Transport.Lane];
+            Transport[] order = [Transport.Lane, Transport.SecureLane, Transport.Raw];
+            if (round % 2 != 0)
+            {
+                Array.Reverse(order);
+            }
+
             progress($"lanes: round {round} of {rounds}");
             foreach (int size in LanesSession.MessageSizes)
             {
@@ -70,11 +75,11 @@ internal sealed class LanesBenchmark : IBenchmark
         "lanes",
         "Page lanes",
         $"""
-        Page lanes and a raw blocking socket with messages of the same size, two processes over loopback on {Environment.ProcessorCount}
-        cores; CPU time is that of both ends. An urgent page is a round trip: request, page. Medians of {rounds} alternating rounds.
+        Page lanes, page lanes over TLS 1.3 with certificates on both sides (mTLS), and a raw blocking socket in plain text with messages of
+        the same size, two processes over loopback on {Environment.ProcessorCount} cores; CPU time is that of both ends. An urgent page is a round trip: request, page. Medians of {rounds} alternating rounds.
         """)
     {
-        Tables = [BulkTable(bulk), UrgentTable(urgent)],
+        Tables = [BulkTable("Bulk", "lane", Transport.Lane, bulk), BulkTable("Bulk over mTLS", "mTLS", Transport.SecureLane, bulk), UrgentTable(urgent)],
         Targets = [.. Targets(urgent)],
         Results = new
         {
@@ -85,23 +90,26 @@ internal sealed class LanesBenchmark : IBenchmark
             {
                 messageBytes = size,
                 lane = bulk[(size, Transport.Lane)],
+                secureLane = bulk[(size, Transport.SecureLane)],
                 raw = bulk[(size, Transport.Raw)],
             }),
             urgentMicroseconds = LanesSession.Scenarios.Select(name => new
             {
                 scenario = name,
                 lane = urgent[(name, Transport.Lane)],
+                secureLane = urgent[(name, Transport.SecureLane)],
                 raw = urgent[(name, Transport.Raw)],
             }),
         },
     };
 
-    private static Table BulkTable(Dictionary<(int Size, Transport Transport), Bulk> bulk) => new(
-        "Bulk",
-        ["message", "GB/s, lane/raw", "CPU, lane/raw", "lane GB/s", "raw GB/s", "lane CPU s/GB", "raw CPU s/GB"],
+    private static Table BulkTable(
+        string title, string name, Transport transport, Dictionary<(int Size, Transport Transport), Bulk> bulk) => new(
+        title,
+        ["message", $"GB/s, {name}/raw", $"CPU, {name}/raw", $"{name} GB/s", "raw GB/s", $"{name} CPU s/GB", "raw CPU s/GB"],
         [.. LanesSession.MessageSizes.Select(size =>
         {
-            (Bulk lane, Bulk raw) = (bulk[(size, Transport.Lane)], bulk[(size, Transport.Raw)]);
+            (Bulk lane, Bulk raw) = (bulk[(size, transport)], bulk[(size, Transport.Raw)]);
             return (string[])
             [
                 Format.Bytes(size),
@@ -119,9 +127,12 @@ internal sealed class LanesBenchmark : IBenchmark
         var rows = new List<IReadOnlyList<string>>();
         foreach (string scenario in LanesSession.Scenarios)
         {
-            (Latencies lane, Latencies raw) = (urgent[(scenario, Transport.Lane)], urgent[(scenario, Transport.Raw)]);
+            (Latencies lane, Latencies secure) = (urgent[(scenario, Transport.Lane)], urgent[(scenario, Transport.SecureLane)]);
+            Latencies raw = urgent[(scenario, Transport.Raw)];
             rows.Add(Row($"{scenario}, lane/raw", lane.RatioTo(raw), "0.00"));
+            rows.Add(Row($"{scenario}, mTLS/raw", secure.RatioTo(raw), "0.00"));
             rows.Add(Row($"{scenario}, lane", lane, "0"));
+            rows.Add(Row($"{scenario}, mTLS", secure, "0"));
             rows.Add(Row($"{scenario}, raw", raw, "0"));
         }
 

@@ -8,12 +8,13 @@ using MigrationD.Protocol.Pages;
 namespace MigrationD.Benchmarks.Lanes;
 
 /// <summary>
-/// The source of pages, in a process of its own: sends bulk and answers requests, on lanes and on raw sockets. Says its two ports on
+/// The source of pages, in a process of its own: sends bulk and answers requests, on lanes and on raw sockets. Says its three ports on
 /// standard output, then answers each line on standard input with the CPU time it has used, in microseconds; ends with its input.
 /// </summary>
 internal static class LanesPeer
 {
     public const string Command = "lanes-peer";
+    public const string IdentityVariable = "LANES_PEER_IDENTITY";
     public const string MessageBytesMetadata = "message-bytes";
     public const string TotalBytesMetadata = "total-bytes";
     public const int PageBytes = 4096;
@@ -24,11 +25,16 @@ internal static class LanesPeer
         var anyPort = new IPEndPoint(IPAddress.Loopback, 0);
         using var lanes = new LaneListener(anyPort, new LaneOptions(), call => ServeLane(call, memory), NullLogger.Instance);
         lanes.Start();
+        string identity = Environment.GetEnvironmentVariable(IdentityVariable)
+            ?? throw new InvalidOperationException($"{IdentityVariable} is not set; the benchmark sets it when it starts this");
+        var secureOptions = new LaneOptions { Tls = LanesIdentity.Load(identity) };
+        using var secureLanes = new LaneListener(anyPort, secureOptions, call => ServeLane(call, memory), NullLogger.Instance);
+        secureLanes.Start();
         using var raw = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         raw.Bind(anyPort);
         raw.Listen();
         new Thread(() => AcceptRaw(raw, memory)) { IsBackground = true, Name = "raw accept" }.Start();
-        Console.WriteLine($"{lanes.LocalEndPoint.Port} {((IPEndPoint)raw.LocalEndPoint!).Port}");
+        Console.WriteLine($"{lanes.LocalEndPoint.Port} {secureLanes.LocalEndPoint.Port} {((IPEndPoint)raw.LocalEndPoint!).Port}");
         while (Console.ReadLine() is not null)
         {
             Console.WriteLine(((long)Environment.CpuUsage.TotalTime.TotalMicroseconds).ToString(CultureInfo.InvariantCulture));

@@ -26,9 +26,9 @@ internal sealed class LanesSession(PeerProcess peer, WarmMemory staging)
     {
         TimeSpan cpu = peer.CpuOfBothEnds();
         long start = Stopwatch.GetTimestamp();
-        if (transport == Transport.Lane)
+        if (transport != Transport.Raw)
         {
-            using LaneCall call = OpenBulk(messageBytes, totalBytes);
+            using LaneCall call = OpenBulk(transport, messageBytes, totalBytes);
             long received = ReceiveBulk(call);
             if (received != totalBytes)
             {
@@ -57,10 +57,9 @@ internal sealed class LanesSession(PeerProcess peer, WarmMemory staging)
         var microseconds = new double[spread ? SporadicSamples : IdleSamples];
         try
         {
-            if (transport == Transport.Lane)
+            if (transport != Transport.Raw)
             {
-                using LaneCall call = LaneClient.Open(
-                    peer.Lanes, PageLanePaths.Urgent, new Dictionary<string, string>(), new LaneOptions(), CancellationToken.None);
+                using LaneCall call = Open(transport, PageLanePaths.Urgent, new Dictionary<string, string>());
                 Sample(microseconds, spread, page => RequestPage(call, page));
                 call.FinishWriting();
                 call.TryReadMessage(out _);
@@ -122,9 +121,9 @@ internal sealed class LanesSession(PeerProcess peer, WarmMemory staging)
         int message = MessageSizes[0];
         Thread thread;
         Action interrupt;
-        if (transport == Transport.Lane)
+        if (transport != Transport.Raw)
         {
-            LaneCall call = OpenBulk(message, long.MaxValue - message);
+            LaneCall call = OpenBulk(transport, message, long.MaxValue - message);
             interrupt = () => call.Abort("the measurement is over");
             thread = new Thread(() =>
             {
@@ -175,16 +174,18 @@ internal sealed class LanesSession(PeerProcess peer, WarmMemory staging)
         };
     }
 
-    private LaneCall OpenBulk(int messageBytes, long totalBytes) => LaneClient.Open(
-        peer.Lanes,
+    private LaneCall OpenBulk(Transport transport, int messageBytes, long totalBytes) => Open(
+        transport,
         PageLanePaths.Push,
         new Dictionary<string, string>
         {
             [LanesPeer.MessageBytesMetadata] = $"{messageBytes}",
             [LanesPeer.TotalBytesMetadata] = $"{totalBytes}",
-        },
-        new LaneOptions(),
-        CancellationToken.None);
+        });
+
+    private LaneCall Open(Transport transport, string path, Dictionary<string, string> metadata) => transport == Transport.SecureLane
+        ? LaneClient.Open(peer.SecureLanes, path, metadata, peer.SecureOptions, CancellationToken.None)
+        : LaneClient.Open(peer.Lanes, path, metadata, new LaneOptions(), CancellationToken.None);
 
     private long ReceiveBulk(LaneCall call, ManualResetEventSlim? flowing = null)
     {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Reflection;
+using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Benchmarks.Lanes;
 
@@ -22,13 +23,22 @@ internal sealed class PeerProcess : IDisposable
 
         start.ArgumentList.Add(LanesPeer.Command);
         start.ArgumentList.Add(memoryMiB.ToString(CultureInfo.InvariantCulture));
+        string identity = LanesIdentity.Create();
+        start.Environment[LanesPeer.IdentityVariable] = identity;
+        SecureOptions = new LaneOptions { Tls = LanesIdentity.Load(identity) };
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{program} did not start");
         string[] ports = ReadLine().Split(' ');
         Lanes = new IPEndPoint(IPAddress.Loopback, int.Parse(ports[0], CultureInfo.InvariantCulture));
-        Raw = new IPEndPoint(IPAddress.Loopback, int.Parse(ports[1], CultureInfo.InvariantCulture));
+        SecureLanes = new IPEndPoint(IPAddress.Loopback, int.Parse(ports[1], CultureInfo.InvariantCulture));
+        Raw = new IPEndPoint(IPAddress.Loopback, int.Parse(ports[2], CultureInfo.InvariantCulture));
     }
 
     public IPEndPoint Lanes { get; }
+
+    public IPEndPoint SecureLanes { get; }
+
+    /// <summary>What <see cref="SecureLanes"/> wants.</summary>
+    public LaneOptions SecureOptions { get; }
 
     public IPEndPoint Raw { get; }
 
