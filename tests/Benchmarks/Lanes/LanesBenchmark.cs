@@ -4,8 +4,8 @@ using MigrationD.Benchmarks.Report;
 namespace MigrationD.Benchmarks.Lanes;
 
 /// <summary>
-/// The page lanes, in plain text and over TLS, against a raw blocking socket. Rounds alternate between them, so that what the machine does meanwhile hits both; the
-/// report gives medians of rounds.
+/// The page lanes, in plain text and over TLS, against a raw blocking socket. Rounds alternate between them, so that what the machine does
+/// meanwhile hits all; the report gives medians of rounds.
 /// </summary>
 internal sealed class LanesBenchmark : IBenchmark
 {
@@ -75,11 +75,17 @@ internal sealed class LanesBenchmark : IBenchmark
         "lanes",
         "Page lanes",
         $"""
-        Page lanes, page lanes over TLS 1.3 with certificates on both sides (mTLS), and a raw blocking socket in plain text with messages of
-        the same size, two processes over loopback on {Environment.ProcessorCount} cores; CPU time is that of both ends. An urgent page is a round trip: request, page. Medians of {rounds} alternating rounds.
+        Page lanes, the same over TLS 1.3 with certificates on both sides (mTLS), and a raw blocking socket in plain text, with messages
+        of the same size, two processes over loopback on {Environment.ProcessorCount} cores; CPU time is that of both ends. An urgent page
+        is a round trip: request, page. Medians of {rounds} alternating rounds.
         """)
     {
-        Tables = [BulkTable("Bulk", "lane", Transport.Lane, bulk), BulkTable("Bulk over mTLS", "mTLS", Transport.SecureLane, bulk), UrgentTable(urgent)],
+        Tables =
+        [
+            BulkTable("Bulk", "lane", Transport.Lane, bulk),
+            BulkTable("Bulk over mTLS", "mTLS", Transport.SecureLane, bulk),
+            UrgentTable(urgent),
+        ],
         Targets = [.. Targets(urgent)],
         Results = new
         {

@@ -58,7 +58,8 @@ public sealed class LaneTlsTests : IDisposable
         using LaneFixture fixture = Serve(_authority.Tls());
         AssertOthersGoOn(fixture, () =>
         {
-            using SslStream peer = Shake(fixture, new SslClientAuthenticationOptions { ApplicationProtocols = [SslApplicationProtocol.Http2] });
+            var options = new SslClientAuthenticationOptions { ApplicationProtocols = [SslApplicationProtocol.Http2] };
+            using SslStream peer = Shake(fixture, options);
             Assert.Equal(0, peer.Read(new byte[1]));
             Assert.Contains("it shows no certificate", fixture.Log.Next(), StringComparison.Ordinal);
         });

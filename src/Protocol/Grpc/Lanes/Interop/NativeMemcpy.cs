@@ -4,9 +4,9 @@ namespace MigrationD.Protocol.Grpc.Lanes.Interop;
 
 /// <summary>memcpy(3) out of native memory that managed code must not touch (see <see cref="NativeBuffer"/>).</summary>
 /// <remarks>
-/// Safety: the destination is a span of this process, pinned by its fixed statement, and at least as long as the source, which
-/// <see cref="Copy"/> checks. Its owner keeps the source mapped. A page of it may be missing: then the thread sleeps in the kernel, and as it is in
-/// native code, the collector does not wait for it (no SuppressGCTransition, ever). A pinned object does not keep the collector from its work.
+/// Safety: the destination is pinned by its fixed statement, and <see cref="Copy"/> checks that it is at least as long as the source. The
+/// source's owner keeps it mapped. A page of it may be missing: then the thread sleeps in the kernel, and as it is in native code, the
+/// collector does not wait for it (no SuppressGCTransition, ever). Nor does a pinned object keep the collector from its work.
 /// </remarks>
 internal static unsafe partial class NativeMemcpy
 {

@@ -14,8 +14,9 @@ namespace MigrationD.Protocol.Grpc.Lanes.Transport;
 /// calling thread, through <see cref="WireStream"/>, and never go through the thread pool.
 /// </summary>
 /// <remarks>
-/// SslStream lets one thread read while another writes. Telling the end of TLS is neither to it, so that is only done while nobody else is in
-/// it. Native memory is copied natively into staging and encrypted from there: SslStream takes spans, and one over guest RAM must not exist.
+/// SslStream lets one thread read while another writes. To tell the end of TLS is neither, so that is only done while nobody else is in
+/// there. Native memory is copied natively into staging and encrypted from there: SslStream takes spans, and one over guest RAM must not
+/// exist.
 /// </remarks>
 internal sealed class TlsLaneTransport : LaneTransport
 {
@@ -89,7 +90,11 @@ internal sealed class TlsLaneTransport : LaneTransport
         {
             // Whatever a certificate or a delegate leads to concerns this lane only.
             LaneException failure = HandshakeFailed(error);
-            Linger();
+            if (failure.Kind == LaneFailure.ProtocolError)
+            {
+                Linger();
+            }
+
             throw failure;
         }
         finally
@@ -147,8 +152,8 @@ internal sealed class TlsLaneTransport : LaneTransport
     }
 
     /// <summary>
-    /// All or nothing: a record cannot be sent in part. What the system does not take of it is kept, and goes out before everything else and
-    /// before the reader sleeps.
+    /// All or nothing: a record cannot be sent in part. What the system does not take of it is kept, and goes out before everything else
+    /// and before the reader sleeps.
     /// </summary>
     public override int TrySend(ReadOnlySpan<byte> bytes)
     {
@@ -301,7 +306,8 @@ internal sealed class TlsLaneTransport : LaneTransport
         if (!IsServer)
         {
             throw new LaneException(
-                LaneFailure.ProtocolError, "the peer answers without TLS; lanes there are not served with it, or something else listens there");
+                LaneFailure.ProtocolError,
+                "the peer answers without TLS; lanes there are not served with it, or something else listens there");
         }
 
         if (first[0] == (byte)'P')

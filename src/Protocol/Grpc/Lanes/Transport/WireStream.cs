@@ -49,7 +49,9 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
     /// <summary>Gives the right to write back.</summary>
     public void ExitWriting() => Monitor.Exit(_writing);
 
-    /// <summary>Sends what was kept, as far as that goes without waiting. True when nothing is left. For who holds the right to write.</summary>
+    /// <summary>
+    /// Sends what was kept, as far as that goes without waiting. True when nothing is left. For who holds the right to write.
+    /// </summary>
     public bool TrySendKept()
     {
         if (_keptEnd == 0)
