@@ -59,8 +59,11 @@ public sealed class LaneTlsTests : IDisposable
         AssertOthersGoOn(fixture, () =>
         {
             var options = new SslClientAuthenticationOptions { ApplicationProtocols = [SslApplicationProtocol.Http2] };
-            using SslStream peer = Shake(fixture, options);
-            Assert.Equal(0, peer.Read(new byte[1]));
+            using (SslStream peer = Shake(fixture, options))
+            {
+                Assert.Equal(0, peer.Read(new byte[1]));
+            }
+
             Assert.Contains("it shows no certificate", fixture.Log.Next(), StringComparison.Ordinal);
         });
     }
@@ -324,7 +327,15 @@ public sealed class LaneTlsTests : IDisposable
         var peer = new SslStream(connection);
         options.TargetHost = "localhost";
         options.RemoteCertificateValidationCallback = (_, _, _, _) => true;
-        peer.AuthenticateAsClient(options);
-        return peer;
+        try
+        {
+            peer.AuthenticateAsClient(options);
+            return peer;
+        }
+        catch
+        {
+            peer.Dispose();
+            throw;
+        }
     }
 }
