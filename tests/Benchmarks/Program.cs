@@ -16,7 +16,7 @@ const string Usage = """
       peers     the same walk in a QEMU guest, moved from QEMU to QEMU and from daemon to daemon
 
       --json           prints the results as JSON
-      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 3 of the others)
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 1 of scale, 3 of the others)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size (migrate, peers), or no larger than this (scale), to try a benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)

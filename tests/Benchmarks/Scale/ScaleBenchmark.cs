@@ -8,7 +8,7 @@ namespace MigrationD.Benchmarks.Scale;
 /// <summary>What larger guests and more guests at once do to time, downtime and the latency of faults.</summary>
 internal sealed class ScaleBenchmark : IBenchmark
 {
-    private const int DefaultRounds = 3;
+    private const int DefaultRounds = 1;
     private const int DefaultLargestMiB = 8192;
     private const long MiB = 1 << 20;
     private const string FixedSeries = ", fixed working set";
