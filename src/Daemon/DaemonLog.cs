@@ -6,7 +6,10 @@ namespace MigrationD.Daemon;
 /// <summary>Every event that the daemon logs.</summary>
 internal static partial class DaemonLog
 {
-    [LoggerMessage(1, LogLevel.Information, "Node {Node} serves: control {Control}, daemons {Listen}, lanes {Lanes}, guest memory {GuestMemory} bytes")]
+    [LoggerMessage(
+        1,
+        LogLevel.Information,
+        "Node {Node} serves: control {Control}, daemons {Listen}, lanes {Lanes}, guest memory {GuestMemory} bytes")]
     public static partial void Serving(ILogger logger, string node, string control, string listen, string lanes, long guestMemory);
 
     [LoggerMessage(2, LogLevel.Information, "Node {Node} stops")]
@@ -18,7 +21,8 @@ internal static partial class DaemonLog
     [LoggerMessage(
         4,
         LogLevel.Warning,
-        "Threads that answer page faults may not be raised above others, so faults wait longer on a busy host; 'migrationd doctor' says how to permit it")]
+        "Threads that answer page faults may not be raised above others, so faults wait longer on a busy host; "
+        + "'migrationd doctor' says how to permit it")]
     public static partial void PriorityRefused(ILogger logger);
 
     [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
@@ -42,7 +46,8 @@ internal static partial class DaemonLog
     [LoggerMessage(
         25,
         LogLevel.Information,
-        "Migration {Migration} of guest {Guest}: switched over in {DowntimeMs:0.00} ms: pause {PauseMs:0.00}, save {SaveMs:0.00}, load {LoadMs:0.00}, run {RunMs:0.00}")]
+        "Migration {Migration} of guest {Guest}: switched over in {DowntimeMs:0.00} ms: pause {PauseMs:0.00}, save {SaveMs:0.00}, "
+        + "load {LoadMs:0.00}, run {RunMs:0.00}")]
     public static partial void SwitchedOver(
         ILogger logger, string migration, string guest, double downtimeMs, double pauseMs, double saveMs, double loadMs, double runMs);
 

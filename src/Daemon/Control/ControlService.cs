@@ -93,7 +93,8 @@ internal sealed class ControlService(Node node, GuestRegistry guests, MigrationL
         {
             throw new GrpcException(
                 GrpcStatusCode.InvalidArgument,
-                $"migrate guest '{request.Guest}': '{request.To}' is no destination; give the control address of the other daemon as HOST:PORT");
+                $"migrate guest '{request.Guest}': '{request.To}' is no destination; give the control address of the other daemon as "
+                + "HOST:PORT");
         }
 
         SourceMigration migration = SourceMigration.Begin(

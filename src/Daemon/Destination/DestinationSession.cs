@@ -26,7 +26,9 @@ internal sealed class DestinationSession
     private IncomingGuest? _incoming;
     private string _reason = "";
 
-    /// <summary>A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>.</summary>
+    /// <summary>
+    /// A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>.
+    /// </summary>
     public DestinationSession(IncomingGuest incoming, MigrationRecord record, TimeSpan patience, ILogger logger)
     {
         _incoming = incoming;

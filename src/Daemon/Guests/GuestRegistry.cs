@@ -69,7 +69,8 @@ internal sealed class GuestRegistry(MemoryBudget budget)
                 throw;
             }
 
-            throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
         }
     }
 
@@ -120,7 +121,8 @@ internal sealed class GuestRegistry(MemoryBudget budget)
             if (known && present is not { IsGone: true })
             {
                 throw new GrpcException(
-                    GrpcStatusCode.AlreadyExists, $"there is a guest '{name}' on this node already; choose another name or delete that one");
+                    GrpcStatusCode.AlreadyExists,
+                    $"there is a guest '{name}' on this node already; choose another name or delete that one");
             }
 
             _guests[name] = null;

@@ -76,7 +76,8 @@ internal sealed class HostedGuest
             {
                 throw new GrpcException(
                     GrpcStatusCode.FailedPrecondition,
-                    $"hash guest '{Name}': it runs, so its memory changes under the reading. Pause it first: migrationd guest pause {Name}");
+                    $"hash guest '{Name}': it runs, so its memory changes under the reading. Pause it first: "
+                    + $"migrationd guest pause {Name}");
             }
 
             // Held, not locked: reading takes long, and others want to look at the guest meanwhile.

@@ -12,7 +12,9 @@ internal sealed class MemoryBudget(long limit)
     /// <summary>Bytes that all guests may have.</summary>
     public long Limit { get; } = limit;
 
-    /// <summary>Takes <paramref name="bytes"/> out of the budget until the returned share is disposed; null when they are not free.</summary>
+    /// <summary>
+    /// Takes <paramref name="bytes"/> out of the budget until the returned share is disposed; null when they are not free.
+    /// </summary>
     public IDisposable? TryTake(long bytes, out long free)
     {
         lock (_lock)

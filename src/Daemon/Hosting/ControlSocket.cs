@@ -27,7 +27,8 @@ internal sealed class ControlSocket : IDisposable
         }
         catch (UnauthorizedAccessException error)
         {
-            throw new IOException($"claim the control socket {path}: {error.Message}; run as a user who may write there, or choose another --control", error);
+            throw new IOException(
+                $"claim the control socket {path}: {error.Message}; run as a user who may write there, or choose another --control", error);
         }
 
         return new ControlSocket(path);
@@ -53,7 +54,9 @@ internal sealed class ControlSocket : IDisposable
         }
         catch (SocketException error)
         {
-            throw new IOException($"claim the control socket {path}: what is there cannot be used ({error.Message}); remove it, or choose another --control", error);
+            throw new IOException(
+                $"claim the control socket {path}: what is there cannot be used ({error.Message}); remove it, or choose another --control",
+                error);
         }
 
         throw new IOException($"claim the control socket {path}: a daemon listens there already; stop it, or choose another --control");

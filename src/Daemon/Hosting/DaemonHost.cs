@@ -82,7 +82,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         };
         _socket = ControlSocket.Claim(_options.ControlPath);
         var control = new ControlService(node, _guests, _migrations, _logger, _shutdown.Token);
-        _control = await GrpcServer.StartAsync(_logging, kestrel => kestrel.ListenUnixSocket(_socket.Path), control.Map).ConfigureAwait(false);
+        _control = await GrpcServer.StartAsync(_logging, kestrel => kestrel.ListenUnixSocket(_socket.Path), control.Map)
+            .ConfigureAwait(false);
         _socket.Protect();
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
     }
@@ -97,7 +98,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {
             throw new IOException(
-                $"listen on {_options.Listen}: {error.GetBaseException().Message}; stop what listens there, or choose another --listen", error);
+                $"listen on {_options.Listen}: {error.GetBaseException().Message}; stop what listens there, or choose another --listen",
+                error);
         }
     }
 }

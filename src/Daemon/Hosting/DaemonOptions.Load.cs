@@ -151,7 +151,8 @@ public sealed partial record DaemonOptions
         var bytes = Encoding.UTF8.GetByteCount(path);
         return bytes <= MaxSocketPathBytes
             ? new(path)
-            : Parsed<string>.Wrong($"is {bytes} bytes long as an absolute path, a unix socket's is at most {MaxSocketPathBytes}; use a shorter one");
+            : Parsed<string>.Wrong(
+                $"is {bytes} bytes long as an absolute path, a unix socket's is at most {MaxSocketPathBytes}; use a shorter one");
     }
 
     private static Parsed<T> ParseWord<T>(string text)

@@ -25,8 +25,8 @@ public sealed partial record DaemonOptions
     public const int MaxSocketPathBytes = 107;
 
     /// <summary>
-    /// <see cref="GuestMemory"/> when nobody says otherwise: nine tenths of this host's memory, or of its control group's limit; the rest is
-    /// for this process and its neighbours.
+    /// <see cref="GuestMemory"/> when nobody says otherwise: nine tenths of this host's memory, or of its control group's limit; the rest
+    /// is for this process and its neighbours.
     /// </summary>
     public static long DefaultGuestMemory => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
 

@@ -61,7 +61,8 @@ internal sealed class PeerDoor : IAsyncDisposable
         }
         catch (SocketException error)
         {
-            throw new IOException($"listen on {lanes} for lanes: {error.Message}; stop what listens there, or choose another --lanes", error);
+            throw new IOException(
+                $"listen on {lanes} for lanes: {error.Message}; stop what listens there, or choose another --lanes", error);
         }
     }
 

@@ -95,7 +95,9 @@ internal sealed class DestinationClient : IDisposable
             catch (LaneException error)
             {
                 throw new GrpcException(
-                    GrpcStatusCode.Unavailable, $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes", error);
+                    GrpcStatusCode.Unavailable,
+                    $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
+                    error);
             }
         },
         cancel).ConfigureAwait(false);

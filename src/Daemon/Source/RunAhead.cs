@@ -9,7 +9,7 @@ namespace MigrationD.Daemon.Source;
 /// </remarks>
 internal sealed class RunAhead
 {
-    /// <summary>256 KiB: a fraction of a millisecond on a link worth migrating over, so that it delays nobody else's page for long.</summary>
+    /// <summary>256 KiB: a fraction of a millisecond on a link worth migrating over, so that it delays no other page for long.</summary>
     public const int MaxPages = 64;
 
     private const int Walks = 4;

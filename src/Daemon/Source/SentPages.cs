@@ -14,7 +14,7 @@ internal sealed class SentPages(long pageCount)
         return (Interlocked.Or(ref _words[page / BitsPerWord], bit) & bit) == 0;
     }
 
-    /// <summary>The first page in [<paramref name="from"/>, <paramref name="end"/>) that is not marked, or <paramref name="end"/>.</summary>
+    /// <summary>The first page from <paramref name="from"/> on, before <paramref name="end"/>, that is not marked; else the end.</summary>
     public long NextUnsent(long from, long end)
     {
         while (from < end && IsMarked(from))

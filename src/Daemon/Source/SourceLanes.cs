@@ -12,6 +12,8 @@ namespace MigrationD.Daemon.Source;
 /// <summary>Both lanes of one migration on its source, with the threads that serve them.</summary>
 internal sealed class SourceLanes : IDisposable
 {
+    private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(5);
+
     private readonly LaneCall _urgent;
     private readonly LaneCall _push;
     private readonly UrgentGate _gate = new();
@@ -89,17 +91,27 @@ internal sealed class SourceLanes : IDisposable
         _closing = true;
         _guestStands.TrySetCanceled();
         _guestRuns.TrySetCanceled();
+        Task ended = Task.WhenAll(_threads);
         if (complete)
         {
-            _urgent.FinishWriting();
-        }
-        else
-        {
-            _urgent.Abort("the migration is given up");
-            _push.Abort("the migration is given up");
+            try
+            {
+                _urgent.FinishWriting();
+                await ended.WaitAsync(CloseDeadline).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is LaneException or TimeoutException)
+            {
+                // The destination has every page: that it is gone or silent now must not keep the guest's memory here.
+            }
         }
 
-        await Task.WhenAll(_threads).ConfigureAwait(false);
+        if (!ended.IsCompleted)
+        {
+            _urgent.Abort("the migration is over");
+            _push.Abort("the migration is over");
+        }
+
+        await ended.ConfigureAwait(false);
     }
 
     public void Dispose()

@@ -89,10 +89,11 @@ internal sealed class SourceMigration
         }
         catch (Exception error)
         {
-            // Only a bug after the handover, or in a rollback, gets here. The state stays what it was: whoever owns the guest by it, owns it.
+            // Only a bug after the handover, or in a rollback, gets here. The state stays what it was: who owns the guest by it, owns it.
             DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
             _record.Enter(
-                SourceMachine.OwnsGuest(_state) ? MigrationState.Failed : MigrationState.PostcopyPaused, $"internal error: {error.Message}");
+                SourceMachine.OwnsGuest(_state) ? MigrationState.Failed : MigrationState.PostcopyPaused,
+                $"internal error: {error.Message}");
         }
         finally
         {
@@ -288,8 +289,9 @@ internal sealed class SourceMigration
         if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
         {
             await asking.CancelAsync().ConfigureAwait(false);
-            _reason = $"a page lane is lost: {(await lanes.Lost.ConfigureAwait(false)).Message}. The guest goes on at the destination with the "
-                + "pages it has; this daemon keeps all of them as they were at the switchover and does not run the guest";
+            Exception lost = await lanes.Lost.ConfigureAwait(false);
+            _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
+                + "all of them as they were at the switchover and does not run the guest";
             return SourceEvent.LinkLost;
         }
 

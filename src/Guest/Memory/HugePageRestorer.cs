@@ -18,7 +18,9 @@ public sealed class HugePageRestorer : IDisposable
     private volatile bool _stop;
     private volatile int _restored;
 
-    /// <summary>Begins with <paramref name="blocks"/>, which were huge pages where they came from; those that are huge already are left alone.</summary>
+    /// <summary>
+    /// Begins with <paramref name="blocks"/>, which were huge pages where they came from; those that are huge already are left alone.
+    /// </summary>
     /// <param name="memory">Outlives this.</param>
     /// <param name="blocks">Indexes of 2 MiB blocks.</param>
     /// <param name="done">Told how many blocks are huge again, on the restorer's thread, unless it was stopped.</param>

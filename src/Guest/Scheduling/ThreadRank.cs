@@ -18,8 +18,8 @@ public static class ThreadRank
     private const int ControlNice = -10;
 
     /// <summary>
-    /// For the few threads that somebody waits for: SCHED_FIFO, or nice where only that is permitted; false when neither is. They sleep in the
-    /// kernel nearly always, so they take the processor from nobody for long.
+    /// For the few threads that somebody waits for: SCHED_FIFO, or nice where only that is permitted; false when neither is. They sleep in
+    /// the kernel nearly always, so they take the processor from nobody for long.
     /// </summary>
     public static bool TryRaiseToUrgent()
     {
@@ -27,7 +27,9 @@ public static class ThreadRank
         return Libc.SetScheduler(0, Libc.SchedulerFifo | Libc.SchedulerResetOnFork, parameters) == 0 || TrySetNice(UrgentNice);
     }
 
-    /// <summary>For the thread that starts everything else, before it does: the control path goes before guests. False when not permitted.</summary>
+    /// <summary>
+    /// For the thread that starts everything else, before it does: the control path goes before guests. False when not permitted.
+    /// </summary>
     public static bool TryRaiseToControl() => TrySetNice(ControlNice);
 
     /// <summary>For guests' threads and what may take its time, whoever starts them.</summary>

@@ -160,7 +160,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <summary>Notes that a block of 2 MiB was one huge page where it comes from. Any thread.</summary>
     public void NoteHuge(long block) => Volatile.Write(ref _wereHuge[block], true);
 
-    /// <summary>The blocks noted so, in order: what a <see cref="HugePageRestorer"/> makes huge again once the memory is complete.</summary>
+    /// <summary>The blocks noted so, in order: what a <see cref="HugePageRestorer"/> makes huge again when the memory is complete.</summary>
     public IReadOnlyList<long> HugeBlocks() =>
         [.. Enumerable.Range(0, _wereHuge.Length).Where(block => Volatile.Read(ref _wereHuge[block])).Select(block => (long)block)];
 

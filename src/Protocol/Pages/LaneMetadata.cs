@@ -18,14 +18,17 @@ public static class LaneMetadata
     {
         session = null;
         secret = null;
-        if (!metadata.TryGetValue(PageLanePaths.SessionMetadata, out string? id) || !metadata.TryGetValue(PageLanePaths.SecretMetadata, out string? encoded))
+        if (!metadata.TryGetValue(PageLanePaths.SessionMetadata, out string? id)
+            || !metadata.TryGetValue(PageLanePaths.SecretMetadata, out string? encoded))
         {
             return false;
         }
 
         // Senders may leave the padding out (gRPC over HTTP/2, "Binary-Header").
-        byte[] bytes = new byte[encoded.Length];
-        if (!Convert.TryFromBase64String(encoded.TrimEnd('=') + new string('=', (4 - encoded.TrimEnd('=').Length % 4) % 4), bytes, out int length))
+        string bare = encoded.TrimEnd('=');
+        string padded = bare.PadRight((bare.Length + 3) / 4 * 4, '=');
+        byte[] bytes = new byte[padded.Length];
+        if (!Convert.TryFromBase64String(padded, bytes, out int length))
         {
             return false;
         }

@@ -56,5 +56,6 @@ public static class DestinationMachine
     public static bool OwnsGuest(DestinationState state) =>
         state is DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.Completed;
 
-    private static DestinationTransition To(DestinationState state, params ImmutableArray<DestinationAction> actions) => new(state, actions);
+    private static DestinationTransition To(DestinationState state, params ImmutableArray<DestinationAction> actions) =>
+        new(state, actions);
 }

@@ -16,12 +16,14 @@ namespace MigrationD.Protocol.Session;
 ///                        v                   v               v                      PostcopyPaused
 ///                     Failed / Cancelled: the guest goes on here
 /// </code>
-/// Ownership changes in one place: the action <see cref="SourceAction.GiveAway"/>, before <see cref="SourceAction.SendRun"/>. No transition out of
-/// <see cref="SourceState.HandingOver"/> resumes the guest but the destination's own word that it never started.
+/// Ownership changes in one place: the action <see cref="SourceAction.GiveAway"/>, before <see cref="SourceAction.SendRun"/>. No transition
+/// out of <see cref="SourceState.HandingOver"/> resumes the guest but the destination's own word that it never started.
 /// </remarks>
 public static class SourceMachine
 {
-    /// <summary>What happens on <paramref name="happened"/> in <paramref name="state"/>; null when it cannot happen or is refused there.</summary>
+    /// <summary>
+    /// What happens on <paramref name="happened"/> in <paramref name="state"/>; null when it cannot happen or is refused there.
+    /// </summary>
     public static SourceTransition? Next(SourceState state, SourceEvent happened) => (state, happened) switch
     {
         (SourceState.Idle, SourceEvent.Started) => To(SourceState.Setup, SourceAction.Prepare),
