@@ -19,6 +19,12 @@ internal static partial class DaemonLog
     public static partial void GuestEndsWithDaemon(ILogger logger, string guest);
 
     [LoggerMessage(
+        5,
+        LogLevel.Error,
+        "Migration {Migration} of guest {Guest} has not ended within the stop timeout and ends with this daemon in state {State}")]
+    public static partial void MigrationEndsWithDaemon(ILogger logger, string migration, string guest, string state);
+
+    [LoggerMessage(
         4,
         LogLevel.Warning,
         "Threads that answer page faults may not be raised above others, so faults wait longer on a busy host; "

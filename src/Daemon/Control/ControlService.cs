@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
@@ -15,7 +16,9 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
-internal sealed class ControlService(Node node, GuestRegistry guests, MigrationLog migrations, ILogger logger, CancellationToken shutdown)
+internal sealed class ControlService(
+    Node node, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing, DestinationSessions incoming, ILogger logger,
+    CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
 
@@ -30,6 +33,9 @@ internal sealed class ControlService(Node node, GuestRegistry guests, MigrationL
         routes.MapUnary(ControlMethods.DeleteGuest, (request, _) => DeleteAsync(request.Name));
         routes.MapUnary(ControlMethods.HashGuest, (request, _) => HashAsync(request.Name));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
+        routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
+        routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));
+        routes.MapUnary(ControlMethods.ResolveMigration, (request, context) => ResolveAsync(request, context.CancellationToken));
         routes.MapUnary(ControlMethods.ListMigrations, (_, _) => Task.FromResult(ListMigrations()));
         routes.MapUnary(ControlMethods.GetMigration, (request, _) => Task.FromResult(FindMigration(request.Id).Snapshot()));
         routes.MapServerStreaming(
@@ -97,10 +103,46 @@ internal sealed class ControlService(Node node, GuestRegistry guests, MigrationL
                 + "HOST:PORT");
         }
 
-        SourceMigration migration = SourceMigration.Begin(
-            guests.Find(request.Guest), request.To, request.Placement, node.Name, migrations, logger, out MigrationRecord record);
-        _ = Task.Run(() => migration.RunAsync(shutdown), CancellationToken.None);
-        return record.Snapshot();
+        return outgoing.Begin(guests.Find(request.Guest), request.To, request.Placement, shutdown).Snapshot();
+    }
+
+    private Migration Cancel(CancelMigrationRequest request)
+    {
+        outgoing.Find(request.Id, "cancel").Cancel();
+        return FindMigration(request.Id).Snapshot();
+    }
+
+    private Migration Recover(RecoverMigrationRequest request)
+    {
+        if (request.To.Length > 0 && !HostAndPort.TryParse(request.To, out _))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"recover migration {request.Id}: '{request.To}' is no destination; give the control address of the other daemon as HOST:PORT");
+        }
+
+        outgoing.Find(request.Id, "recover").Recover(request.To);
+        return FindMigration(request.Id).Snapshot();
+    }
+
+    private async Task<Migration> ResolveAsync(ResolveMigrationRequest request, CancellationToken cancel)
+    {
+        switch (request.Resolution)
+        {
+            case Resolution.ResumeHere:
+                await outgoing.Find(request.Id, "resume here in").ResumeHereAsync(request.Force, cancel).ConfigureAwait(false);
+                break;
+            case Resolution.GiveUp:
+                DestinationSession session = incoming.FindMigration(request.Id) ?? throw new GrpcException(
+                    GrpcStatusCode.NotFound,
+                    $"no guest is on its way to this node in migration '{request.Id}'; see: migrationd migration list");
+                session.GiveUp();
+                break;
+            default:
+                throw new GrpcException(GrpcStatusCode.InvalidArgument, $"resolve migration {request.Id}: say how, resume-here or give-up");
+        }
+
+        return FindMigration(request.Id).Snapshot();
     }
 
     private ListMigrationsResponse ListMigrations() => new() { Migrations = { migrations.All().Select(record => record.Snapshot()) } };

@@ -38,6 +38,12 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
         {
             Placement = await sessions.Find(request.Session).CompleteAsync(context.CancellationToken).ConfigureAwait(false),
         });
+        routes.MapUnary(TransportMethods.Recover, async (request, _) =>
+        {
+            RecoverResponse response = await sessions.Find(request.Session).RecoverAsync().ConfigureAwait(false);
+            response.Lanes = lanes;
+            return response;
+        });
         routes.MapUnary(TransportMethods.Abort, async (request, _) =>
         {
             await sessions.Find(request.Session).AbortAsync(request.Reason).ConfigureAwait(false);

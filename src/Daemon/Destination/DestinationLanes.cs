@@ -7,7 +7,10 @@ using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Daemon.Destination;
 
-/// <summary>Both lanes of one session on its destination, with their staging and the thread that reads userfaults.</summary>
+/// <summary>
+/// Both lanes of one session on its destination, with their staging and the thread that reads userfaults. Connections come and go; staging,
+/// ledger and fault thread stay.
+/// </summary>
 internal sealed class DestinationLanes : IDisposable
 {
     // Urgent pages come one by one; some may be under way together, one for each vCPU and kernel thread that waits.
@@ -19,11 +22,11 @@ internal sealed class DestinationLanes : IDisposable
     private readonly ILogger _logger;
     private readonly PagePlacer _urgentPlacer;
     private readonly PagePlacer _pushPlacer;
-    private readonly TaskCompletionSource _urgentClosed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _pushClosed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private LaneCall? _urgent;
-    private LaneCall? _push;
-    private Task _faults = Task.CompletedTask;
+    private readonly FaultRequester _requester;
+    private readonly LaneSlot _urgent = new("urgent");
+    private readonly LaneSlot _push = new("push");
+    private Task? _faults;
+    private bool _closing;
     private bool _shut;
 
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
@@ -32,6 +35,7 @@ internal sealed class DestinationLanes : IDisposable
         _logger = logger;
         _incoming = incoming;
         _guest = guest;
+        _requester = new FaultRequester(incoming, logger);
         _urgentPlacer = incoming.CreatePlacer(UrgentSlots);
         _pushPlacer = incoming.CreatePlacer(GuestPage.PerBlock);
     }
@@ -39,57 +43,85 @@ internal sealed class DestinationLanes : IDisposable
     /// <summary>A lane broke; which, and how. Raised on the lane's thread.</summary>
     public event Action<string, Exception>? Lost;
 
+    /// <summary>Both lanes are open. Raised on a lane's thread, before it receives.</summary>
+    public event Action? Opened;
+
     /// <summary>The received bitmap is full. Raised at least once, on a lane's thread.</summary>
     public event Action? AllPagesReceived;
 
-    /// <summary>Ends when neither lane is open any more.</summary>
-    public Task Closed => Task.WhenAll(_urgentClosed.Task, _pushClosed.Task);
-
     /// <summary>Bytes received on both lanes, framing included.</summary>
-    public long BytesReceived => (_urgent?.BytesRead ?? 0) + (_push?.BytesRead ?? 0);
+    public long BytesReceived
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _urgent.BytesReceived + _push.BytesReceived;
+            }
+        }
+    }
 
     /// <summary>Serves the urgent lane on the lane's own thread until it ends.</summary>
-    public void ServeUrgent(LaneCall call)
+    public void ServeUrgent(LaneCall call) => Serve(_urgent, call, () =>
     {
-        Open(ref _urgent, call, "urgent");
         UrgentThread.Raise(_logger);
-        _faults = DedicatedThread.Start($"faults {_guest}", () => Guarded("fault", new FaultRequester(_incoming, call, _logger).Run));
-        Serve("urgent", call, _urgentClosed, new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, OnAllPages).Run);
-    }
+        _requester.Use(call);
+        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, OnAllPages).Run();
+    });
 
     /// <summary>Serves the push lane on the lane's own thread until it ends.</summary>
-    public void ServePush(LaneCall call)
-    {
-        Open(ref _push, call, "push");
-        Serve("push", call, _pushClosed, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, OnAllPages).Run);
-    }
+    public void ServePush(LaneCall call) =>
+        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, OnAllPages).Run);
 
     /// <summary>Ends the fault thread; every page is there, so nobody will fault again.</summary>
     public Task StopFaultsAsync()
     {
         _incoming.StopFaults();
-        return _faults;
+        lock (_lock)
+        {
+            return _faults ?? Task.CompletedTask;
+        }
     }
 
-    /// <summary>Closes both lanes and ends their threads' use of memory and staging.</summary>
-    public async Task AbortAsync(string reason)
+    /// <summary>Ends both lanes for others to take their place. Not reported as lost.</summary>
+    public async Task CloseAsync(string reason)
     {
-        LaneCall? urgent;
-        LaneCall? push;
+        Task closed;
+        lock (_lock)
+        {
+            _closing = true;
+            closed = AbortBoth(reason);
+        }
+
+        await closed.ConfigureAwait(false);
+        lock (_lock)
+        {
+            _closing = false;
+        }
+    }
+
+    /// <summary>Takes no further connection and waits until the source has closed both lanes.</summary>
+    public Task FinishAsync()
+    {
         lock (_lock)
         {
             _shut = true;
-            urgent = _urgent;
-            push = _push;
+            return Task.WhenAll(_urgent.WhenClosed, _push.WhenClosed);
+        }
+    }
+
+    /// <summary>Closes both lanes for good and ends their threads' use of memory and staging.</summary>
+    public async Task AbortAsync(string reason)
+    {
+        Task closed;
+        lock (_lock)
+        {
+            _shut = true;
+            closed = AbortBoth(reason);
         }
 
-        urgent?.Abort(reason);
-        push?.Abort(reason);
-        _incoming.StopFaults();
-        await _faults.ConfigureAwait(false);
-        await Task.WhenAll(
-            urgent is null ? Task.CompletedTask : _urgentClosed.Task,
-            push is null ? Task.CompletedTask : _pushClosed.Task).ConfigureAwait(false);
+        await StopFaultsAsync().ConfigureAwait(false);
+        await closed.ConfigureAwait(false);
     }
 
     public void Dispose()
@@ -98,58 +130,97 @@ internal sealed class DestinationLanes : IDisposable
         _pushPlacer.Dispose();
     }
 
-    private void OnAllPages() => AllPagesReceived?.Invoke();
-
-    private void Open(ref LaneCall? slot, LaneCall call, string lane)
+    private Task AbortBoth(string reason)
     {
-        lock (_lock)
-        {
-            if (_shut)
-            {
-                throw new GrpcException(GrpcStatusCode.Aborted, $"the session of guest '{_guest}' is given up");
-            }
-
-            if (slot is not null)
-            {
-                throw new GrpcException(GrpcStatusCode.AlreadyExists, $"guest '{_guest}' has its {lane} lane already");
-            }
-
-            slot = call;
-        }
-
-        call.Accept();
+        _urgent.Abort(reason);
+        _push.Abort(reason);
+        return Task.WhenAll(_urgent.WhenClosed, _push.WhenClosed);
     }
 
-    private void Serve(string lane, LaneCall call, TaskCompletionSource closed, Action run)
+    private void OnAllPages() => AllPagesReceived?.Invoke();
+
+    private void Serve(LaneSlot slot, LaneCall call, Action receive)
     {
+        bool both = Open(slot, call);
         try
         {
-            Guarded(lane, run);
+            call.Accept();
+            if (both)
+            {
+                Opened?.Invoke();
+            }
+
+            receive();
+            if (slot == _urgent && !_incoming.Received.IsComplete)
+            {
+                throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
+            }
+
             call.Finish(GrpcStatusCode.Ok, "");
         }
-        catch (LaneException)
+        catch (Exception error)
         {
-            // Its loss has been reported; there is nobody to finish the call with.
+            Report(slot, error);
         }
         finally
         {
-            closed.TrySetResult();
+            lock (_lock)
+            {
+                slot.Close();
+            }
         }
     }
 
-    private void Guarded(string lane, Action run)
+    /// <summary>Makes this connection the lane; whether both are open now.</summary>
+    private bool Open(LaneSlot slot, LaneCall call)
+    {
+        lock (_lock)
+        {
+            if (_shut || _closing)
+            {
+                throw new GrpcException(GrpcStatusCode.Aborted, $"the session of guest '{_guest}' takes no lanes now");
+            }
+
+            if (slot.IsOpen)
+            {
+                throw new GrpcException(GrpcStatusCode.AlreadyExists, $"guest '{_guest}' has its {slot.Name} lane already");
+            }
+
+            slot.Open(call);
+            _faults ??= DedicatedThread.Start($"faults {_guest}", ReadFaults);
+            return _urgent.IsOpen && _push.IsOpen;
+        }
+    }
+
+    private void ReadFaults()
     {
         try
         {
-            run();
+            _requester.Run();
         }
-        catch (Exception error) when (!_shut)
+        catch (Exception error)
         {
-            Lost?.Invoke(lane, error);
+            Lost?.Invoke("fault", error);
         }
-        catch (LaneException)
+    }
+
+    private void Report(LaneSlot slot, Exception error)
+    {
+        bool ours;
+        lock (_lock)
         {
-            // Aborted from this side.
+            ours = _shut || _closing;
+            if (!ours)
+            {
+                // One lane is of no use alone, and the source notices the end of both at once.
+                AbortBoth(error.Message);
+            }
+        }
+
+        // What ended because this side ended it is no loss, unless it is no matter of lanes at all.
+        if (!ours || error is not LaneException)
+        {
+            Lost?.Invoke(slot.Name, error);
         }
     }
 }

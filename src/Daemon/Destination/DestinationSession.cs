@@ -1,7 +1,9 @@
 using System.Security.Cryptography;
+using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -17,28 +19,37 @@ internal sealed class DestinationSession
     private readonly Lock _lock = new();
     private readonly MigrationRecord _record;
     private readonly ILogger _logger;
-    private readonly byte[] _secret = RandomNumberGenerator.GetBytes(32);
+    private readonly SemaphoreSlim _oneRecovery = new(1);
+    private readonly Timer _sourceExpiry;
+    private readonly TimeSpan _recoveryTimeout;
     private readonly TaskCompletionSource _allPages = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _expiry;
+    private volatile byte[] _secret = NewSecret();
     private DestinationState _state = DestinationState.Prepared;
     private IncomingGuest? _incoming;
     private string _reason = "";
 
     /// <summary>
-    /// A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>.
+    /// A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>, and
+    /// declared lost when a source that has lost the link does not come back within <paramref name="recoveryTimeout"/>.
     /// </summary>
-    public DestinationSession(IncomingGuest incoming, MigrationRecord record, TimeSpan patience, ILogger logger)
+    public DestinationSession(
+        IncomingGuest incoming, MigrationRecord record, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
     {
         _incoming = incoming;
         _record = record;
+        _recoveryTimeout = recoveryTimeout;
         _logger = logger;
         incoming.Lanes.Lost += OnLaneLost;
+        incoming.Lanes.Opened += () => Apply(DestinationEvent.LinkRestored);
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
-        record.Follow(() => new LiveFigures(
-            incoming.Lanes.BytesReceived, incoming.Memory.Received.Count, PlacementMessages.ToMessage(incoming.Memory.Snapshot())));
+        record.Follow(() => Figures(incoming));
         _ = FinishWhenCompleteAsync(incoming);
+        _sourceExpiry = new Timer(
+            _ => DeclareLost($"the source did not come back within {recoveryTimeout.TotalSeconds:0.#} s"),
+            null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _expiry = new Timer(
             _ => OnLost(DestinationEvent.AbortReceived, $"the source did not start the guest within {patience.TotalSeconds:0} s"),
             null, patience, Timeout.InfiniteTimeSpan);
@@ -106,7 +117,61 @@ internal sealed class DestinationSession
     {
         DestinationTransition step = Apply(DestinationEvent.OutcomeAsked, "the source asked before it had been started here");
         await DiscardIfToldAsync(step).ConfigureAwait(false);
-        return step.Actions.Contains(DestinationAction.AnswerRunning) ? Outcome.Running : Outcome.NeverStarted;
+        if (step.Actions.Contains(DestinationAction.AnswerRunning))
+        {
+            return Outcome.Running;
+        }
+
+        RefuseUnless(step, DestinationAction.AnswerNeverStarted, "say the outcome");
+        return Outcome.NeverStarted;
+    }
+
+    /// <summary>
+    /// Ends what is left of the lanes and says which pages are here. From then on only the secret in the answer opens lanes, so that a
+    /// connection that was dialled before cannot take the place of a newer one.
+    /// </summary>
+    public async Task<RecoverResponse> RecoverAsync()
+    {
+        await _oneRecovery.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            IncomingGuest? incoming = _incoming;
+            DestinationTransition step = Apply(DestinationEvent.RecoverAsked);
+            RefuseUnless(step, DestinationAction.AnswerReceived, "recover");
+            if (_state == DestinationState.Completed || incoming is null)
+            {
+                return new RecoverResponse { Complete = true };
+            }
+
+            if (step.Actions.Contains(DestinationAction.Revive))
+            {
+                incoming.Revive();
+            }
+
+            await incoming.Lanes.CloseAsync("the source opens new lanes").ConfigureAwait(false);
+            _secret = NewSecret();
+            return new RecoverResponse
+            {
+                Secret = ByteString.CopyFrom(_secret),
+                Received = ReceivedBitmap.Pack(incoming.Memory.Received.ToBytes()),
+            };
+        }
+        finally
+        {
+            _oneRecovery.Release();
+        }
+    }
+
+    /// <summary>The operator says that the source will not come back.</summary>
+    public void GiveUp()
+    {
+        if (!DeclareLost("an operator gave the source up"))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': the session is in state {_state} here; only the "
+                + "source of a migration that is postcopy-paused can be given up");
+        }
     }
 
     /// <summary>The source gives up.</summary>
@@ -129,6 +194,13 @@ internal sealed class DestinationSession
         return _record.Snapshot().Placement;
     }
 
+    /// <summary>The daemon stops: gives the guest up if it has not run here, and otherwise waits until its pages are here or lost.</summary>
+    public async Task FinishAsync()
+    {
+        await GiveUpAsync(DestinationEvent.AbortReceived, "this daemon is stopping").ConfigureAwait(false);
+        await _ended.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
     /// <summary>A newer Prepare of the same migration takes this one's place.</summary>
     public Task ReplaceAsync() => GiveUpAsync(DestinationEvent.AbortReceived, "the source prepared anew");
 
@@ -138,8 +210,9 @@ internal sealed class DestinationSession
         DestinationState.Loading or DestinationState.Ready => MigrationState.Device,
         DestinationState.PostcopyActive => MigrationState.PostcopyActive,
         DestinationState.PostcopyPaused => MigrationState.PostcopyPaused,
+        DestinationState.PostcopyRecover => MigrationState.PostcopyRecover,
         DestinationState.Completed => MigrationState.Completed,
-        DestinationState.NeverStarted => MigrationState.Failed,
+        DestinationState.NeverStarted or DestinationState.Lost or DestinationState.Deleted => MigrationState.Failed,
         _ => throw new ArgumentOutOfRangeException(nameof(state)),
     };
 
@@ -150,6 +223,7 @@ internal sealed class DestinationSession
             DestinationTransition step = DestinationMachine.Next(_state, happened);
             if (step.State != _state)
             {
+                OnLeaving(_state, step.State);
                 _state = step.State;
                 _reason = reason;
                 // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
@@ -162,6 +236,61 @@ internal sealed class DestinationSession
             return step;
         }
     }
+
+    private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
+
+    private static LiveFigures Figures(IncomingGuest incoming) => new(
+        incoming.Lanes.BytesReceived, incoming.Memory.Received.Count, PlacementMessages.ToMessage(incoming.Memory.Snapshot()));
+
+    /// <summary>While the link is lost the clock runs, attempts to restore it included.</summary>
+    private void OnLeaving(DestinationState from, DestinationState to)
+    {
+        bool wasWaiting = from is DestinationState.PostcopyPaused or DestinationState.PostcopyRecover;
+        bool waits = to is DestinationState.PostcopyPaused or DestinationState.PostcopyRecover;
+        if (waits != wasWaiting)
+        {
+            _sourceExpiry.Change(waits ? _recoveryTimeout : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+
+        if (from == DestinationState.PostcopyRecover && to == DestinationState.PostcopyActive)
+        {
+            _record.CountRecovery();
+        }
+
+        if (from == DestinationState.Lost && to == DestinationState.PostcopyRecover && _incoming is { } incoming)
+        {
+            _record.Revive(() => Figures(incoming));
+        }
+    }
+
+    private bool DeclareLost(string why)
+    {
+        // Recovery may be under way on another thread: the machine says which of the two comes first.
+        if (_incoming is not { } incoming)
+        {
+            return false;
+        }
+
+        long lost = incoming.Memory.Received.Total - incoming.Memory.Received.Count;
+        string reason = $"{why}, and {lost} of {incoming.Memory.Received.Total} pages of guest '{_record.Guest}' are lost with it. The guest "
+            + $"stands still and its memory is kept: save it with 'migrationd guest dump {_record.Guest} FILE', end it with "
+            + $"'migrationd guest delete {_record.Guest}'. If the source comes back, 'migrationd migration recover {MigrationId}' there "
+            + "makes the guest go on";
+        lock (_lock)
+        {
+            _record.SetPagesLost(lost);
+            if (!Apply(DestinationEvent.SourceGone, reason).Actions.Contains(DestinationAction.DeclareLost))
+            {
+                return false;
+            }
+
+            incoming.Lose(reason, ForgetLost);
+        }
+
+        return true;
+    }
+
+    private void ForgetLost() => DiscardIfToldAsync(Apply(DestinationEvent.Deleted, "the lost guest was deleted")).GetAwaiter().GetResult();
 
     private void Announce()
     {
@@ -183,7 +312,9 @@ internal sealed class DestinationSession
     private void OnLaneLost(string lane, Exception error)
     {
         DaemonLog.LaneLost(_logger, _record.Id, _record.Guest, lane, error.Message);
-        OnLost(DestinationEvent.LinkLost, $"the {lane} lane is lost: {error.Message}");
+        OnLost(
+            DestinationEvent.LinkLost,
+            $"the {lane} lane is lost: {error.Message}. The guest goes on with the pages that are here, and the source is waited for");
     }
 
     private async void OnLost(DestinationEvent happened, string reason) => await GiveUpAsync(happened, reason).ConfigureAwait(false);
@@ -209,11 +340,12 @@ internal sealed class DestinationSession
         }
 
         await _expiry.DisposeAsync().ConfigureAwait(false);
+        await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
         await _incoming!.DiscardAsync(_reason).ConfigureAwait(false);
         Announce();
         _incoming = null;
         _ended.TrySetException(new GrpcException(
-            GrpcStatusCode.Aborted, $"migration {_record.Id}: guest '{_record.Guest}' never started here: {_reason}"));
+            GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
     }
 
     private async Task FinishWhenCompleteAsync(IncomingGuest incoming)
@@ -227,6 +359,7 @@ internal sealed class DestinationSession
                 return;
             }
 
+            await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
             await incoming.SettleAsync().ConfigureAwait(false);
             Announce();
             _ended.TrySetResult();

@@ -15,18 +15,25 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
-internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log, ILogger logger)
+internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, ILogger logger)
 {
     // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
     private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
 
     private const int EndedKept = 1000;
 
+    private volatile bool _stopping;
+
     private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
 
     /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
     public async Task<DestinationSession> PrepareAsync(PrepareRequest request)
     {
+        if (_stopping)
+        {
+            throw new GrpcException(GrpcStatusCode.FailedPrecondition, "this node is stopping and takes no guests; choose another destination");
+        }
+
         if (!ProtocolVersion.IsAccepted(request.ProtocolVersion))
         {
             throw new GrpcException(
@@ -75,6 +82,19 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
         ? session
         : throw new GrpcException(
             GrpcStatusCode.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
+
+    /// <summary>The session of a migration to this node, or null.</summary>
+    public DestinationSession? FindMigration(string id) => _sessions.Values.FirstOrDefault(one => one.MigrationId == id && !one.IsEnded);
+
+    /// <summary>
+    /// Prepares for no guest any more, gives up those that have not run here, and waits until the pages of the others are here.
+    /// </summary>
+    public async Task FinishAsync(CancellationToken deadline)
+    {
+        _stopping = true;
+        await Task.WhenAll(_sessions.Values.Select(session => session.FinishAsync())).WaitAsync(deadline)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
 
     /// <summary>Serves one lane on the lane's own thread.</summary>
     public void ServeLane(LaneCall call)
@@ -152,6 +172,7 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
         log.Add(record);
         return new DestinationSession(
-            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, PatienceBeforeRun, logger);
+            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, PatienceBeforeRun,
+            timeouts.Recovery, logger);
     }
 }

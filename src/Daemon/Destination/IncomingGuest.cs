@@ -38,15 +38,38 @@ internal sealed class IncomingGuest(
             guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored)));
     }
 
+    /// <summary>
+    /// The source is gone and pages with it: the guest stands still, and who waits for a page is taken out of its wait as far as the kernel
+    /// lets. Memory and registration stay, so that nobody reads zeros.
+    /// </summary>
+    /// <param name="reason">Why, for whoever asks about the guest.</param>
+    /// <param name="forget">What deleting the guest means from now on.</param>
+    public void Lose(string reason, Action forget)
+    {
+        hosted.Lose(reason, forget);
+        // On a thread of its own: a vCPU that waits in the kernel for a page that will not come may not be had at all.
+        _ = DedicatedThread.Start($"pause {hosted.Name}", guest.Pause);
+    }
+
+    /// <summary>The source is back: the guest goes on.</summary>
+    public void Revive()
+    {
+        hosted.Revive();
+        if (runOnArrival)
+        {
+            _ = DedicatedThread.Start($"resume {hosted.Name}", guest.Resume);
+        }
+    }
+
     /// <summary>Closes what only the migration needed, when the source has closed its side.</summary>
     public async Task CloseAsync()
     {
-        await lanes.Closed.ConfigureAwait(false);
+        await lanes.FinishAsync().ConfigureAwait(false);
         memory.Dispose();
         lanes.Dispose();
     }
 
-    /// <summary>Forgets a guest that has never run here.</summary>
+    /// <summary>Forgets a guest that has never run here, or is lost.</summary>
     public async Task DiscardAsync(string reason)
     {
         await lanes.AbortAsync(reason).ConfigureAwait(false);

@@ -20,4 +20,7 @@ internal enum Hold
 
     /// <summary>It is owned and may run here; pages are still on the source.</summary>
     Arriving,
+
+    /// <summary>It is owned here and stands still for good: pages were lost with the source. Its memory is kept.</summary>
+    Lost,
 }

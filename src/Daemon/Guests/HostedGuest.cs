@@ -20,6 +20,8 @@ internal sealed class HostedGuest
     private GuestReport _lastReport;
     private Hold _hold;
     private string _migrationId = "";
+    private string _lossReason = "";
+    private Action? _forgetLost;
 
     private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
     {
@@ -100,6 +102,22 @@ internal sealed class HostedGuest
     /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere.</summary>
     public void Delete()
     {
+        Action? forgetLost = null;
+        lock (_lock)
+        {
+            if (_hold == Hold.Lost)
+            {
+                forgetLost = _forgetLost;
+            }
+        }
+
+        if (forgetLost is not null)
+        {
+            // Its memory is the session's, whose threads may need this lock on their way out.
+            forgetLost();
+            return;
+        }
+
         lock (_lock)
         {
             if (_hold == Hold.Away && _guest is null)
@@ -176,6 +194,28 @@ internal sealed class HostedGuest
         }
     }
 
+    /// <summary>Pages are lost with the source; from now on <paramref name="forget"/> is what deleting it means.</summary>
+    public void Lose(string reason, Action forget)
+    {
+        lock (_lock)
+        {
+            _hold = Hold.Lost;
+            _lossReason = reason;
+            _forgetLost = forget;
+        }
+    }
+
+    /// <summary>The source is back after all.</summary>
+    public void Revive()
+    {
+        lock (_lock)
+        {
+            _hold = Hold.Arriving;
+            _lossReason = "";
+            _forgetLost = null;
+        }
+    }
+
     /// <summary>Every page has come; huge pages that came in pieces are put together again meanwhile.</summary>
     public void Settle(Func<HugePageRestorer> restore)
     {
@@ -187,7 +227,7 @@ internal sealed class HostedGuest
         }
     }
 
-    /// <summary>The guest never ran here and is not coming; whoever mapped its memory unmaps it.</summary>
+    /// <summary>The guest never ran here and is not coming, or is lost and deleted; whoever mapped its memory unmaps it.</summary>
     public void ForgetIncoming()
     {
         lock (_lock)
@@ -212,7 +252,7 @@ internal sealed class HostedGuest
                 Spec = GuestMessages.ToMessage(Spec),
                 State = State(),
                 Report = GuestMessages.ToMessage(_hold == Hold.Away ? _lastReport : report),
-                Failure = _guest?.Failure ?? "",
+                Failure = _hold == Hold.Lost ? _lossReason : _guest?.Failure ?? "",
                 MigrationId = _migrationId,
             };
         }
@@ -222,6 +262,7 @@ internal sealed class HostedGuest
     {
         Hold.Away => GuestState.Migrated,
         Hold.Incoming => GuestState.Incoming,
+        Hold.Lost => GuestState.Failed,
         _ when _guest?.Failure is not null => GuestState.Failed,
         _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
     };
@@ -246,6 +287,7 @@ internal sealed class HostedGuest
         {
             Hold.Reading => "its memory is being read by another command; try again when that has ended",
             Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
+            Hold.Lost => $"pages of it were lost in migration {_migrationId}: {_lossReason}",
             Hold.Away => $"it was migrated away by migration {_migrationId}; ask the node it went to",
             Hold.Incoming => $"migration {_migrationId} is bringing it and it does not run here yet; wait for its end",
             Hold.Arriving => $"pages of it are still on the source of migration {_migrationId}; wait until that is completed",

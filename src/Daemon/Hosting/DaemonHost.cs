@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source;
 using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
@@ -18,6 +19,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly CancellationTokenSource _shutdown = new();
     private readonly GuestRegistry _guests;
     private readonly MigrationLog _migrations = new();
+    private readonly SourceMigrations _outgoing;
+    private readonly MigrationTimeouts _timeouts;
     private PeerDoor? _peers;
     private ControlSocket? _socket;
     private GrpcServer? _control;
@@ -28,6 +31,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         _logging = logging;
         _logger = logging.CreateLogger("migrationd");
         _guests = new GuestRegistry(new MemoryBudget(options.GuestMemory));
+        _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout);
+        _outgoing = new SourceMigrations(options.Node, _migrations, _timeouts, _logger);
     }
 
     /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
@@ -43,6 +48,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         DaemonLog.Stopping(host._logger, options.Node);
         await rehearsal.ConfigureAwait(false);
+        await host.FinishMigrationsAsync().ConfigureAwait(false);
         return 0;
     }
 
@@ -68,6 +74,20 @@ internal sealed class DaemonHost : IAsyncDisposable
         _shutdown.Dispose();
     }
 
+    /// <summary>
+    /// Takes no new migration, lets those to this node that have not run here go back to their sources, and waits for all others: until then
+    /// a guest's memory is in two places.
+    /// </summary>
+    private async Task FinishMigrationsAsync()
+    {
+        using var deadline = new CancellationTokenSource(_options.StopTimeout);
+        await Task.WhenAll(_outgoing.FinishAsync(deadline.Token), _peers!.Sessions.FinishAsync(deadline.Token)).ConfigureAwait(false);
+        foreach (MigrationRecord record in _migrations.All().Where(record => !record.IsFinal))
+        {
+            DaemonLog.MigrationEndsWithDaemon(_logger, record.Id, record.Guest, record.State.ToString());
+        }
+    }
+
     private async Task StartAsync()
     {
         _peers = await OpenPeerDoorAsync().ConfigureAwait(false);
@@ -81,7 +101,7 @@ internal sealed class DaemonHost : IAsyncDisposable
             ProtocolVersions = { ProtocolVersion.Accepted },
         };
         _socket = ControlSocket.Claim(_options.ControlPath);
-        var control = new ControlService(node, _guests, _migrations, _logger, _shutdown.Token);
+        var control = new ControlService(node, _guests, _migrations, _outgoing, _peers.Sessions, _logger, _shutdown.Token);
         _control = await GrpcServer.StartAsync(_logging, kestrel => kestrel.ListenUnixSocket(_socket.Path), control.Map)
             .ConfigureAwait(false);
         _socket.Protect();
@@ -92,7 +112,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     {
         try
         {
-            return await PeerDoor.OpenAsync(kestrel => kestrel.Listen(_options.Listen), _options.Lanes, _guests, _migrations, _logging)
+            return await PeerDoor.OpenAsync(kestrel => kestrel.Listen(_options.Listen), _options.Lanes, _guests, _migrations, _timeouts, _logging)
                 .ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)

@@ -62,6 +62,23 @@ public sealed class DaemonOptionKey
         "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
         + "[default: nine tenths of what this host or its container has].");
 
+    /// <summary>Silence after which a connection is lost.</summary>
+    public static DaemonOptionKey LinkTimeout { get; } = new("link timeout", "TIME",
+        "Silence after which a connection to another daemon is lost, e.g. 5s, at least 2s [default: 5s].");
+
+    /// <summary>How long the destination may take to load the device state.</summary>
+    public static DaemonOptionKey SwitchoverTimeout { get; } = new("switchover timeout", "TIME",
+        "How long a destination may take to load a paused guest's state before the guest goes on here; more for links "
+        + "below 100 Mbit/s [default: 900ms].");
+
+    /// <summary>How long a lost link is dialled.</summary>
+    public static DaemonOptionKey RecoveryTimeout { get; } = new("recovery timeout", "TIME",
+        "How long a lost link is dialled and waited for before an operator has to decide [default: 5m].");
+
+    /// <summary>How long a stopping daemon waits for its migrations.</summary>
+    public static DaemonOptionKey StopTimeout { get; } = new("stop timeout", "TIME",
+        "How long a daemon that stops waits for its migrations to end [default: 60s].");
+
     /// <summary>The least severe event that is logged.</summary>
     public static DaemonOptionKey LogLevel { get; } = new("log level", "LEVEL",
         "trace, debug, information, warning, error or critical [default: information].");
@@ -72,5 +89,5 @@ public sealed class DaemonOptionKey
 
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
-        [Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, LogLevel, LogFormat];
+        [Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat];
 }

@@ -50,6 +50,11 @@ public sealed partial record DaemonOptions
             Insecure = insecure,
             GuestMemory = given.Read(
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
+            LinkTimeout = given.Read(DaemonOptionKey.LinkTimeout, "5s", text => ParseTime(text, TimeSpan.FromSeconds(2)), errors),
+            SwitchoverTimeout = given.Read(
+                DaemonOptionKey.SwitchoverTimeout, "900ms", text => ParseTime(text, TimeSpan.FromMilliseconds(100)), errors),
+            RecoveryTimeout = given.Read(DaemonOptionKey.RecoveryTimeout, "5m", text => ParseTime(text, TimeSpan.FromSeconds(1)), errors),
+            StopTimeout = given.Read(DaemonOptionKey.StopTimeout, "60s", text => ParseTime(text, TimeSpan.FromSeconds(1)), errors),
             LogLevel = given.Read(DaemonOptionKey.LogLevel, "information", ParseWord<LogLevel>, errors),
             LogFormat = given.Read(DaemonOptionKey.LogFormat, "auto", ParseWord<LogFormat>, errors),
         };
@@ -138,6 +143,22 @@ public sealed partial record DaemonOptions
         }
 
         return new(new IPEndPoint(address, port));
+    }
+
+    private static Parsed<TimeSpan> ParseTime(string text, TimeSpan least)
+    {
+        (string number, double milliseconds) = text switch
+        {
+            _ when text.EndsWith("ms", StringComparison.Ordinal) => (text[..^2], 1),
+            _ when text.EndsWith('s') => (text[..^1], 1000),
+            _ when text.EndsWith('m') => (text[..^1], 60_000),
+            _ when text.EndsWith('h') => (text[..^1], 3_600_000),
+            _ => ("", 0.0),
+        };
+        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double count)
+            && count * milliseconds >= least.TotalMilliseconds && count * milliseconds <= TimeSpan.FromDays(7).TotalMilliseconds
+            ? new(TimeSpan.FromMilliseconds(count * milliseconds))
+            : Parsed<TimeSpan>.Wrong($"is no time from {least.TotalSeconds} s to 7 days; use a number with ms, s, m or h, e.g. 30s");
     }
 
     private static Parsed<string> ParseSocketPath(string text)

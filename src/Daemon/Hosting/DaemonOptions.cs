@@ -51,6 +51,18 @@ public sealed partial record DaemonOptions
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;
 
+    /// <summary>Silence after which a connection to another daemon is lost; at least 2 s.</summary>
+    public TimeSpan LinkTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a destination may take to load a paused guest's state before the guest goes on here.</summary>
+    public TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromMilliseconds(900);
+
+    /// <summary>How long a lost link is dialled, and waited for, before an operator has to decide.</summary>
+    public TimeSpan RecoveryTimeout { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long a daemon that stops waits for its migrations to end.</summary>
+    public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
     /// <summary>The least severe event that is logged.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 

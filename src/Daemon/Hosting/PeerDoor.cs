@@ -16,8 +16,9 @@ internal sealed class PeerDoor : IAsyncDisposable
     private readonly LaneListener _lanes;
     private readonly GrpcServer _control;
 
-    private PeerDoor(LaneListener lanes, GrpcServer control)
+    private PeerDoor(DestinationSessions sessions, LaneListener lanes, GrpcServer control)
     {
+        Sessions = sessions;
         _lanes = lanes;
         _control = control;
     }
@@ -25,20 +26,24 @@ internal sealed class PeerDoor : IAsyncDisposable
     /// <summary>HOST:PORT for control, or what a unix socket is called by its server.</summary>
     public string Listen => _control.Address;
 
+    public DestinationSessions Sessions { get; }
+
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
     /// <summary>Opens both.</summary>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
-        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations, ILoggerFactory logging)
+        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations, MigrationTimeouts timeouts,
+        ILoggerFactory logging)
     {
-        var sessions = new DestinationSessions(guests, migrations, logging.CreateLogger("migrationd"));
-        var listener = new LaneListener(lanes, new LaneOptions(), sessions.ServeLane, logging.CreateLogger("migrationd.lanes"));
+        var sessions = new DestinationSessions(guests, migrations, timeouts, logging.CreateLogger("migrationd"));
+        var listener = new LaneListener(
+            lanes, new LaneOptions().WithSilence(timeouts.Link), sessions.ServeLane, logging.CreateLogger("migrationd.lanes"));
         try
         {
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint));
-            return new PeerDoor(listener, await GrpcServer.StartAsync(logging, listen, transport.Map).ConfigureAwait(false));
+            return new PeerDoor(sessions, listener, await GrpcServer.StartAsync(logging, listen, transport.Map).ConfigureAwait(false));
         }
         catch
         {

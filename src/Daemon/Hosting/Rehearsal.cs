@@ -26,6 +26,9 @@ internal static class Rehearsal
     // The first time compiles; the second runs what the first could not reach, such as a lane that is already warm.
     private const int Times = 2;
 
+    // Cold code takes its time, and nobody waits for it.
+    private static readonly MigrationTimeouts Timeouts = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
+
     /// <summary>Rehearses with each kind of guest that can run here. Never throws: a daemon that is cold is only slower.</summary>
     public static async Task RunAsync()
     {
@@ -52,13 +55,13 @@ internal static class Rehearsal
             var here = new GuestRegistry(new MemoryBudget(Memory));
             var there = new GuestRegistry(new MemoryBudget(Memory));
             await using PeerDoor door = await PeerDoor.OpenAsync(
-                kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there, new MigrationLog(),
+                kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there, new MigrationLog(), Timeouts,
                 NullLoggerFactory.Instance).ConfigureAwait(false);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));
                 SourceMigration migration = SourceMigration.Begin(
-                    guest, $"unix:{control}", Placement.Move, "rehearsal", new MigrationLog(), NullLogger.Instance, out _);
+                    guest, $"unix:{control}", Placement.Move, "rehearsal", new MigrationLog(), Timeouts, NullLogger.Instance, out _);
                 await migration.RunAsync(CancellationToken.None).ConfigureAwait(false);
                 Delete(here);
                 Delete(there);

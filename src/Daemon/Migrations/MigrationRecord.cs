@@ -13,6 +13,7 @@ internal sealed class MigrationRecord
     private readonly Migration _message;
     private Func<LiveFigures>? _live;
     private TimeSpan? _total;
+    private long _pagesLost;
     private TaskCompletionSource _changed = NewSignal();
 
     /// <summary>A migration that begins now.</summary>
@@ -64,7 +65,7 @@ internal sealed class MigrationRecord
     public static bool IsFinalState(MigrationState state) =>
         state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
 
-    /// <summary>Enters a state. A final state stays.</summary>
+    /// <summary>Enters a state. A final state stays, unless the migration goes on: see <see cref="Revive"/>.</summary>
     public void Enter(MigrationState state, string reason = "")
     {
         TaskCompletionSource changed;
@@ -78,6 +79,7 @@ internal sealed class MigrationRecord
             CopyLiveFigures();
             _message.State = state;
             _message.Reason = reason;
+            _message.PagesLost = state == MigrationState.Failed ? (ulong)Math.Max(0, _pagesLost) : 0;
             if (IsFinalState(state))
             {
                 _total ??= Stopwatch.GetElapsedTime(_started);
@@ -89,6 +91,36 @@ internal sealed class MigrationRecord
         }
 
         changed.SetResult();
+    }
+
+    /// <summary>How many pages are lost; said when the migration fails.</summary>
+    public void SetPagesLost(long pages)
+    {
+        lock (_lock)
+        {
+            _pagesLost = pages;
+        }
+    }
+
+    /// <summary>The link was restored once more.</summary>
+    public void CountRecovery()
+    {
+        lock (_lock)
+        {
+            _message.Recoveries++;
+        }
+    }
+
+    /// <summary>A migration that had been given up goes on after all.</summary>
+    public void Revive(Func<LiveFigures> live)
+    {
+        lock (_lock)
+        {
+            _message.State = MigrationState.PostcopyPaused;
+            _live = live;
+            _total = null;
+            _pagesLost = 0;
+        }
     }
 
     /// <summary>Where figures that change all the time come from, until the final state is entered.</summary>

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Sockets;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
@@ -20,31 +22,33 @@ internal sealed class DestinationClient : IDisposable
     // Preparing maps and registers memory and creates a machine: far below a second, but a busy host may be slow.
     private static readonly TimeSpan PrepareDeadline = TimeSpan.FromSeconds(30);
 
-    // The guest stands still here and there meanwhile, so a destination that is slower than this is no better than a dead one.
-    private static readonly TimeSpan LoadStateDeadline = TimeSpan.FromSeconds(10);
-
     private static readonly TimeSpan RunDeadline = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AbortDeadline = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestPauseBetweenQuestions = TimeSpan.FromSeconds(5);
 
-    private readonly string _address;
+    private readonly MigrationTimeouts _timeouts;
     private readonly ILogger _logger;
-    private readonly GrpcChannel _channel;
     private readonly ResiliencePipeline _dial;
     private readonly ResiliencePipeline _untilAnswered;
+    private string _address;
+    private GrpcChannel _channel;
     private string? _session;
 
     /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
-    public DestinationClient(string address, ILogger logger)
+    public DestinationClient(string address, MigrationTimeouts timeouts, ILogger logger)
     {
         _address = address;
+        _timeouts = timeouts;
         _logger = logger;
-        _channel = GrpcChannel.Connect(address);
+        _channel = Connect();
         _dial = GrpcDialing.DialPipeline(DialFor, logger);
         _untilAnswered = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
-                ShouldHandle = new PredicateBuilder().Handle<GrpcException>(),
+                // A daemon that answers has said what there is to say.
+                ShouldHandle = new PredicateBuilder().Handle<GrpcException>(
+                    error => error.Code is not (GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.Aborted))
+                    .Handle<SocketException>(),
                 BackoffType = DelayBackoffType.Exponential,
                 UseJitter = true,
                 Delay = TimeSpan.FromMilliseconds(50),
@@ -53,10 +57,24 @@ internal sealed class DestinationClient : IDisposable
                 OnRetry = retry =>
                 {
                     DaemonLog.AskingAgain(_logger, _session!, _address, retry.Outcome.Exception?.Message ?? "");
+                    Redial();
                     return ValueTask.CompletedTask;
                 },
             })
             .Build();
+    }
+
+    /// <summary>The session's name on the destination; null before it has prepared.</summary>
+    public string? Session => _session;
+
+    /// <summary>Where the daemon is dialled.</summary>
+    public string Address => _address;
+
+    /// <summary>The daemon is at another address from now on.</summary>
+    public void MoveTo(string address)
+    {
+        _address = address;
+        Redial();
     }
 
     /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
@@ -70,43 +88,53 @@ internal sealed class DestinationClient : IDisposable
     }
 
     /// <summary>Where this session's lanes are: the host that was dialled, unless the destination names another.</summary>
-    public async Task<EndPoint> LanesOfAsync(PrepareResponse prepared, CancellationToken cancel)
+    public async Task<EndPoint> LanesOfAsync(string lanes, CancellationToken cancel)
     {
-        int colon = prepared.Lanes.LastIndexOf(':');
-        if (colon < 0 || !ushort.TryParse(prepared.Lanes.AsSpan(colon + 1), out ushort port) || port == 0)
+        int colon = lanes.LastIndexOf(':');
+        if (colon < 0 || !ushort.TryParse(lanes.AsSpan(colon + 1), out ushort port) || port == 0)
         {
             throw new GrpcException(
-                GrpcStatusCode.Internal, $"the destination {_address} says its lanes are at '{prepared.Lanes}', which is no HOST:PORT");
+                GrpcStatusCode.Internal, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
         }
 
-        string host = (colon > 0 ? prepared.Lanes[..colon] : _address[.._address.LastIndexOf(':')]).Trim('[', ']');
+        string host = (colon > 0 ? lanes[..colon] : _address[.._address.LastIndexOf(':')]).Trim('[', ']');
         IPAddress[] addresses = await Dns.GetHostAddressesAsync(host, cancel).ConfigureAwait(false);
         return new IPEndPoint(addresses[0], port);
     }
 
-    /// <summary>Opens the lanes on a thread of their own.</summary>
-    public async Task<SourceLanes> DialLanesAsync(Func<SourceLanes> open, CancellationToken cancel) => await _dial.ExecuteAsync(
-        async _ =>
-        {
-            try
+    /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
+    public async Task<SourceLanes> DialLanesAsync(Func<LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        await _dial.ExecuteAsync(async _ => await OpenLanesAsync(open).ConfigureAwait(false), cancel).ConfigureAwait(false);
+
+    /// <summary>
+    /// Restores the link: asks which pages the destination holds and opens new lanes, until both have been done.
+    /// </summary>
+    /// <param name="open">Opens lanes after the destination's answer.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <returns>The lanes, or null when the destination holds every page.</returns>
+    /// <exception cref="GrpcException">NOT_FOUND, FAILED_PRECONDITION or ABORTED: the destination answers, and does not have the guest.</exception>
+    public async Task<SourceLanes?> RecoverAsync(
+        Func<RecoverResponse, EndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        await _untilAnswered.ExecuteAsync(
+            async stop =>
             {
-                return await DedicatedThread.Start("dial lanes", open).ConfigureAwait(false);
-            }
-            catch (LaneException error)
-            {
-                throw new GrpcException(
-                    GrpcStatusCode.Unavailable,
-                    $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
-                    error);
-            }
-        },
-        cancel).ConfigureAwait(false);
+                RecoverResponse answer = await _channel.CallAsync(
+                    TransportMethods.Recover, new RecoverRequest { Session = _session }, _timeouts.Link, stop).ConfigureAwait(false);
+                if (answer.Complete)
+                {
+                    return null;
+                }
+
+                EndPoint lanes = await LanesOfAsync(answer.Lanes, stop).ConfigureAwait(false);
+                return await OpenLanesAsync(options => open(answer, lanes, options)).ConfigureAwait(false);
+            },
+            cancel).ConfigureAwait(false);
 
     /// <summary>Sends the device state; the answer means that the guest could run there now. Never repeated.</summary>
     public Task LoadStateAsync(byte[] state, CancellationToken cancel) => _channel.CallAsync(
         TransportMethods.LoadState,
         new LoadStateRequest { Session = _session, DeviceState = UnsafeByteOperations.UnsafeWrap(state) },
-        LoadStateDeadline,
+        _timeouts.Switchover,
         cancel);
 
     /// <summary>Lets the guest run there. Sent once: when no answer comes, <see cref="AskOutcomeAsync"/> finds out.</summary>
@@ -121,6 +149,24 @@ internal sealed class DestinationClient : IDisposable
                 TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = _session }, RunDeadline, stop).ConfigureAwait(false),
             cancel).ConfigureAwait(false);
         return answer.Outcome;
+    }
+
+    /// <summary>Asks once what the destination knows of the guest; on a new connection, as the old one may be dead.</summary>
+    public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
+    {
+        using GrpcChannel channel = Connect();
+        try
+        {
+            QueryOutcomeResponse answer = await channel.CallAsync(
+                TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = _session }, _timeouts.Link, cancel).ConfigureAwait(false);
+            return answer.Outcome == Outcome.Running ? DestinationWord.HasGuest : DestinationWord.KnowsNothing;
+        }
+        catch (GrpcException error)
+        {
+            return error.Code is GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.Aborted
+                ? DestinationWord.KnowsNothing
+                : DestinationWord.Silent;
+        }
     }
 
     /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
@@ -150,4 +196,37 @@ internal sealed class DestinationClient : IDisposable
     }
 
     public void Dispose() => _channel.Dispose();
+
+    private GrpcChannel Connect() => GrpcChannel.Connect(
+        _address,
+        new GrpcChannelOptions
+        {
+            KeepAlive = _timeouts.Link / 2,
+            ConnectTimeout = _timeouts.Link,
+            // The received bitmap of the largest guest, in case that it cannot be packed.
+            MaxReceiveMessageBytes = 32 * 1024 * 1024,
+        });
+
+    /// <summary>A new connection: the old one may be dead without knowing it.</summary>
+    private void Redial()
+    {
+        _channel.Dispose();
+        _channel = Connect();
+    }
+
+    private async Task<SourceLanes> OpenLanesAsync(Func<LaneOptions, SourceLanes> open)
+    {
+        try
+        {
+            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link }.WithSilence(_timeouts.Link);
+            return await DedicatedThread.Start("dial lanes", () => open(options)).ConfigureAwait(false);
+        }
+        catch (LaneException error)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.Unavailable,
+                $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
+                error);
+        }
+    }
 }

@@ -45,8 +45,13 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
     private void SendBlock(long block)
     {
-        _isHuge = _scanner.IsHuge(block);
         long first = block * GuestPage.PerBlock;
+        if (sent.NextUnsent(first, first + GuestPage.PerBlock) == first + GuestPage.PerBlock)
+        {
+            return;
+        }
+
+        _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
         if (count == 1 && !_runs[0].IsZero && sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
         {

@@ -1,11 +1,29 @@
+using System.Buffers.Binary;
+
 namespace MigrationD.Daemon.Source;
 
-/// <summary>Which pages have been sent, by either lane. Lock-free; a bit only ever goes from 0 to 1.</summary>
-internal sealed class SentPages(long pageCount)
+/// <summary>
+/// Which pages have been sent over the lanes that are open, by either, or were received over lanes before them. Lock-free; a bit only ever
+/// goes from 0 to 1.
+/// </summary>
+internal sealed class SentPages
 {
     private const int BitsPerWord = 64;
 
-    private readonly ulong[] _words = new ulong[(pageCount + BitsPerWord - 1) / BitsPerWord];
+    private readonly ulong[] _words;
+
+    /// <summary>Nothing has been sent.</summary>
+    public SentPages(long pageCount) => _words = new ulong[(pageCount + BitsPerWord - 1) / BitsPerWord];
+
+    /// <summary>What the destination holds: page p is bit p % 8 of byte p / 8, in words of 8 bytes.</summary>
+    public SentPages(ReadOnlySpan<byte> received)
+    {
+        _words = new ulong[received.Length / sizeof(ulong)];
+        for (int i = 0; i < _words.Length; i++)
+        {
+            _words[i] = BinaryPrimitives.ReadUInt64LittleEndian(received[(i * sizeof(ulong))..]);
+        }
+    }
 
     /// <summary>Marks one page; whether it was not marked before.</summary>
     public bool Mark(long page)

@@ -28,14 +28,14 @@ internal sealed class SourceLanes : IDisposable
     private PushReport? _report;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, string guest)
+    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, string guest)
     {
         _urgent = urgent;
         _push = push;
         _memory = memory;
         _guest = guest;
         _order = new PushOrder(memory.BlockCount);
-        _sent = new SentPages(memory.PageCount);
+        _sent = sent;
     }
 
     /// <summary>Ends, with the cause, when a lane breaks.</summary>
@@ -53,15 +53,15 @@ internal sealed class SourceLanes : IDisposable
 
     /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
     public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, GuestMemory memory, string guest, ILogger logger,
-        CancellationToken cancel)
+        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent, string guest,
+        ILogger logger, CancellationToken cancel)
     {
         Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
-        LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, new LaneOptions(), cancel);
+        LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, options, cancel);
         LaneCall push;
         try
         {
-            push = LaneClient.Open(address, PageLanePaths.Push, metadata, new LaneOptions(), cancel);
+            push = LaneClient.Open(address, PageLanePaths.Push, metadata, options, cancel);
         }
         catch
         {
@@ -69,7 +69,7 @@ internal sealed class SourceLanes : IDisposable
             throw;
         }
 
-        var lanes = new SourceLanes(urgent, push, memory, guest);
+        var lanes = new SourceLanes(urgent, push, memory, sent, guest);
         lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger).Run);
         lanes.Start("reports", lanes.ReadReports);
         lanes.Start("push", lanes.Push);

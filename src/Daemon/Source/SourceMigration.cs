@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Net;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
@@ -6,6 +7,7 @@ using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -16,6 +18,8 @@ namespace MigrationD.Daemon.Source;
 /// </summary>
 internal sealed class SourceMigration
 {
+    private static readonly TimeSpan ShortestUsefulLink = TimeSpan.FromMilliseconds(500);
+
     private readonly HostedGuest _hosted;
     private readonly IGuest _guest;
     private readonly MigrationRecord _record;
@@ -23,19 +27,28 @@ internal sealed class SourceMigration
     private readonly PrepareRequest _prepare;
     private readonly ILogger _logger;
     private readonly bool _wasRunning;
+    private readonly MigrationTimeouts _timeouts;
     private readonly SwitchoverClock _clock = new();
-    private SourceState _state = SourceState.Idle;
+    private readonly Lock _orders = new();
+    private readonly CancellationTokenSource _cancelled = new();
+    private TaskCompletionSource<SourceEvent> _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
+    private long _bytesBefore;
+    private long _activeSince;
+    private string? _newAddress;
 
     private SourceMigration(
-        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, ILogger logger)
+        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare,
+        MigrationTimeouts timeouts, ILogger logger)
     {
         _hosted = hosted;
         _guest = guest;
         _record = record;
         _destination = destination;
         _prepare = prepare;
+        _timeouts = timeouts;
         _logger = logger;
         _wasRunning = prepare.RunOnArrival;
     }
@@ -43,7 +56,8 @@ internal sealed class SourceMigration
     /// <summary>Takes the guest and makes its migration ready to run.</summary>
     /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
     public static SourceMigration Begin(
-        HostedGuest hosted, string to, Placement placement, string node, MigrationLog log, ILogger logger, out MigrationRecord record)
+        HostedGuest hosted, string to, Placement placement, string node, MigrationLog log, MigrationTimeouts timeouts, ILogger logger,
+        out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
         IGuest guest = hosted.TakeForMigration(id);
@@ -62,7 +76,8 @@ internal sealed class SourceMigration
                 RunOnArrival = guest.IsRunning,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, to, guest.Memory.PageCount);
-            var migration = new SourceMigration(hosted, guest, record, new DestinationClient(to, logger), prepare, logger);
+            var migration = new SourceMigration(
+                hosted, guest, record, new DestinationClient(to, timeouts, logger), prepare, timeouts, logger);
             log.Add(record);
             return migration;
         }
@@ -81,8 +96,7 @@ internal sealed class SourceMigration
             SourceEvent? happened = SourceEvent.Started;
             while (happened is { } now)
             {
-                SourceTransition step = SourceMachine.Next(_state, now)
-                    ?? throw new InvalidOperationException($"{now} cannot happen to a source in {_state}");
+                SourceTransition step = Step(now);
                 Enter(step.State);
                 happened = await PerformAsync(step.Actions, shutdown).ConfigureAwait(false);
             }
@@ -101,7 +115,76 @@ internal sealed class SourceMigration
             {
                 _lanes?.Dispose();
                 _destination.Dispose();
+                _cancelled.Dispose();
             }
+        }
+    }
+
+    /// <summary>Stops the migration and lets the guest go on here.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the guest has been given away.</exception>
+    public void Cancel()
+    {
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.CancelRequested) is null)
+            {
+                throw Refused("cancel", "the guest has been given to the destination, and only one of the two may ever run it");
+            }
+
+            _reason = "cancelled by an operator";
+            _cancelled.Cancel();
+        }
+    }
+
+    /// <summary>Dials the destination again now, at another address if need be.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the link is not lost.</exception>
+    public void Recover(string to)
+    {
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.RecoverOrdered) is null)
+            {
+                throw Refused("recover", "only a migration that is postcopy-paused can be recovered");
+            }
+
+            _newAddress = to.Length > 0 ? to : null;
+            _order.TrySetResult(SourceEvent.RecoverOrdered);
+        }
+    }
+
+    /// <summary>Lets the guest go on here as it was at the switchover.</summary>
+    /// <exception cref="GrpcException">
+    /// FAILED_PRECONDITION: the destination has the guest, or may have it and <paramref name="force"/> is not said.
+    /// </exception>
+    public async Task ResumeHereAsync(bool force, CancellationToken cancel)
+    {
+        if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
+        {
+            throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
+        }
+
+        DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
+        if (word == DestinationWord.HasGuest)
+        {
+            throw Refused("resume here in", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
+                + $"Restore the link instead: migrationd migration recover {_record.Id}");
+        }
+
+        if (word == DestinationWord.Silent && !force)
+        {
+            throw Refused("resume here in", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
+                + "does not run there. Make sure that it does not (end that daemon, or its host), then repeat this with --force. Whatever "
+                + "the guest did after the switchover is lost");
+        }
+
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
+            {
+                throw Refused("resume here in", "the link was restored meanwhile");
+            }
+
+            _order.TrySetResult(SourceEvent.ResumeHereOrdered);
         }
     }
 
@@ -117,9 +200,32 @@ internal sealed class SourceMigration
         _ => throw new ArgumentOutOfRangeException(nameof(state)),
     };
 
+    private GrpcException Refused(string what, string why) => new(
+        GrpcStatusCode.FailedPrecondition,
+        $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is in state {_state}; {why}");
+
+    /// <summary>The step that follows; an operator's wish to cancel comes before anything but an end.</summary>
+    private SourceTransition Step(SourceEvent happened)
+    {
+        lock (_orders)
+        {
+            bool cancel = _cancelled.IsCancellationRequested && SourceMachine.Next(_state, SourceEvent.CancelRequested) is not null;
+            SourceEvent now = cancel ? SourceEvent.CancelRequested : happened;
+            SourceTransition step = SourceMachine.Next(_state, now)
+                ?? throw new InvalidOperationException($"{now} cannot happen to a source in {_state}");
+            if (step.State != _state)
+            {
+                // An order is given to a state: what was not heard in it must not be carried out in another.
+                _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            _state = step.State;
+            return step;
+        }
+    }
+
     private void Enter(SourceState state)
     {
-        _state = state;
         // An end is announced when the guest is back, or freed, not before: whoever waits for it wants to use the guest, or its name.
         if (!SourceMachine.IsFinal(state))
         {
@@ -146,9 +252,20 @@ internal sealed class SourceMigration
 
             return happened;
         }
+        catch (Exception error) when (_state is SourceState.PostcopyActive or SourceState.PostcopyPaused && happened is null)
+        {
+            // A mistake of this daemon's must not end in a guest that nobody can do anything about.
+            DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
+            _reason = $"internal error: {error.Message}";
+            return _state == SourceState.PostcopyActive ? SourceEvent.LinkLost : SourceEvent.RecoveryGivenUp;
+        }
         catch (Exception error) when (SourceMachine.Next(_state, SourceEvent.Failed) is not null)
         {
-            _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
+            if (!_cancelled.IsCancellationRequested)
+            {
+                _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
+            }
+
             return SourceEvent.Failed;
         }
     }
@@ -158,8 +275,11 @@ internal sealed class SourceMigration
         switch (action)
         {
             case SourceAction.Prepare:
-                await PrepareAsync(shutdown).ConfigureAwait(false);
-                return SourceEvent.Prepared;
+                using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
+                {
+                    await PrepareAsync(stop.Token).ConfigureAwait(false);
+                    return SourceEvent.Prepared;
+                }
 
             case SourceAction.PauseGuest:
                 _clock.Begin();
@@ -169,8 +289,11 @@ internal sealed class SourceMigration
                 return null;
 
             case SourceAction.SendState:
-                await SendStateAsync(shutdown).ConfigureAwait(false);
-                return SourceEvent.Ready;
+                using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
+                {
+                    await SendStateAsync(stop.Token).ConfigureAwait(false);
+                    return SourceEvent.Ready;
+                }
 
             case SourceAction.GiveAway:
                 _hosted.GiveAway();
@@ -184,6 +307,13 @@ internal sealed class SourceMigration
 
             case SourceAction.StreamPages:
                 return await StreamPagesAsync(shutdown).ConfigureAwait(false);
+
+            case SourceAction.Recover:
+                return await RecoverAsync(shutdown).ConfigureAwait(false);
+
+            case SourceAction.AwaitOperator:
+                Announce();
+                return await OrderAsync(shutdown).ConfigureAwait(false);
 
             case SourceAction.ReturnGuest:
                 await ReturnGuestAsync().ConfigureAwait(false);
@@ -207,11 +337,19 @@ internal sealed class SourceMigration
     private async Task PrepareAsync(CancellationToken cancel)
     {
         PrepareResponse prepared = await _destination.PrepareAsync(_prepare, cancel).ConfigureAwait(false);
-        EndPoint lanes = await _destination.LanesOfAsync(prepared, cancel).ConfigureAwait(false);
-        _lanes = await _destination.DialLanesAsync(
-            () => SourceLanes.Open(lanes, prepared.Session, prepared.Secret.Span, _guest.Memory, _hosted.Name, _logger, cancel), cancel)
-            .ConfigureAwait(false);
-        _record.Follow(() => _lanes.Figures);
+        EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
+        Follow(await _destination.DialLanesAsync(
+            options => SourceLanes.Open(
+                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, new SentPages(_guest.Memory.PageCount), _hosted.Name,
+                _logger, cancel),
+            cancel).ConfigureAwait(false));
+    }
+
+    private void Follow(SourceLanes lanes)
+    {
+        _lanes = lanes;
+        long before = _bytesBefore;
+        _record.Follow(() => lanes.Figures with { LaneBytes = before + lanes.Figures.LaneBytes });
     }
 
     private async Task SendStateAsync(CancellationToken cancel)
@@ -248,20 +386,19 @@ internal sealed class SourceMigration
     private async Task<SourceEvent?> AskOutcomeAsync(CancellationToken shutdown)
     {
         Announce();
-        try
-        {
-            if (await _destination.AskOutcomeAsync(shutdown).ConfigureAwait(false) == Outcome.Running)
+        return await UnlessOrderedAsync(
+            async stop =>
             {
-                return Confirmed();
-            }
+                if (await _destination.AskOutcomeAsync(stop).ConfigureAwait(false) == Outcome.Running)
+                {
+                    return Confirmed();
+                }
 
-            _reason = "the destination never started the guest";
-            return SourceEvent.NeverStarted;
-        }
-        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
-        {
-            return null;
-        }
+                _reason = "the destination never started the guest";
+                return SourceEvent.NeverStarted;
+            },
+            Timeout.InfiniteTimeSpan,
+            shutdown).ConfigureAwait(false);
     }
 
     private SourceEvent Confirmed()
@@ -283,6 +420,8 @@ internal sealed class SourceMigration
     private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
     {
         SourceLanes lanes = _lanes!;
+        _activeSince = Stopwatch.GetTimestamp();
+        lanes.StartPush();
         lanes.GuestRuns();
         using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
         Task<CompleteResponse> complete = _destination.CompleteAsync(asking.Token);
@@ -291,7 +430,7 @@ internal sealed class SourceMigration
             await asking.CancelAsync().ConfigureAwait(false);
             Exception lost = await lanes.Lost.ConfigureAwait(false);
             _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
-                + "all of them as they were at the switchover and does not run the guest";
+                + "all of them and dials the destination again";
             return SourceEvent.LinkLost;
         }
 
@@ -299,13 +438,130 @@ internal sealed class SourceMigration
         {
             CompleteResponse answer = await complete.ConfigureAwait(false);
             _record.StopClock();
-            _record.Follow(() => lanes.Figures with { PagesReceived = _guest.Memory.PageCount, Placement = answer.Placement });
+            long before = _bytesBefore;
+            _record.Follow(() => new LiveFigures(
+                before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement));
             return SourceEvent.AllPagesPlaced;
+        }
+        catch (GrpcException error)
+        {
+            _reason = $"the destination does not know this migration any more: {error.Message}";
+            return SourceEvent.LinkLost;
         }
         catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
         {
             return null;
         }
+    }
+
+    private async Task<SourceEvent?> RecoverAsync(CancellationToken shutdown)
+    {
+        if (_lanes is { } lost)
+        {
+            await CloseLanesAsync(complete: false).ConfigureAwait(false);
+            _bytesBefore += lost.Figures.LaneBytes;
+            LiveFigures last = lost.Figures with { LaneBytes = _bytesBefore };
+            _record.Follow(() => last);
+            lost.Dispose();
+            _lanes = null;
+        }
+
+        if (Interlocked.Exchange(ref _newAddress, null) is { } address)
+        {
+            _destination.MoveTo(address);
+        }
+
+        return await UnlessOrderedAsync(
+            async stop =>
+            {
+                // A link that holds for less than this is dialled no faster than one that cannot be had at all.
+                if (Stopwatch.GetElapsedTime(_activeSince) < ShortestUsefulLink)
+                {
+                    await Task.Delay(ShortestUsefulLink, stop).ConfigureAwait(false);
+                }
+
+                SourceLanes? lanes = await _destination.RecoverAsync(
+                    (answer, endPoint, options) => SourceLanes.Open(
+                        endPoint, _destination.Session!, answer.Secret.Span, options, _guest.Memory,
+                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _hosted.Name, _logger, stop),
+                    stop).ConfigureAwait(false);
+                if (lanes is null)
+                {
+                    return SourceEvent.AllPagesPlaced;
+                }
+
+                Follow(lanes);
+                _record.CountRecovery();
+                _reason = "";
+                return SourceEvent.LinkRestored;
+            },
+            _timeouts.Recovery,
+            shutdown).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// What comes of talking to the destination, unless an operator's order comes first, or time runs out, or the daemon stops (null).
+    /// </summary>
+    private async Task<SourceEvent?> UnlessOrderedAsync(
+        Func<CancellationToken, Task<SourceEvent>> talk, TimeSpan timeout, CancellationToken shutdown)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+        Task<SourceEvent> talking = talk(stop.Token);
+        Task<SourceEvent?> ordered = OrderAsync(stop.Token);
+        await Task.WhenAny(talking, ordered, Task.Delay(timeout, stop.Token)).ConfigureAwait(false);
+        bool isOrdered = ordered.IsCompletedSuccessfully && !talking.IsCompleted;
+        await stop.CancelAsync().ConfigureAwait(false);
+        try
+        {
+            return await talking.ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
+        {
+            return null;
+        }
+        catch (OperationCanceledException) when (isOrdered)
+        {
+            return await ordered.ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is OperationCanceledException or GrpcException { Code: GrpcStatusCode.Cancelled })
+        {
+            _reason = $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
+                + "that host lives, with the pages it has; this daemon keeps all of them. When it is back: "
+                + $"migrationd migration recover {_record.Id}. If it is gone for good: "
+                + $"migrationd migration resolve {_record.Id} --resume-here";
+            return SourceEvent.RecoveryGivenUp;
+        }
+        catch (GrpcException gone)
+        {
+            _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. This daemon keeps "
+                + $"every page as it was at the switchover: migrationd migration resolve {_record.Id} --resume-here lets the guest go on here "
+                + "from then; what it did after that is lost";
+            return SourceEvent.DestinationGone;
+        }
+    }
+
+    /// <summary>The operator's next order; null when the daemon stops.</summary>
+    private async Task<SourceEvent?> OrderAsync(CancellationToken stop)
+    {
+        Task<SourceEvent> order = _order.Task;
+        await ((Task)order).WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!order.IsCompleted)
+        {
+            return null;
+        }
+
+        lock (_orders)
+        {
+            _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        SourceEvent ordered = await order.ConfigureAwait(false);
+        if (ordered == SourceEvent.ResumeHereOrdered)
+        {
+            _reason = "an operator let the guest go on here, as it was at the switchover; what it did on the destination is lost";
+        }
+
+        return ordered;
     }
 
     private async Task ReturnGuestAsync()

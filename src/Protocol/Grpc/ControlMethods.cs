@@ -43,4 +43,13 @@ public static class ControlMethods
     /// <summary>A migration as it is now, then whenever it has changed, until its final state.</summary>
     public static readonly GrpcMethod<WatchMigrationRequest, Migration> WatchMigration =
         new(Service, nameof(WatchMigration), serverStreaming: true);
+
+    /// <summary>Stops a migration before its switchover.</summary>
+    public static readonly GrpcMethod<CancelMigrationRequest, Migration> CancelMigration = new(Service, nameof(CancelMigration));
+
+    /// <summary>Restores the link of a paused migration, now.</summary>
+    public static readonly GrpcMethod<RecoverMigrationRequest, Migration> RecoverMigration = new(Service, nameof(RecoverMigration));
+
+    /// <summary>Decides that the other side of a migration is gone for good.</summary>
+    public static readonly GrpcMethod<ResolveMigrationRequest, Migration> ResolveMigration = new(Service, nameof(ResolveMigration));
 }

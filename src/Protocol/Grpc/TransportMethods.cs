@@ -24,6 +24,9 @@ public static class TransportMethods
     /// <summary>Answered once the destination holds every page.</summary>
     public static readonly GrpcMethod<CompleteRequest, CompleteResponse> Complete = new(Service, nameof(Complete));
 
+    /// <summary>Which pages the destination holds, and the way to new lanes.</summary>
+    public static readonly GrpcMethod<RecoverRequest, RecoverResponse> Recover = new(Service, nameof(Recover));
+
     /// <summary>The source gives up before Run.</summary>
     public static readonly GrpcMethod<AbortRequest, AbortResponse> Abort = new(Service, nameof(Abort));
 }

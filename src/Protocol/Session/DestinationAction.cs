@@ -21,6 +21,15 @@ public enum DestinationAction
     /// <summary>Refuse what was asked; it is too late or too early for it.</summary>
     Refuse,
 
+    /// <summary>End both lanes, if they are open, and answer Recover with the received bitmap and the secret for new ones.</summary>
+    AnswerReceived,
+
+    /// <summary>Stop the vCPUs, those too that wait for a page, and say how many pages are lost. Memory and registration stay.</summary>
+    DeclareLost,
+
+    /// <summary>The source is back after all: take the declaration back and let the vCPUs run.</summary>
+    Revive,
+
     /// <summary>Forget the incoming guest: its machine, its memory, its lanes.</summary>
     Discard,
 

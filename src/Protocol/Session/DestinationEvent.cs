@@ -24,8 +24,17 @@ public enum DestinationEvent
     /// <summary>A lane broke.</summary>
     LinkLost,
 
+    /// <summary>Recover came: the source has lost the link and wants to know which pages are here.</summary>
+    RecoverAsked,
+
     /// <summary>Both lanes are open again.</summary>
     LinkRestored,
+
+    /// <summary>The source did not come back for as long as the daemon waits, or the operator says that it never will.</summary>
+    SourceGone,
+
+    /// <summary>The operator deletes a guest that is lost.</summary>
+    Deleted,
 
     /// <summary>The received bitmap is full.</summary>
     AllPagesReceived,

@@ -7,11 +7,17 @@ namespace MigrationD.Protocol.Session;
 /// <code>
 ///            LoadStateReceived           Loaded          RunReceived                  AllPagesReceived
 ///   Prepared -----------------> Loading -------> Ready -------------> PostcopyActive -----------------> Completed
-///       |                          |               |                    |        ^
-///       | AbortReceived, OutcomeAsked, Failed,     |           LinkLost |        | LinkRestored
-///       | LinkLost                 |               |                    v        |
-///       v                          v               v                  PostcopyPaused
-///     NeverStarted: final, and a promise
+///       |                          |               |                  |     ^      |                       ^
+///       | AbortReceived, OutcomeAsked, Failed,     |         LinkLost |     |      | RecoverAsked          |
+///       | LinkLost                 |               |                  v     |      v                       |
+///       v                          v               v     PostcopyPaused     |   PostcopyRecover -----------+
+///     NeverStarted: final, and a promise                   |  |      ^       |     ^  |  |  AllPagesReceived, from each of these
+///                                                          |  |      |       +-----|--+  |
+///                                                          |  |      +-------------|-----+ LinkLost      LinkRestored
+///                                                          |  +--------------------+ RecoverAsked
+///                                                SourceGone|                       |
+///                                                          v       RecoverAsked    |
+///                                        Deleted &lt;------ Lost ---------------------+
 /// </code>
 /// Before Run the destination may give up at any time, because the source asks before it resumes. To be asked for the outcome is to be
 /// told that the source is about to decide: the answer NeverStarted closes the door for a Run that is still on its way.
@@ -36,13 +42,27 @@ public static class DestinationMachine
         (DestinationState.NeverStarted, DestinationEvent.AbortReceived) => To(state),
 
         // Run and its question may come twice: an answer was lost.
-        (DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.Completed,
+        (DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.PostcopyRecover
+            or DestinationState.Lost or DestinationState.Completed,
             DestinationEvent.RunReceived or DestinationEvent.OutcomeAsked) => To(state, DestinationAction.AnswerRunning),
 
-        (DestinationState.PostcopyActive, DestinationEvent.LinkLost) => To(DestinationState.PostcopyPaused),
-        (DestinationState.PostcopyPaused, DestinationEvent.LinkRestored) => To(DestinationState.PostcopyActive),
-        (DestinationState.PostcopyActive or DestinationState.PostcopyPaused, DestinationEvent.AllPagesReceived) =>
-            To(DestinationState.Completed, DestinationAction.Finish),
+        (DestinationState.PostcopyActive or DestinationState.PostcopyRecover, DestinationEvent.LinkLost) =>
+            To(DestinationState.PostcopyPaused),
+
+        // The source may see a loss long before this side does, and may lose the answer.
+        (DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.PostcopyRecover,
+            DestinationEvent.RecoverAsked) => To(DestinationState.PostcopyRecover, DestinationAction.AnswerReceived),
+        (DestinationState.Lost, DestinationEvent.RecoverAsked) =>
+            To(DestinationState.PostcopyRecover, DestinationAction.Revive, DestinationAction.AnswerReceived),
+        (DestinationState.Completed, DestinationEvent.RecoverAsked) => To(state, DestinationAction.AnswerReceived),
+        (DestinationState.PostcopyRecover, DestinationEvent.LinkRestored) => To(DestinationState.PostcopyActive),
+
+        (DestinationState.PostcopyPaused or DestinationState.PostcopyRecover, DestinationEvent.SourceGone) =>
+            To(DestinationState.Lost, DestinationAction.DeclareLost),
+        (DestinationState.Lost, DestinationEvent.Deleted) => To(DestinationState.Deleted, DestinationAction.Discard),
+
+        (DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.PostcopyRecover,
+            DestinationEvent.AllPagesReceived) => To(DestinationState.Completed, DestinationAction.Finish),
 
         (_, DestinationEvent.LinkLost) => To(state),
 
@@ -50,11 +70,13 @@ public static class DestinationMachine
     };
 
     /// <summary>Whether nothing more can happen.</summary>
-    public static bool IsFinal(DestinationState state) => state is DestinationState.Completed or DestinationState.NeverStarted;
+    public static bool IsFinal(DestinationState state) =>
+        state is DestinationState.Completed or DestinationState.NeverStarted or DestinationState.Deleted;
 
     /// <summary>Whether the guest runs, or may run, on the destination in this state.</summary>
     public static bool OwnsGuest(DestinationState state) =>
-        state is DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.Completed;
+        state is DestinationState.PostcopyActive or DestinationState.PostcopyPaused or DestinationState.PostcopyRecover
+            or DestinationState.Lost or DestinationState.Deleted or DestinationState.Completed;
 
     private static DestinationTransition To(DestinationState state, params ImmutableArray<DestinationAction> actions) =>
         new(state, actions);

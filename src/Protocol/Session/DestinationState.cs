@@ -18,6 +18,15 @@ public enum DestinationState
     /// <summary>The guest runs here; the lanes are lost while pages are missing.</summary>
     PostcopyPaused,
 
+    /// <summary>The guest runs here; the source has been told which pages are here and opens new lanes.</summary>
+    PostcopyRecover,
+
+    /// <summary>The source is gone, and pages with it. The guest stands still; its memory is kept, and the missing pages stay missing.</summary>
+    Lost,
+
+    /// <summary>It was lost, and an operator deleted it.</summary>
+    Deleted,
+
     /// <summary>Every page is here.</summary>
     Completed,
 

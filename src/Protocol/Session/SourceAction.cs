@@ -27,6 +27,15 @@ public enum SourceAction
     /// <summary>Push pages and answer requests until the destination has all. Ends in AllPagesPlaced or LinkLost.</summary>
     StreamPages,
 
+    /// <summary>
+    /// Close what is left of the lanes, and dial the destination until it has said which pages it holds and new lanes are open. Ends in
+    /// LinkRestored, AllPagesPlaced, RecoveryGivenUp, DestinationGone or an operator's order.
+    /// </summary>
+    Recover,
+
+    /// <summary>Keep every page and do nothing. Ends in an operator's order.</summary>
+    AwaitOperator,
+
     /// <summary>The guest is the source's alone again; its vCPUs run, if they ran when the migration began.</summary>
     ReturnGuest,
 

@@ -33,6 +33,20 @@ public enum SourceEvent
     /// <summary>New lanes are open and the destination has said which pages it holds.</summary>
     LinkRestored,
 
+    /// <summary>The destination was not reached for as long as the daemon may try by itself.</summary>
+    RecoveryGivenUp,
+
+    /// <summary>
+    /// The destination answers, and knows nothing of the guest: its process is another one, or an operator gave the guest up there.
+    /// </summary>
+    DestinationGone,
+
+    /// <summary>The operator wants the link restored, perhaps at another address.</summary>
+    RecoverOrdered,
+
+    /// <summary>The operator says that the guest is to go on here, from its state at the switchover, and that it runs nowhere else.</summary>
+    ResumeHereOrdered,
+
     /// <summary>The destination holds every page.</summary>
     AllPagesPlaced,
 }

@@ -10,14 +10,18 @@ namespace MigrationD.Protocol.Session;
 /// <code>
 ///           Started            Prepared            Ready               RunConfirmed              AllPagesPlaced
 ///   Idle ------------> Setup ------------> Device --------> HandingOver ---------> PostcopyActive -------------> Completed
-///                        |                   |               |      ^                |        ^
-///                Failed, |           Failed, |  NeverStarted |      | RunUnanswered  | LinkLost, LinkRestored
-///        CancelRequested |   CancelRequested |               |      | (ask again)    v        |
-///                        v                   v               v                      PostcopyPaused
-///                     Failed / Cancelled: the guest goes on here
+///                        |                   |               |  |   ^                |        ^                       ^
+///                Failed, |           Failed, |  NeverStarted,|  |   | RunUnanswered  | LinkLost, LinkRestored         |
+///        CancelRequested |   CancelRequested |     ResumeHere|  |   | (ask again)    v        |                       |
+///                        v                   v        Ordered|  +------------------> PostcopyPaused -----------------+
+///                     Failed / Cancelled  &lt;------------------+  DestinationGone      |  ^      |   AllPagesPlaced
+///                     the guest goes on here  &lt;--------------------------------------+  +------+
+///                                                                ResumeHereOrdered      RecoveryGivenUp, DestinationGone,
+///                                                                                       RecoverOrdered
 /// </code>
 /// Ownership changes in one place: the action <see cref="SourceAction.GiveAway"/>, before <see cref="SourceAction.SendRun"/>. No transition
-/// out of <see cref="SourceState.HandingOver"/> resumes the guest but the destination's own word that it never started.
+/// out of <see cref="SourceState.HandingOver"/> or what follows resumes the guest but the destination's own word that it never started, and
+/// an operator's order: only a person can know that the destination's host is gone.
 /// </remarks>
 public static class SourceMachine
 {
@@ -40,11 +44,19 @@ public static class SourceMachine
         (SourceState.HandingOver, SourceEvent.RunConfirmed) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
         (SourceState.HandingOver, SourceEvent.RunUnanswered) => To(SourceState.HandingOver, SourceAction.AskOutcome),
         (SourceState.HandingOver, SourceEvent.NeverStarted) => To(SourceState.Failed, SourceAction.ReturnGuest),
+        (SourceState.HandingOver, SourceEvent.DestinationGone) => To(SourceState.PostcopyPaused, SourceAction.AwaitOperator),
 
         (SourceState.PostcopyActive, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
-        (SourceState.PostcopyActive, SourceEvent.LinkLost) => To(SourceState.PostcopyPaused),
+        (SourceState.PostcopyActive, SourceEvent.LinkLost) => To(SourceState.PostcopyPaused, SourceAction.Recover),
 
         (SourceState.PostcopyPaused, SourceEvent.LinkRestored) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
+        (SourceState.PostcopyPaused, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
+        (SourceState.PostcopyPaused, SourceEvent.RecoverOrdered) => To(SourceState.PostcopyPaused, SourceAction.Recover),
+        (SourceState.PostcopyPaused, SourceEvent.RecoveryGivenUp or SourceEvent.DestinationGone) =>
+            To(SourceState.PostcopyPaused, SourceAction.AwaitOperator),
+
+        (SourceState.HandingOver or SourceState.PostcopyPaused, SourceEvent.ResumeHereOrdered) =>
+            To(SourceState.Failed, SourceAction.ReturnGuest),
 
         _ => null,
     };

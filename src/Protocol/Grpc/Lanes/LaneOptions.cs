@@ -51,6 +51,22 @@ public sealed record LaneOptions
     /// <summary>What the listener's threads are called, followed by a number. Linux shows the first 15 characters.</summary>
     public string ThreadName { get; init; } = "lane";
 
+    /// <summary>These options for connections that fail after so much silence, however it comes about; TCP counts in whole seconds.</summary>
+    /// <param name="silence">At least 2 s.</param>
+    public LaneOptions WithSilence(TimeSpan silence)
+    {
+        const int Probes = 2;
+        int seconds = (int)Math.Max(2, silence.TotalSeconds);
+        int interval = Math.Max(1, seconds / (Probes + 2));
+        return this with
+        {
+            KeepAliveTime = TimeSpan.FromSeconds(Math.Max(1, seconds - (Probes * interval))),
+            KeepAliveInterval = TimeSpan.FromSeconds(interval),
+            KeepAliveProbes = Probes,
+            UnacknowledgedTimeout = TimeSpan.FromSeconds(seconds),
+        };
+    }
+
     /// <summary>Refuses options that cannot work.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The message names the option.</exception>
     internal void Validate()

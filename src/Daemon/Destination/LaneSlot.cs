@@ -1,0 +1,44 @@
+using MigrationD.Protocol.Grpc.Lanes;
+
+namespace MigrationD.Daemon.Destination;
+
+/// <summary>One of a session's two lanes: the connection that serves as it now, if any. Guarded by its owner's lock.</summary>
+internal sealed class LaneSlot(string name)
+{
+    private TaskCompletionSource _closed = Closed();
+    private LaneCall? _call;
+    private long _bytesBefore;
+
+    public string Name => name;
+
+    public bool IsOpen => _call is not null;
+
+    /// <summary>Ends when no thread serves this lane.</summary>
+    public Task WhenClosed => _closed.Task;
+
+    /// <summary>Bytes received on all connections that ever were this lane, framing included.</summary>
+    public long BytesReceived => _bytesBefore + (_call?.BytesRead ?? 0);
+
+    public void Open(LaneCall call)
+    {
+        _call = call;
+        _closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    public void Abort(string reason) => _call?.Abort(reason);
+
+    /// <summary>The thread that served it is done with it; from now on another connection may take its place.</summary>
+    public void Close()
+    {
+        _bytesBefore += _call?.BytesRead ?? 0;
+        _call = null;
+        _closed.TrySetResult();
+    }
+
+    private static TaskCompletionSource Closed()
+    {
+        var closed = new TaskCompletionSource();
+        closed.SetResult();
+        return closed;
+    }
+}

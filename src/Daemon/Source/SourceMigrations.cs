@@ -1,0 +1,68 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>The migrations away from this node that are under way: begun here, ordered about here, and waited for when the daemon stops.</summary>
+internal sealed class SourceMigrations(string node, MigrationLog log, MigrationTimeouts timeouts, ILogger logger)
+{
+    private readonly ConcurrentDictionary<string, Entry> _running = new(StringComparer.Ordinal);
+    private volatile bool _stopping;
+
+    /// <summary>Begins to move a guest.</summary>
+    /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
+    public MigrationRecord Begin(HostedGuest guest, string to, Placement placement, CancellationToken shutdown)
+    {
+        if (_stopping)
+        {
+            throw new GrpcException(GrpcStatusCode.Unavailable, $"migrate guest '{guest.Name}': this daemon is stopping");
+        }
+
+        SourceMigration migration = SourceMigration.Begin(
+            guest, to, placement, node, log, timeouts, logger, out MigrationRecord record);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task ended = Task.Run(
+            async () =>
+            {
+                await begun.Task.ConfigureAwait(false);
+                await migration.RunAsync(shutdown).ConfigureAwait(false);
+                _running.TryRemove(record.Id, out _);
+            },
+            CancellationToken.None);
+        _running[record.Id] = new Entry(migration, ended);
+        begun.SetResult();
+        return record;
+    }
+
+    /// <summary>A migration that is under way.</summary>
+    /// <exception cref="GrpcException">NOT_FOUND, or FAILED_PRECONDITION when it has ended or this node is its destination.</exception>
+    public SourceMigration Find(string id, string what)
+    {
+        if (_running.TryGetValue(id, out Entry? entry))
+        {
+            return entry.Migration;
+        }
+
+        throw log.TryFind(id, out MigrationRecord? record)
+            ? new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                record.IsFinal
+                    ? $"{what} migration {id} of guest '{record.Guest}': it has ended; see: migrationd migration show {id}"
+                    : $"{what} migration {id} of guest '{record.Guest}': this node is its destination; say it to the daemon of its source")
+            : new GrpcException(GrpcStatusCode.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
+    }
+
+    /// <summary>Begins none any more, and waits for those under way.</summary>
+    public async Task FinishAsync(CancellationToken deadline)
+    {
+        _stopping = true;
+        await Task.WhenAll(_running.Values.Select(entry => entry.Ended)).WaitAsync(deadline)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private sealed record Entry(SourceMigration Migration, Task Ended);
+}
