@@ -252,7 +252,7 @@ internal sealed class DestinationSession
             _sourceExpiry.Change(waits ? _recoveryTimeout : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
 
-        if (from == DestinationState.PostcopyRecover && to == DestinationState.PostcopyActive)
+        if (wasWaiting && to == DestinationState.PostcopyActive)
         {
             _record.CountRecovery();
         }

@@ -55,7 +55,9 @@ public static class DestinationMachine
         (DestinationState.Lost, DestinationEvent.RecoverAsked) =>
             To(DestinationState.PostcopyRecover, DestinationAction.Revive, DestinationAction.AnswerReceived),
         (DestinationState.Completed, DestinationEvent.RecoverAsked) => To(state, DestinationAction.AnswerReceived),
-        (DestinationState.PostcopyRecover, DestinationEvent.LinkRestored) => To(DestinationState.PostcopyActive),
+        // In PostcopyPaused as well: only the newest secret opens lanes, so both being open means that the link is there.
+        (DestinationState.PostcopyPaused or DestinationState.PostcopyRecover, DestinationEvent.LinkRestored) =>
+            To(DestinationState.PostcopyActive),
 
         (DestinationState.PostcopyPaused or DestinationState.PostcopyRecover, DestinationEvent.SourceGone) =>
             To(DestinationState.Lost, DestinationAction.DeclareLost),

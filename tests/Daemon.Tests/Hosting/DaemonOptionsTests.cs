@@ -53,6 +53,10 @@ public sealed class DaemonOptionsTests : IDisposable
         ["control"] = (i => $"/run/control{i}.sock", options => options.ControlPath),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
+        ["linkTimeout"] = (i => $"{i + 1}s", options => $"{options.LinkTimeout.TotalSeconds}s"),
+        ["switchoverTimeout"] = (i => $"{i}00ms", options => $"{options.SwitchoverTimeout.TotalMilliseconds}ms"),
+        ["recoveryTimeout"] = (i => $"{i}m", options => $"{options.RecoveryTimeout.TotalMinutes}m"),
+        ["stopTimeout"] = (i => $"{i}h", options => $"{options.StopTimeout.TotalHours}h"),
         ["logLevel"] = (i => new[] { "", "trace", "debug", "warning" }[i], options => options.LogLevel.ToString().ToLowerInvariant()),
         ["logFormat"] = (i => new[] { "", "text", "json", "text" }[i], options => options.LogFormat.ToString().ToLowerInvariant()),
     };
@@ -247,6 +251,35 @@ public sealed class DaemonOptionsTests : IDisposable
 
         _flags["listen"] = "127.0.0.2:7000";
         Assert.Equal(7000, Load().Lanes.Port);
+    }
+
+    [Theory]
+    [InlineData("2s", 2000)]
+    [InlineData("2500ms", 2500)]
+    [InlineData("1.5m", 90_000)]
+    [InlineData("1h", 3_600_000)]
+    public void A_time_has_a_unit(string text, int milliseconds)
+    {
+        _flags["linkTimeout"] = text;
+        Assert.Equal(TimeSpan.FromMilliseconds(milliseconds), Load().LinkTimeout);
+    }
+
+    [Theory]
+    [InlineData("5")]
+    [InlineData("")]
+    [InlineData("s")]
+    [InlineData("-5s")]
+    [InlineData("1999ms")]
+    [InlineData("1e9s")]
+    [InlineData("NaNs")]
+    [InlineData("200h")]
+    [InlineData("5 s")]
+    public void What_is_no_time_is_refused(string text)
+    {
+        _flags["linkTimeout"] = text;
+        var error = Assert.Single(Errors());
+        Assert.Equal(("--link-timeout", text), (error.Key, error.Value));
+        Assert.Contains("from 2 s to 7 days", error.Problem, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -55,4 +55,20 @@ public sealed class SentPagesTests
         });
         Assert.Equal(1 << 20, claimed.Sum());
     }
+
+    [Fact]
+    public void What_the_destination_holds_is_not_sent_again()
+    {
+        byte[] received = new byte[16];
+        received[0] = 0b0000_0110;
+        received[15] = 0b1000_0000;
+
+        var sent = new SentPages(received);
+
+        Assert.Equal(0, sent.NextUnsent(0, 128));
+        Assert.Equal(3, sent.NextUnsent(1, 128));
+        Assert.Equal(124, sent.ClaimRun(3, 128));
+        Assert.False(sent.Mark(127));
+        Assert.Equal(127, sent.CountIn(1, 128));
+    }
 }

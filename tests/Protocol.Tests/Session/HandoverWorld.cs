@@ -1,148 +1,233 @@
+using System.Collections.Immutable;
 using MigrationD.Protocol.Session;
 
 namespace MigrationD.Protocol.Tests.Session;
 
-/// <summary>What is on its way between the two sides.</summary>
-[Flags]
-public enum InFlight
-{
-    None = 0,
-    LoadState = 1,
-    Ready = 2,
-    LoadRefused = 4,
-    Run = 8,
-    RunAnswer = 16,
-    OutcomeQuestion = 32,
-    OutcomeRunning = 64,
-    OutcomeNeverStarted = 128,
-    Abort = 256,
-}
-
 /// <summary>
-/// Both machines, the guest on either side, and the network between them. The steps a world can take are everything that real hosts do:
-/// messages arrive in any order, once, often or never; either side gives up waiting; the link breaks; a daemon dies.
+/// Both machines, the guest on either side, the operator, and the network between them. The steps a world can take are everything that real
+/// hosts do: messages arrive in any order, once, often or never; either side gives up waiting; the link breaks for one side or both; a daemon
+/// dies, and comes back without its memory.
 /// </summary>
-public sealed record HandoverWorld
+public readonly record struct HandoverWorld()
 {
+    private static readonly ImmutableArray<InFlight> Messages = [.. Enum.GetValues<InFlight>().Where(one => one != InFlight.None)];
+
+    private static readonly ImmutableArray<SourceEvent> LocalToSource =
+    [
+        SourceEvent.Prepared, SourceEvent.Failed, SourceEvent.RunUnanswered, SourceEvent.LinkLost, SourceEvent.RecoveryGivenUp,
+    ];
+
+    private static readonly ImmutableArray<SourceEvent> Orders = [SourceEvent.CancelRequested, SourceEvent.RecoverOrdered];
+
     public SourceState Source { get; init; } = SourceState.Setup;
 
     public DestinationState Destination { get; init; } = DestinationState.Prepared;
 
     public bool RunsOnSource { get; init; } = true;
 
-    public bool RunsOnDestination { get; init; }
+    public bool RunsOnDestination { get; init; } = false;
 
     public bool SourceHasPages { get; init; } = true;
 
-    public bool DestinationHasAllPages { get; init; }
+    public bool DestinationHasAllPages { get; init; } = false;
 
     public bool SourceAlive { get; init; } = true;
 
     public bool DestinationAlive { get; init; } = true;
 
-    public InFlight Network { get; init; }
+    /// <summary>The destination's process is another one: it knows no session.</summary>
+    public bool DestinationForgot { get; init; } = false;
+
+    public InFlight Network { get; init; } = InFlight.None;
+
+    private bool DestinationKnows => DestinationAlive && !DestinationForgot;
 
     /// <summary>Every world that can be next.</summary>
-    public IEnumerable<HandoverWorld> Next()
+    public IEnumerable<HandoverWorld> Next(HandoverRules rules)
     {
-        foreach (InFlight message in Enum.GetValues<InFlight>().Where(one => one != InFlight.None && Network.HasFlag(one)))
+        foreach (InFlight message in Messages)
         {
+            if ((Network & message) == InFlight.None)
+            {
+                continue;
+            }
+
             HandoverWorld without = this with { Network = Network & ~message };
             yield return without;
-            yield return without.Deliver(message);
+            yield return without.Deliver(message, rules);
             // Delivered and still on its way: it will come again.
-            yield return Deliver(message);
+            yield return Deliver(message, rules);
+            if (message == InFlight.RecoverAnswer && without.Destination is DestinationState.PostcopyRecover && DestinationKnows)
+            {
+                // The lanes were opened, and the source never learnt of it.
+                yield return without.OnDestination(DestinationEvent.LinkRestored, rules);
+            }
         }
 
-        foreach (HandoverWorld world in NextOnSource().Concat(NextOnDestination()))
+        foreach (HandoverWorld world in NextOnSource(rules).Concat(NextOnDestination(rules)).Concat(NextOfOperator(rules)))
         {
             yield return world;
         }
     }
 
     /// <summary>What both sides do when nothing is lost any more and nobody gives up: the next world, or null when they have settled.</summary>
-    public HandoverWorld? Settle()
+    public HandoverWorld? Settle(HandoverRules rules)
     {
-        if (Network != InFlight.None)
+        foreach (InFlight message in Messages)
         {
-            InFlight first = Enum.GetValues<InFlight>().First(one => one != InFlight.None && Network.HasFlag(one));
-            return (this with { Network = Network & ~first }).Deliver(first);
+            if ((Network & message) != InFlight.None)
+            {
+                return (this with { Network = Network & ~message }).Deliver(message, rules);
+            }
         }
 
         return (Source, Destination) switch
         {
-            (SourceState.Setup, _) => OnSource(SourceEvent.Prepared),
+            (SourceState.Setup, _) => OnSource(SourceEvent.Prepared, rules),
             // The answer did not come: whoever waits for one gives up in the end, or asks again.
-            (SourceState.Device, _) => OnSource(SourceEvent.Failed),
-            (SourceState.HandingOver, _) => OnSource(SourceEvent.RunUnanswered),
+            (SourceState.Device, _) => OnSource(SourceEvent.Failed, rules),
+            (SourceState.HandingOver, _) => OnSource(SourceEvent.RunUnanswered, rules),
+            (SourceState.PostcopyPaused, _) when DestinationKnows && Destination != DestinationState.Deleted => Send(InFlight.Recover),
+            (SourceState.PostcopyActive, DestinationState.PostcopyActive) => AllPagesCome(rules),
+            (SourceState.PostcopyActive, DestinationState.Completed) => OnSource(SourceEvent.AllPagesPlaced, rules),
+            // One side has lost the link and ends its lanes: the other notices.
+            (SourceState.PostcopyActive, _) => OnSource(SourceEvent.LinkLost, rules),
             _ => null,
         };
     }
 
-    private IEnumerable<HandoverWorld> NextOnSource()
+    private IEnumerable<HandoverWorld> NextOnSource(HandoverRules rules)
     {
         if (!SourceAlive)
         {
             yield break;
         }
 
-        foreach (SourceEvent local in (SourceEvent[])
-            [SourceEvent.Prepared, SourceEvent.Failed, SourceEvent.CancelRequested, SourceEvent.RunUnanswered, SourceEvent.LinkLost])
+        foreach (SourceEvent local in LocalToSource)
         {
-            if (SourceMachine.Next(Source, local) is not null)
+            if (rules.Source(Source, local) is not null)
             {
-                yield return OnSource(local);
+                yield return OnSource(local, rules);
             }
         }
 
-        if (Source == SourceState.PostcopyActive && DestinationAlive && Destination == DestinationState.Completed)
+        if (Source == SourceState.PostcopyPaused)
         {
-            yield return OnSource(SourceEvent.AllPagesPlaced);
+            // Asked again and again.
+            yield return Send(InFlight.Recover);
+        }
+
+        if (Source == SourceState.PostcopyActive && DestinationKnows && Destination == DestinationState.Completed)
+        {
+            yield return OnSource(SourceEvent.AllPagesPlaced, rules);
         }
 
         yield return this with { SourceAlive = false, RunsOnSource = false, SourceHasPages = false };
     }
 
-    private IEnumerable<HandoverWorld> NextOnDestination()
+    private IEnumerable<HandoverWorld> NextOnDestination(HandoverRules rules)
     {
         if (!DestinationAlive)
+        {
+            yield return this with { DestinationAlive = true, DestinationForgot = true };
+            yield break;
+        }
+
+        yield return this with { DestinationAlive = false, RunsOnDestination = false };
+        if (DestinationForgot)
         {
             yield break;
         }
 
-        yield return OnDestination(DestinationEvent.LinkLost);
-        yield return OnDestination(DestinationEvent.AbortReceived);
+        yield return OnDestination(DestinationEvent.LinkLost, rules);
+        yield return OnDestination(DestinationEvent.SourceGone, rules);
+        if (Destination is DestinationState.Prepared or DestinationState.Loading or DestinationState.Ready)
+        {
+            // Patience ends.
+            yield return OnDestination(DestinationEvent.AbortReceived, rules);
+        }
+
         if (Destination == DestinationState.Loading)
         {
-            yield return OnDestination(DestinationEvent.Loaded);
-            yield return OnDestination(DestinationEvent.Failed);
+            yield return OnDestination(DestinationEvent.Loaded, rules);
+            yield return OnDestination(DestinationEvent.Failed, rules);
         }
 
-        // Pages come while the source has them and streams them.
+        // Pages come while both sides have the lanes open.
         if (Destination == DestinationState.PostcopyActive && SourceAlive && SourceHasPages && Source == SourceState.PostcopyActive)
         {
-            yield return (this with { DestinationHasAllPages = true }).OnDestination(DestinationEvent.AllPagesReceived);
+            yield return AllPagesCome(rules);
         }
-
-        yield return this with { DestinationAlive = false, RunsOnDestination = false };
     }
 
-    private HandoverWorld Deliver(InFlight message) => message switch
+    private IEnumerable<HandoverWorld> NextOfOperator(HandoverRules rules)
     {
-        InFlight.LoadState when DestinationAlive => OnDestination(DestinationEvent.LoadStateReceived),
-        InFlight.Run when DestinationAlive => OnDestination(DestinationEvent.RunReceived),
-        InFlight.OutcomeQuestion when DestinationAlive => OnDestination(DestinationEvent.OutcomeAsked),
-        InFlight.Abort when DestinationAlive => OnDestination(DestinationEvent.AbortReceived),
-        InFlight.Ready when SourceAlive => OnSource(SourceEvent.Ready),
-        InFlight.LoadRefused when SourceAlive => Source == SourceState.Device ? OnSource(SourceEvent.Failed) : this,
-        InFlight.RunAnswer or InFlight.OutcomeRunning when SourceAlive => OnSource(SourceEvent.RunConfirmed),
-        InFlight.OutcomeNeverStarted when SourceAlive => OnSource(SourceEvent.NeverStarted),
+        if (SourceAlive)
+        {
+            foreach (SourceEvent order in Orders)
+            {
+                if (rules.Source(Source, order) is not null)
+                {
+                    yield return OnSource(order, rules);
+                }
+            }
+
+            if (rules.Source(Source, SourceEvent.ResumeHereOrdered) is not null)
+            {
+                if (!DestinationAlive || DestinationForgot)
+                {
+                    // The destination's daemon has ended: it says so itself once it is back, or the operator vouches for it.
+                    yield return OnSource(SourceEvent.ResumeHereOrdered, rules);
+                }
+                else
+                {
+                    // Before anything else the source asks, and to be asked closes the door for a Run that is still on its way.
+                    HandoverWorld asked = OnDestination(DestinationEvent.OutcomeAsked, rules);
+                    yield return DestinationMachine.OwnsGuest(asked.Destination) && asked.Destination != DestinationState.Deleted
+                        ? asked
+                        : asked.OnSource(SourceEvent.ResumeHereOrdered, rules);
+                }
+            }
+        }
+
+        if (DestinationKnows)
+        {
+            yield return OnDestination(DestinationEvent.Deleted, rules);
+        }
+    }
+
+    private HandoverWorld AllPagesCome(HandoverRules rules) =>
+        (this with { DestinationHasAllPages = true }).OnDestination(DestinationEvent.AllPagesReceived, rules);
+
+    private HandoverWorld Deliver(InFlight message, HandoverRules rules) => message switch
+    {
+        InFlight.LoadState when DestinationKnows => OnDestination(DestinationEvent.LoadStateReceived, rules),
+        InFlight.LoadState when DestinationAlive => Send(InFlight.LoadRefused),
+        InFlight.Run when DestinationKnows => OnDestination(DestinationEvent.RunReceived, rules),
+        InFlight.OutcomeQuestion when DestinationKnows => OnDestination(DestinationEvent.OutcomeAsked, rules),
+        InFlight.Abort when DestinationKnows => OnDestination(DestinationEvent.AbortReceived, rules),
+        InFlight.Recover when DestinationKnows => OnDestination(DestinationEvent.RecoverAsked, rules),
+        InFlight.OutcomeQuestion or InFlight.Recover when DestinationAlive => Send(InFlight.Unknown),
+        InFlight.Ready when SourceAlive => OnSource(SourceEvent.Ready, rules),
+        InFlight.LoadRefused when SourceAlive => Source == SourceState.Device ? OnSource(SourceEvent.Failed, rules) : this,
+        InFlight.RunAnswer or InFlight.OutcomeRunning when SourceAlive => OnSource(SourceEvent.RunConfirmed, rules),
+        InFlight.OutcomeNeverStarted when SourceAlive => OnSource(SourceEvent.NeverStarted, rules),
+        InFlight.Unknown when SourceAlive => OnSource(SourceEvent.DestinationGone, rules),
+        InFlight.RecoverComplete when SourceAlive && Source == SourceState.PostcopyPaused => OnSource(SourceEvent.AllPagesPlaced, rules),
+        InFlight.RecoverAnswer when SourceAlive && Source == SourceState.PostcopyPaused => OpenLanes(rules),
+        // A secret that opens nothing any more, or an answer to nobody.
         _ => this,
     };
 
-    private HandoverWorld OnSource(SourceEvent happened)
+    private HandoverWorld OpenLanes(HandoverRules rules)
     {
-        if (SourceMachine.Next(Source, happened) is not { } step)
+        bool accepts = DestinationKnows && Destination is DestinationState.PostcopyRecover or DestinationState.PostcopyPaused;
+        return accepts ? OnSource(SourceEvent.LinkRestored, rules).OnDestination(DestinationEvent.LinkRestored, rules) : this;
+    }
+
+    private HandoverWorld OnSource(SourceEvent happened, HandoverRules rules)
+    {
+        if (rules.Source(Source, happened) is not { } step)
         {
             return this;
         }
@@ -153,6 +238,7 @@ public sealed record HandoverWorld
             SourceAction.SendState => world.Send(InFlight.LoadState),
             SourceAction.SendRun => world.Send(InFlight.Run),
             SourceAction.AskOutcome => world.Send(InFlight.OutcomeQuestion),
+            SourceAction.Recover => world.Send(InFlight.Recover),
             SourceAction.ReturnGuest => world with { RunsOnSource = true },
             SourceAction.AbortDestination => world.Send(InFlight.Abort),
             SourceAction.FreeGuest => world with { SourceHasPages = false },
@@ -160,20 +246,35 @@ public sealed record HandoverWorld
         });
     }
 
-    private HandoverWorld OnDestination(DestinationEvent happened)
+    private HandoverWorld OnDestination(DestinationEvent happened, HandoverRules rules)
     {
-        DestinationTransition step = DestinationMachine.Next(Destination, happened);
+        DestinationTransition step = rules.Destination(Destination, happened);
         HandoverWorld next = step.Actions.Aggregate(this with { Destination = step.State }, (world, action) => action switch
         {
             DestinationAction.AnswerReady => world.Send(InFlight.Ready),
-            DestinationAction.RunGuest => world with { RunsOnDestination = true },
+            DestinationAction.RunGuest or DestinationAction.Revive => world with { RunsOnDestination = true },
+            DestinationAction.DeclareLost => world with { RunsOnDestination = false },
             DestinationAction.AnswerRunning =>
                 world.Send(happened == DestinationEvent.RunReceived ? InFlight.RunAnswer : InFlight.OutcomeRunning),
             DestinationAction.AnswerNeverStarted => world.Send(InFlight.OutcomeNeverStarted),
+            DestinationAction.AnswerReceived => world.AnswerReceived(),
             DestinationAction.Refuse when happened == DestinationEvent.LoadStateReceived => world.Send(InFlight.LoadRefused),
+            DestinationAction.Refuse when happened is DestinationEvent.RecoverAsked or DestinationEvent.OutcomeAsked =>
+                world.Send(InFlight.Unknown),
             _ => world,
         });
         return happened == DestinationEvent.Failed && step.State == DestinationState.NeverStarted ? next.Send(InFlight.LoadRefused) : next;
+    }
+
+    private HandoverWorld AnswerReceived()
+    {
+        if (Destination == DestinationState.Completed)
+        {
+            return Send(InFlight.RecoverComplete);
+        }
+
+        HandoverWorld world = (Network & InFlight.RecoverAnswer) != InFlight.None ? Send(InFlight.StaleRecoverAnswer) : this;
+        return world.Send(InFlight.RecoverAnswer);
     }
 
     private HandoverWorld Send(InFlight message) => this with { Network = Network | message };
