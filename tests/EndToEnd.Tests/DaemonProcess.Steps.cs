@@ -62,4 +62,22 @@ internal sealed partial class DaemonProcess
         Assert.Equal(GuestState.Running, guest.State);
         Assert.Equal(0UL, guest.Report.CorruptPages);
     }
+
+    /// <summary>SHA-256 of a paused guest's memory.</summary>
+    public async Task<string> HashAsync(string name) => (string)(await CliAsync("guest", "hash", name, "--json")).Succeeds().Json["sha256"]!;
+
+    /// <summary>Waits until the guests are as wanted.</summary>
+    public async Task GuestsUntilAsync(Func<IReadOnlyList<GuestMessage>, bool> wanted)
+    {
+        var clock = Stopwatch.StartNew();
+        while (await GuestsAsync() is var guests && !wanted(guests))
+        {
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"the guests are not as wanted within {Deadline}: {string.Join('\n', guests)}\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
+        }
+    }
 }

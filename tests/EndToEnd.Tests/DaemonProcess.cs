@@ -42,14 +42,45 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, _ => { }, options);
 
     /// <summary>Starts a daemon with what <paramref name="prepare"/> changes about its start, and waits until it answers.</summary>
-    public static async Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options)
+    public static Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options) =>
+        StartAsync(node, "127.0.0.1", 0, prepare, options);
+
+    /// <summary>Starts a daemon on a network host, on the same ports each time if they are given.</summary>
+    public static Task<DaemonProcess> StartAsync(string node, NetworkHost host, int port, params string[] options) => StartAsync(
+        node, host.Address, port,
+        start =>
+        {
+            start.ArgumentList.Insert(0, $"--net=/run/netns/{host.Namespace}");
+            start.ArgumentList.Insert(1, start.FileName);
+            start.FileName = "nsenter";
+        },
+        ["--insecure", .. options]);
+
+    /// <summary>SIGTERM, and waits until the process has ended; its exit code.</summary>
+    public async Task<int> StopAsync()
+    {
+        Signal(15);
+        using var deadline = new CancellationTokenSource(Deadline);
+        await _process.WaitForExitAsync(deadline.Token);
+        return _process.ExitCode;
+    }
+
+    /// <summary>SIGKILL, and waits until the process has ended.</summary>
+    public async Task KillAsync()
+    {
+        _process.Kill();
+        await _process.WaitForExitAsync();
+    }
+
+    private static async Task<DaemonProcess> StartAsync(
+        string node, string host, int port, Action<ProcessStartInfo> prepare, string[] options)
     {
         var scratch = new Scratch();
         string control = scratch.PathOf("control.sock");
         string config = scratch.PathOf("config.json");
         File.WriteAllText(config, "{}");
         ProcessStartInfo start = ProgramUnderTest.Start(
-            ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,
+            ["serve", "--node", node, "--listen", $"{host}:{port}", "--lanes", $"{host}:{(port == 0 ? 0 : port + 1)}", "--control", control, "--config", config,
                 "--until-input-ends", .. options]);
         prepare(start);
         var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
@@ -62,6 +93,34 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         {
             await daemon.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>Starts a migration and does not wait for it.</summary>
+    public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination) =>
+        (await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen })).Id;
+
+    /// <summary>Waits until the migration is as wanted; a migration that has ended otherwise fails the test.</summary>
+    public async Task<Migration> MigrationUntilAsync(string id, Func<Migration, bool> wanted)
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            // A destination knows it once it has been asked to prepare.
+            Migration? migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+                .LastOrDefault(one => one.Id == id);
+            if (migration is not null && wanted(migration))
+            {
+                return migration;
+            }
+
+            if (clock.Elapsed > Deadline
+                || migration?.State is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled)
+            {
+                throw new TimeoutException($"the migration did not get there within {clock.Elapsed}: {migration}\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
         }
     }
 

@@ -52,12 +52,12 @@ public sealed class MigrationTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", kind, "128MiB", "96MiB");
         (await source.CliAsync("guest", "pause", "g")).Succeeds();
-        string before = await HashAsync(source);
+        string before = await source.HashAsync("g");
 
         (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Succeeds();
 
         Assert.Equal(GuestState.Paused, (await destination.GuestAsync("g")).State);
-        Assert.Equal(before, await HashAsync(destination));
+        Assert.Equal(before, await destination.HashAsync("g"));
         (await destination.CliAsync("guest", "resume", "g")).Succeeds();
         await destination.GuestIsWellAsync("g");
     }
@@ -185,7 +185,4 @@ public sealed class MigrationTests
 
     private static long Kibibytes(string line) =>
         long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture);
-
-    private static async Task<string> HashAsync(DaemonProcess daemon) =>
-        (string)(await daemon.CliAsync("guest", "hash", "g", "--json")).Succeeds().Json["sha256"]!;
 }

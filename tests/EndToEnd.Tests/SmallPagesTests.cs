@@ -34,9 +34,9 @@ public sealed class SmallPagesTests
             await DaemonProcess.StartAsync("destination", start => Launch(start, destinationWithout ? launcher : null));
         await source.CreateGuestAsync("g", "kvm", "64MiB", "40MiB");
         await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
-        string before = await HashAsync(source);
+        string before = await source.HashAsync("g");
         Migration there = await source.MigrateAsync("g", destination);
-        Assert.Equal(before, await HashAsync(destination));
+        Assert.Equal(before, await destination.HashAsync("g"));
         if (destinationWithout)
         {
             Assert.Equal(0UL, there.Placement.Moves2M);
@@ -55,9 +55,6 @@ public sealed class SmallPagesTests
             start.FileName = launcher;
         }
     }
-
-    private static async Task<string> HashAsync(DaemonProcess daemon) =>
-        (await daemon.CallAsync(ControlMethods.HashGuest, new HashGuestRequest { Name = "g" })).Sha256;
 
     private static string Compile(Scratch scratch)
     {

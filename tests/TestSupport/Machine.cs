@@ -24,6 +24,8 @@ public static class Machine
         Needs.Root => Environment.IsPrivilegedProcess ? null : "needs root; run the tests as root",
         Needs.CCompiler => NotOnPath("cc"),
         Needs.Node => NotOnPath("node") ?? NotOnPath("npm"),
+        Needs.NetworkNamespaces => LacksOne(Needs.Root)
+            ?? NotOnPath("ip") ?? NotOnPath("tc") ?? NotOnPath("ss") ?? NotOnPath("iptables") ?? NotOnPath("nsenter"),
         _ => throw new ArgumentOutOfRangeException(nameof(need)),
     };
 

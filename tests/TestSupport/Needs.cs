@@ -21,4 +21,7 @@ public enum Needs
 
     /// <summary>Node.js and npm, for the official gRPC client.</summary>
     Node = 16,
+
+    /// <summary>Network namespaces of the test's own, their links and packet filters: root, ip, tc, ss and iptables.</summary>
+    NetworkNamespaces = 32,
 }

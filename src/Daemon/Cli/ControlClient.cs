@@ -63,10 +63,29 @@ internal sealed class ControlClient : IDisposable
         (await CallAsync($"hash guest {name}", ControlMethods.HashGuest, new HashGuestRequest { Name = name }, HashDeadline,
             cancellation)).Sha256;
 
+    /// <summary>A guest's memory in parts, the summary last.</summary>
+    public IAsyncEnumerable<DumpChunk> DumpGuestAsync(string name, CancellationToken cancellation) =>
+        StreamAsync($"dump guest {name}", ControlMethods.DumpGuest, new DumpGuestRequest { Name = name }, cancellation);
+
     /// <summary>Starts a migration.</summary>
     public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
         CallAsync($"migrate guest {guest} to {to}", ControlMethods.Migrate,
             new MigrateRequest { Guest = guest, To = to, Placement = placement }, CallDeadline, cancellation);
+
+    /// <summary>Stops a migration before its switchover.</summary>
+    public Task<Migration> CancelMigrationAsync(string id, CancellationToken cancellation) =>
+        CallAsync($"cancel migration {id}", ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id }, CallDeadline,
+            cancellation);
+
+    /// <summary>Restores the link of a paused migration; <paramref name="to"/> is empty when the destination's address is the same.</summary>
+    public Task<Migration> RecoverMigrationAsync(string id, string to, CancellationToken cancellation) =>
+        CallAsync($"recover migration {id}", ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = id, To = to },
+            CallDeadline, cancellation);
+
+    /// <summary>Decides that the other side of a migration is gone.</summary>
+    public Task<Migration> ResolveMigrationAsync(string id, Resolution resolution, bool force, CancellationToken cancellation) =>
+        CallAsync($"resolve migration {id}", ControlMethods.ResolveMigration,
+            new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline, cancellation);
 
     /// <summary>Every migration that the daemon remembers.</summary>
     public async Task<IReadOnlyList<Migration>> ListMigrationsAsync(CancellationToken cancellation) =>
@@ -85,13 +104,11 @@ internal sealed class ControlClient : IDisposable
         var last = MigrationState.Unspecified;
 
         // No deadline: a migration may be paused for as long as its link is down.
-        await using var updates = _channel
-            .StreamAsync(ControlMethods.WatchMigration, new WatchMigrationRequest { Id = id }, cancellation)
-            .GetAsyncEnumerator(cancellation);
-        while (await NextAsync(updates, tried))
+        await foreach (var migration in StreamAsync(
+            tried, ControlMethods.WatchMigration, new WatchMigrationRequest { Id = id }, cancellation))
         {
-            last = updates.Current.State;
-            yield return updates.Current;
+            last = migration.State;
+            yield return migration;
         }
 
         if (!Words.IsFinal(last))
@@ -120,15 +137,27 @@ internal sealed class ControlClient : IDisposable
         }
     }
 
-    private async ValueTask<bool> NextAsync(IAsyncEnumerator<Migration> updates, string tried)
+    private async IAsyncEnumerable<TResponse> StreamAsync<TRequest, TResponse>(
+        string tried, GrpcMethod<TRequest, TResponse> method, TRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
+        where TResponse : class, Google.Protobuf.IMessage<TResponse>, new()
     {
-        try
+        await using var answers = _channel.StreamAsync(method, request, cancellation).GetAsyncEnumerator(cancellation);
+        while (await NextAsync())
         {
-            return await updates.MoveNextAsync();
+            yield return answers.Current;
         }
-        catch (GrpcException error)
+
+        async ValueTask<bool> NextAsync()
         {
-            throw Explain(tried, error);
+            try
+            {
+                return await answers.MoveNextAsync();
+            }
+            catch (GrpcException error)
+            {
+                throw Explain(tried, error);
+            }
         }
     }
 

@@ -26,13 +26,17 @@ internal static class ControlFailure
                 $"cannot {tried}: the daemon at {socketPath} did not answer in time ({error.Message}). Look at its log, then try again."),
             GrpcStatusCode.NotFound => new(ExitCode.NotFound, code,
                 $"cannot {tried}: {error.Message}. 'migrationd guest list' and 'migrationd migration list' show what there is."),
-            GrpcStatusCode.InvalidArgument or GrpcStatusCode.OutOfRange => new(ExitCode.Usage, code, $"cannot {tried}: {error.Message}"),
+            GrpcStatusCode.InvalidArgument or GrpcStatusCode.OutOfRange => new(ExitCode.Usage, code, Cannot(tried, error.Message)),
             GrpcStatusCode.AlreadyExists or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.ResourceExhausted => new(
-                ExitCode.Refused, code, $"cannot {tried}: {error.Message}"),
+                ExitCode.Refused, code, Cannot(tried, error.Message)),
             GrpcStatusCode.Unimplemented => new(ExitCode.Failed, code,
                 $"cannot {tried}: the daemon at {socketPath} does not know this call ({error.Message}). It is another version than this "
                 + "program ('migrationd --version'); use the program that belongs to it."),
             _ => new(ExitCode.Failed, code, $"cannot {tried}: the daemon at {socketPath} answered {code}: {error.Message}"),
         };
     }
+
+    /// <summary>The daemon's own sentence says what was tried, too, when it knows better.</summary>
+    private static string Cannot(string tried, string message) =>
+        message.StartsWith(tried.Split(' ')[0] + ' ', StringComparison.Ordinal) ? $"cannot {message}" : $"cannot {tried}: {message}";
 }

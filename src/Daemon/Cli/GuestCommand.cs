@@ -27,6 +27,7 @@ internal sealed class GuestCommand : CliCommand
             (client, name, cancellation) => client.ResumeGuestAsync(name, cancellation)));
         Subcommands.Add(new GuestDeleteCommand(console));
         Subcommands.Add(new GuestHashCommand(console));
+        Subcommands.Add(new GuestDumpCommand(console));
     }
 
     /// <summary>The argument that names a guest.</summary>

@@ -7,17 +7,23 @@ internal sealed class MigrationCommand : CliCommand
 {
     /// <summary>The group.</summary>
     public MigrationCommand(CliConsole console)
-        : base("migration", "Look at the migrations that a daemon takes or took part in, as source or destination.")
+        : base("migration", "Look at the migrations that a daemon takes or took part in, and decide about them.")
     {
         Examples =
         [
             "migrationd migration list",
             "migrationd migration show ID --json",
             "migrationd migration watch ID",
+            "migrationd migration cancel ID",
+            "migrationd migration recover ID",
+            "migrationd migration resolve ID --resume-here",
         ];
         Subcommands.Add(new MigrationListCommand(console));
         Subcommands.Add(new MigrationShowCommand(console));
         Subcommands.Add(new MigrationWatchCommand(console));
+        Subcommands.Add(new MigrationCancelCommand(console));
+        Subcommands.Add(new MigrationRecoverCommand(console));
+        Subcommands.Add(new MigrationResolveCommand(console));
     }
 
     /// <summary>The argument that names a migration.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Routing;
@@ -21,6 +22,7 @@ internal sealed class ControlService(
     CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(1);
 
     public void Map(IEndpointRouteBuilder routes)
     {
@@ -32,6 +34,8 @@ internal sealed class ControlService(
         routes.MapUnary(ControlMethods.ResumeGuest, (request, _) => On(request.Name, "resume", guest => guest.Resume()));
         routes.MapUnary(ControlMethods.DeleteGuest, (request, _) => DeleteAsync(request.Name));
         routes.MapUnary(ControlMethods.HashGuest, (request, _) => HashAsync(request.Name));
+        routes.MapServerStreaming(
+            ControlMethods.DumpGuest, (request, _) => MemoryDump.ChunksOf(guests.Find(request.Name)));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
         routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
         routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));
@@ -76,7 +80,11 @@ internal sealed class ControlService(
     private async Task<HashGuestResponse> HashAsync(string name)
     {
         HostedGuest guest = guests.Find(name);
-        string hash = await DedicatedThread.Start($"hash {name}", () => guest.ReadPausedMemory(Hash)).ConfigureAwait(false);
+        string hash = await DedicatedThread.Start($"hash {name}", () =>
+        {
+            using HeldMemory held = guest.HoldMemory("hash");
+            return Hash(held.Memory);
+        }).ConfigureAwait(false);
         return new HashGuestResponse { Sha256 = hash };
     }
 
@@ -130,7 +138,7 @@ internal sealed class ControlService(
         switch (request.Resolution)
         {
             case Resolution.ResumeHere:
-                await outgoing.Find(request.Id, "resume here in").ResumeHereAsync(request.Force, cancel).ConfigureAwait(false);
+                await outgoing.Find(request.Id, "resolve").ResumeHereAsync(request.Force, cancel).ConfigureAwait(false);
                 break;
             case Resolution.GiveUp:
                 DestinationSession session = incoming.FindMigration(request.Id) ?? throw new GrpcException(
@@ -154,11 +162,21 @@ internal sealed class ControlService(
     private static async IAsyncEnumerable<Migration> WatchAsync(
         MigrationRecord record, [EnumeratorCancellation] CancellationToken cancel)
     {
+        Migration? last = null;
+        long said = 0;
         while (true)
         {
             Task changed = record.Changed;
             Migration snapshot = record.Snapshot();
-            yield return snapshot;
+            // Time passes by itself; who follows it still hears now and then that the daemon lives.
+            bool hasChanged = last is null || !new Migration(snapshot) { TotalUs = last.TotalUs }.Equals(last);
+            if (hasChanged || Stopwatch.GetElapsedTime(said) > LongestSilence)
+            {
+                said = Stopwatch.GetTimestamp();
+                last = snapshot;
+                yield return snapshot;
+            }
+
             if (MigrationRecord.IsFinalState(snapshot.State))
             {
                 yield break;

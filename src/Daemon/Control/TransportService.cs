@@ -10,9 +10,15 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
 {
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapUnary(TransportMethods.Prepare, async (request, _) =>
+        routes.MapUnary(TransportMethods.Prepare, async (request, context) =>
         {
             DestinationSession session = await sessions.PrepareAsync(request).ConfigureAwait(false);
+            if (context.CancellationToken.IsCancellationRequested)
+            {
+                // The source has given up meanwhile, and does not know how this session is called.
+                await session.AbortAsync("it did not wait for the answer to Prepare").ConfigureAwait(false);
+            }
+
             return new PrepareResponse
             {
                 Session = session.Id,

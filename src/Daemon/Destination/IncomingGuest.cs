@@ -46,7 +46,7 @@ internal sealed class IncomingGuest(
     /// <param name="forget">What deleting the guest means from now on.</param>
     public void Lose(string reason, Action forget)
     {
-        hosted.Lose(reason, forget);
+        hosted.Lose(reason, memory.Received, forget);
         // On a thread of its own: a vCPU that waits in the kernel for a page that will not come may not be had at all.
         _ = DedicatedThread.Start($"pause {hosted.Name}", guest.Pause);
     }

@@ -1,5 +1,6 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
@@ -21,6 +22,7 @@ internal sealed class HostedGuest
     private Hold _hold;
     private string _migrationId = "";
     private string _lossReason = "";
+    private ReceivedPages? _pagesLeft;
     private Action? _forgetLost;
 
     private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
@@ -68,36 +70,14 @@ internal sealed class HostedGuest
         guest.Resume();
     });
 
-    /// <summary>Runs <paramref name="read"/> over the memory of a paused guest whose pages are all here.</summary>
-    public T ReadPausedMemory<T>(Func<GuestMemory, T> read)
-    {
-        GuestMemory memory = null!;
-        Command("hash", [Hold.None], guest =>
-        {
-            if (guest.IsRunning)
-            {
-                throw new GrpcException(
-                    GrpcStatusCode.FailedPrecondition,
-                    $"hash guest '{Name}': it runs, so its memory changes under the reading. Pause it first: "
-                    + $"migrationd guest pause {Name}");
-            }
+    /// <summary>
+    /// Holds a paused guest whose pages are all here, for its memory to be read. Held, not locked: reading takes long, and others want to
+    /// look at the guest meanwhile.
+    /// </summary>
+    public HeldMemory HoldMemory(string command) => HoldMemory(command, [Hold.None]);
 
-            // Held, not locked: reading takes long, and others want to look at the guest meanwhile.
-            _hold = Hold.Reading;
-            memory = guest.Memory;
-        });
-        try
-        {
-            return read(memory);
-        }
-        finally
-        {
-            lock (_lock)
-            {
-                _hold = Hold.None;
-            }
-        }
-    }
+    /// <summary>The same, or what is here of a guest that lost pages.</summary>
+    public HeldMemory HoldWhatIsHere(string command) => HoldMemory(command, [Hold.None, Hold.Lost]);
 
     /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere.</summary>
     public void Delete()
@@ -194,13 +174,16 @@ internal sealed class HostedGuest
         }
     }
 
-    /// <summary>Pages are lost with the source; from now on <paramref name="forget"/> is what deleting it means.</summary>
-    public void Lose(string reason, Action forget)
+    /// <summary>
+    /// Pages are lost with the source; <paramref name="left"/> are not, and from now on <paramref name="forget"/> is what deleting means.
+    /// </summary>
+    public void Lose(string reason, ReceivedPages left, Action forget)
     {
         lock (_lock)
         {
             _hold = Hold.Lost;
             _lossReason = reason;
+            _pagesLeft = left;
             _forgetLost = forget;
         }
     }
@@ -212,6 +195,7 @@ internal sealed class HostedGuest
         {
             _hold = Hold.Arriving;
             _lossReason = "";
+            _pagesLeft = null;
             _forgetLost = null;
         }
     }
@@ -252,7 +236,7 @@ internal sealed class HostedGuest
                 Spec = GuestMessages.ToMessage(Spec),
                 State = State(),
                 Report = GuestMessages.ToMessage(_hold == Hold.Away ? _lastReport : report),
-                Failure = _hold == Hold.Lost ? _lossReason : _guest?.Failure ?? "",
+                Failure = _lossReason.Length > 0 ? _lossReason : _guest?.Failure ?? "",
                 MigrationId = _migrationId,
             };
         }
@@ -262,10 +246,37 @@ internal sealed class HostedGuest
     {
         Hold.Away => GuestState.Migrated,
         Hold.Incoming => GuestState.Incoming,
-        Hold.Lost => GuestState.Failed,
+        _ when _lossReason.Length > 0 => GuestState.Failed,
         _ when _guest?.Failure is not null => GuestState.Failed,
         _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
     };
+
+    private HeldMemory HoldMemory(string command, ReadOnlySpan<Hold> allowed)
+    {
+        HeldMemory? held = null;
+        Command(command, allowed, guest =>
+        {
+            if (guest.IsRunning && _hold != Hold.Lost)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.FailedPrecondition,
+                    $"{command} guest '{Name}': it runs, so its memory changes under the reading. Pause it first: "
+                    + $"migrationd guest pause {Name}");
+            }
+
+            Hold before = _hold;
+            _hold = Hold.Reading;
+            held = new HeldMemory(guest.Memory, _pagesLeft, () =>
+            {
+                lock (_lock)
+                {
+                    // A lost guest may have been revived meanwhile.
+                    _hold = _hold == Hold.Reading ? before : _hold;
+                }
+            });
+        });
+        return held!;
+    }
 
     private void Command(string command, ReadOnlySpan<Hold> allowed, Action<IGuest> act)
     {

@@ -160,19 +160,19 @@ internal sealed class SourceMigration
     {
         if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
         {
-            throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
+            throw Refused("resolve", "only a guest whose destination cannot be reached can be resumed here");
         }
 
         DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
         if (word == DestinationWord.HasGuest)
         {
-            throw Refused("resume here in", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
+            throw Refused("resolve", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
                 + $"Restore the link instead: migrationd migration recover {_record.Id}");
         }
 
         if (word == DestinationWord.Silent && !force)
         {
-            throw Refused("resume here in", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
+            throw Refused("resolve", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
                 + "does not run there. Make sure that it does not (end that daemon, or its host), then repeat this with --force. Whatever "
                 + "the guest did after the switchover is lost");
         }
@@ -181,7 +181,7 @@ internal sealed class SourceMigration
         {
             if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
             {
-                throw Refused("resume here in", "the link was restored meanwhile");
+                throw Refused("resolve", "the link was restored meanwhile");
             }
 
             _order.TrySetResult(SourceEvent.ResumeHereOrdered);

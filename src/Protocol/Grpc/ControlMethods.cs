@@ -31,6 +31,9 @@ public static class ControlMethods
     /// <summary>SHA-256 of a paused guest's whole memory.</summary>
     public static readonly GrpcMethod<HashGuestRequest, HashGuestResponse> HashGuest = new(Service, nameof(HashGuest));
 
+    /// <summary>A paused or lost guest's memory, in parts.</summary>
+    public static readonly GrpcMethod<DumpGuestRequest, DumpChunk> DumpGuest = new(Service, nameof(DumpGuest), serverStreaming: true);
+
     /// <summary>Starts a migration and returns at once.</summary>
     public static readonly GrpcMethod<MigrateRequest, Migration> Migrate = new(Service, nameof(Migrate));
 

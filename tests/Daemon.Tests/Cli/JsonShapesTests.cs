@@ -44,7 +44,7 @@ public sealed class JsonShapesTests
         Assert.Equal(
             "id guest role peer state reason startedAt totalMs downtimeMs bytesSent pagesTotal pagesReceived "
             + "pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies retries busyFallbacks "
-            + "blockSplitsAvoided ioctls blocktimeMs faultLatencyUs faultLatencyBuckets",
+            + "blockSplitsAvoided ioctls blocktimeMs recoveries pagesLost faultLatencyUs faultLatencyBuckets",
             Keys(json));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),

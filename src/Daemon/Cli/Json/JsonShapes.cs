@@ -58,6 +58,8 @@ internal static class JsonShapes
             placement.BlockSplitsAvoided,
             placement.Ioctls,
             placement.BlocktimeUs / MicrosecondsPerMillisecond,
+            migration.Recoveries,
+            migration.PagesLost,
             Of(latency),
             latency.Buckets);
     }

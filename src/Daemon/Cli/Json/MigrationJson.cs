@@ -29,5 +29,7 @@ internal sealed record MigrationJson(
     ulong BlockSplitsAvoided,
     ulong Ioctls,
     double BlocktimeMs,
+    uint Recoveries,
+    ulong PagesLost,
     FaultLatencyJson FaultLatencyUs,
     IReadOnlyList<ulong> FaultLatencyBuckets);
