@@ -10,7 +10,8 @@ namespace MigrationD.Daemon.Cli;
 internal sealed class CommandLine
 {
     /// <summary>
-    /// How long a command may take to end after SIGINT or SIGTERM: a daemon has to stop its lanes and guests, the demo to end two daemons.
+    /// How long a command may take to end after SIGINT or SIGTERM: the demo has to end two daemons. A daemon itself keeps to its own
+    /// --stop-timeout.
     /// </summary>
     private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(30);
 
@@ -65,7 +66,8 @@ internal sealed class CommandLine
                 Output = _console.Out,
                 Error = _console.Error,
                 EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout = TerminationTimeout,
+                ProcessTerminationTimeout =
+                    parse.CommandResult.Command is ServeCommand ? Timeout.InfiniteTimeSpan : TerminationTimeout,
             };
             return await parse.InvokeAsync(invocation, cancellation);
         }

@@ -30,6 +30,7 @@ internal sealed class DestinationSession
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _expiry;
+    private volatile TaskCompletionSource _lost = NewSignal();
     private volatile byte[] _secret = NewSecret();
     private DestinationState _state = DestinationState.Prepared;
     private IncomingGuest? _incoming;
@@ -204,7 +205,7 @@ internal sealed class DestinationSession
     public async Task FinishAsync()
     {
         await GiveUpAsync(DestinationEvent.AbortReceived, "this daemon is stopping").ConfigureAwait(false);
-        await _ended.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAny(_ended.Task, _lost.Task).ConfigureAwait(false);
     }
 
     /// <summary>A newer Prepare of the same migration takes this one's place.</summary>
@@ -243,6 +244,8 @@ internal sealed class DestinationSession
         }
     }
 
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
 
     private static LiveFigures Figures(IncomingGuest incoming) => new(
@@ -265,6 +268,7 @@ internal sealed class DestinationSession
 
         if (from == DestinationState.Lost && to == DestinationState.PostcopyRecover && _incoming is { } incoming)
         {
+            _lost = NewSignal();
             _record.Revive(() => Figures(incoming));
         }
     }
@@ -291,12 +295,19 @@ internal sealed class DestinationSession
             }
 
             incoming.Lose(reason, ForgetLost);
+            _lost.TrySetResult();
         }
 
         return true;
     }
 
-    private void ForgetLost() => DiscardIfToldAsync(Apply(DestinationEvent.Deleted, "the lost guest was deleted")).GetAwaiter().GetResult();
+    private void ForgetLost()
+    {
+        DestinationTransition step = Apply(DestinationEvent.Deleted, "the lost guest was deleted");
+        // The source may have come back since: then the guest is not lost any more, and must not be forgotten either.
+        RefuseUnless(step, DestinationAction.Discard, "delete the guest");
+        DiscardIfToldAsync(step).GetAwaiter().GetResult();
+    }
 
     private void Announce()
     {
