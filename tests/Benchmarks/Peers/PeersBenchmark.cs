@@ -212,6 +212,11 @@ internal sealed class PeersBenchmark : IBenchmark
         }
     }
 
+    private const string WhyGapsAreWide =
+        "Largest gap: QEMU's is a lower bound and migrationd's an upper bound (see `peers`), which is as "
+        + "large before the migration, because two daemons and a benchmark disturb a guest on two cores at any "
+        + "time.";
+
     private static IEnumerable<Target> Targets(Result[] results)
     {
         foreach (Result one in results.Where(one => one.Contender.IsOurs && one.Pattern == TargetPattern))
@@ -222,7 +227,7 @@ internal sealed class PeersBenchmark : IBenchmark
                 string who = $"{one.Contender.Name} to {ratios.Peer}, {Word(one.Pattern)}";
                 yield return Target.AtMost($"{who}: total time", ratios.Total, 0.4);
                 yield return Target.AtMost($"{who}: blocktime", ratios.Blocktime, 0.3);
-                yield return Target.AtMost($"{who}: largest gap", ratios.LargestGap, 0.2);
+                yield return Target.AtMost($"{who}: largest gap", ratios.LargestGap, 0.2) with { Shortfall = WhyGapsAreWide };
             }
         }
     }

@@ -55,6 +55,7 @@ internal static class MarkdownReport
             int reached = targets.Count(target => target.Reached);
             text.Append(CultureInfo.InvariantCulture, $"{reached} of {targets.Count} targets are reached.\n\n");
             Append(text, TargetTable.Of(targets));
+            AppendShortfalls(text, targets);
         }
 
         foreach (Section section in sections)
@@ -63,6 +64,21 @@ internal static class MarkdownReport
         }
 
         return text.ToString();
+    }
+
+    private static void AppendShortfalls(StringBuilder text, List<Target> targets)
+    {
+        string[] shortfalls = [.. targets.Where(one => !one.Reached && one.Shortfall.Length > 0).Select(one => one.Shortfall).Distinct()];
+        if (shortfalls.Length == 0)
+        {
+            return;
+        }
+
+        text.Append("\nWhy not, as far as is known:\n\n");
+        foreach (string shortfall in shortfalls)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"- {shortfall}\n");
+        }
     }
 
     private static void Append(StringBuilder text, Section section)

@@ -9,6 +9,9 @@ namespace MigrationD.Benchmarks.Report;
 /// <param name="Reached">Whether that is enough.</param>
 internal sealed record Target(string What, string Limit, string Measured, bool Reached)
 {
+    /// <summary>Why it is not reached, as far as is known; empty for a target that always was.</summary>
+    public string Shortfall { get; init; } = "";
+
     public static Target AtMost(string what, double measured, double limit, string unit = "") =>
         new(what, $"at most {Text(limit, unit)}", Text(measured, unit), measured <= limit);
 
