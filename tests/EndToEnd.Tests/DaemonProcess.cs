@@ -60,6 +60,12 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public async Task<int> StopAsync()
     {
         Signal(15);
+        return await ExitAsync();
+    }
+
+    /// <summary>Waits until the process has ended by itself; its exit code.</summary>
+    public async Task<int> ExitAsync()
+    {
         using var deadline = new CancellationTokenSource(Deadline);
         await _process.WaitForExitAsync(deadline.Token);
         return _process.ExitCode;

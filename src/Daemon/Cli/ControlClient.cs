@@ -63,29 +63,23 @@ internal sealed class ControlClient : IDisposable
         (await CallAsync($"hash guest {name}", ControlMethods.HashGuest, new HashGuestRequest { Name = name }, HashDeadline,
             cancellation)).Sha256;
 
-    /// <summary>A guest's memory in parts, the summary last.</summary>
-    public IAsyncEnumerable<DumpChunk> DumpGuestAsync(string name, CancellationToken cancellation) =>
-        StreamAsync($"dump guest {name}", ControlMethods.DumpGuest, new DumpGuestRequest { Name = name }, cancellation);
+    /// <summary>The memory of a guest that stands still, in ascending order, the summary last.</summary>
+    public async IAsyncEnumerable<DumpChunk> DumpGuestAsync(string name, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        // No deadline: how long it takes is a matter of the disk that it is written to.
+        await using var chunks = _channel
+            .StreamAsync(ControlMethods.DumpGuest, new DumpGuestRequest { Name = name }, cancellation)
+            .GetAsyncEnumerator(cancellation);
+        while (await NextAsync(chunks, $"dump guest {name}"))
+        {
+            yield return chunks.Current;
+        }
+    }
 
     /// <summary>Starts a migration.</summary>
     public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
         CallAsync($"migrate guest {guest} to {to}", ControlMethods.Migrate,
             new MigrateRequest { Guest = guest, To = to, Placement = placement }, CallDeadline, cancellation);
-
-    /// <summary>Stops a migration before its switchover.</summary>
-    public Task<Migration> CancelMigrationAsync(string id, CancellationToken cancellation) =>
-        CallAsync($"cancel migration {id}", ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id }, CallDeadline,
-            cancellation);
-
-    /// <summary>Restores the link of a paused migration; <paramref name="to"/> is empty when the destination's address is the same.</summary>
-    public Task<Migration> RecoverMigrationAsync(string id, string to, CancellationToken cancellation) =>
-        CallAsync($"recover migration {id}", ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = id, To = to },
-            CallDeadline, cancellation);
-
-    /// <summary>Decides that the other side of a migration is gone.</summary>
-    public Task<Migration> ResolveMigrationAsync(string id, Resolution resolution, bool force, CancellationToken cancellation) =>
-        CallAsync($"resolve migration {id}", ControlMethods.ResolveMigration,
-            new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline, cancellation);
 
     /// <summary>Every migration that the daemon remembers.</summary>
     public async Task<IReadOnlyList<Migration>> ListMigrationsAsync(CancellationToken cancellation) =>
@@ -104,11 +98,13 @@ internal sealed class ControlClient : IDisposable
         var last = MigrationState.Unspecified;
 
         // No deadline: a migration may be paused for as long as its link is down.
-        await foreach (var migration in StreamAsync(
-            tried, ControlMethods.WatchMigration, new WatchMigrationRequest { Id = id }, cancellation))
+        await using var updates = _channel
+            .StreamAsync(ControlMethods.WatchMigration, new WatchMigrationRequest { Id = id }, cancellation)
+            .GetAsyncEnumerator(cancellation);
+        while (await NextAsync(updates, tried))
         {
-            last = migration.State;
-            yield return migration;
+            last = updates.Current.State;
+            yield return updates.Current;
         }
 
         if (!Words.IsFinal(last))
@@ -118,6 +114,25 @@ internal sealed class ControlClient : IDisposable
                 + $"see 'migrationd migration show {id}'");
         }
     }
+
+    /// <summary>Stops a migration before its switchover.</summary>
+    public Task<Migration> CancelMigrationAsync(string id, CancellationToken cancellation) =>
+        CallAsync($"cancel migration {id}", ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id }, CallDeadline, cancellation);
+
+    /// <summary>Has the destination of a paused migration dialled again.</summary>
+    /// <param name="id">The migration.</param>
+    /// <param name="to">HOST:PORT of the destination, empty for where it was.</param>
+    /// <param name="cancellation">Ends the call, not the order.</param>
+    public Task<Migration> RecoverMigrationAsync(string id, string to, CancellationToken cancellation) =>
+        CallAsync($"recover migration {id}", ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = id, To = to }, CallDeadline,
+            cancellation);
+
+    /// <summary>Decides that the other side of a migration is gone for good.</summary>
+    public Task<Migration> ResolveMigrationAsync(string id, Resolution resolution, bool force, CancellationToken cancellation) =>
+        CallAsync(
+            resolution == Resolution.GiveUp ? $"give up the source of migration {id}" : $"resume here in migration {id}",
+            ControlMethods.ResolveMigration, new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline,
+            cancellation);
 
     /// <inheritdoc/>
     public void Dispose() => _channel.Dispose();
@@ -137,27 +152,15 @@ internal sealed class ControlClient : IDisposable
         }
     }
 
-    private async IAsyncEnumerable<TResponse> StreamAsync<TRequest, TResponse>(
-        string tried, GrpcMethod<TRequest, TResponse> method, TRequest request, [EnumeratorCancellation] CancellationToken cancellation)
-        where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
-        where TResponse : class, Google.Protobuf.IMessage<TResponse>, new()
+    private async ValueTask<bool> NextAsync<T>(IAsyncEnumerator<T> updates, string tried)
     {
-        await using var answers = _channel.StreamAsync(method, request, cancellation).GetAsyncEnumerator(cancellation);
-        while (await NextAsync())
+        try
         {
-            yield return answers.Current;
+            return await updates.MoveNextAsync();
         }
-
-        async ValueTask<bool> NextAsync()
+        catch (GrpcException error)
         {
-            try
-            {
-                return await answers.MoveNextAsync();
-            }
-            catch (GrpcException error)
-            {
-                throw Explain(tried, error);
-            }
+            throw Explain(tried, error);
         }
     }
 

@@ -14,29 +14,46 @@ internal static class ControlFailure
     public static CliException Explain(string tried, string socketPath, bool socketExists, GrpcException error)
     {
         var code = JsonNamingPolicy.KebabCaseLower.ConvertName(error.Code.ToString());
+        var message = WithoutRepetition(tried, error.Message);
         return error.Code switch
         {
             GrpcStatusCode.Unavailable when !socketExists => new(ExitCode.Unreachable, code,
                 $"cannot {tried}: no daemon has a control socket at {socketPath}. Start one with 'migrationd serve', "
                 + "or name the socket of a running one with --control PATH."),
             GrpcStatusCode.Unavailable => new(ExitCode.Unreachable, code,
-                $"cannot {tried}: the daemon at {socketPath} does not answer ({error.Message}). Check that it runs "
+                $"cannot {tried}: the daemon at {socketPath} does not answer ({message}). Check that it runs "
                 + "('systemctl status migrationd') and that you may open its socket (root, or the socket's group)."),
             GrpcStatusCode.DeadlineExceeded => new(ExitCode.Unreachable, code,
-                $"cannot {tried}: the daemon at {socketPath} did not answer in time ({error.Message}). Look at its log, then try again."),
+                $"cannot {tried}: the daemon at {socketPath} did not answer in time ({message}). Look at its log, then try again."),
             GrpcStatusCode.NotFound => new(ExitCode.NotFound, code,
-                $"cannot {tried}: {error.Message}. 'migrationd guest list' and 'migrationd migration list' show what there is."),
-            GrpcStatusCode.InvalidArgument or GrpcStatusCode.OutOfRange => new(ExitCode.Usage, code, Cannot(tried, error.Message)),
+                $"cannot {tried}: {message}" + (message.Contains("migrationd ", StringComparison.Ordinal)
+                    ? ""
+                    : ". 'migrationd guest list' and 'migrationd migration list' show what there is.")),
+            GrpcStatusCode.InvalidArgument or GrpcStatusCode.OutOfRange => new(ExitCode.Usage, code, $"cannot {tried}: {message}"),
             GrpcStatusCode.AlreadyExists or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.ResourceExhausted => new(
-                ExitCode.Refused, code, Cannot(tried, error.Message)),
+                ExitCode.Refused, code, $"cannot {tried}: {message}"),
             GrpcStatusCode.Unimplemented => new(ExitCode.Failed, code,
-                $"cannot {tried}: the daemon at {socketPath} does not know this call ({error.Message}). It is another version than this "
+                $"cannot {tried}: the daemon at {socketPath} does not know this call ({message}). It is another version than this "
                 + "program ('migrationd --version'); use the program that belongs to it."),
-            _ => new(ExitCode.Failed, code, $"cannot {tried}: the daemon at {socketPath} answered {code}: {error.Message}"),
+            _ => new(ExitCode.Failed, code, $"cannot {tried}: the daemon at {socketPath} answered {code}: {message}"),
         };
     }
 
-    /// <summary>The daemon's own sentence says what was tried, too, when it knows better.</summary>
-    private static string Cannot(string tried, string message) =>
-        message.StartsWith(tried.Split(' ')[0] + ' ', StringComparison.Ordinal) ? $"cannot {message}" : $"cannot {tried}: {message}";
+    /// <summary>
+    /// The message without what was tried, which a daemon says first for its log and for other clients: <c>pause guest 'web': why</c>.
+    /// </summary>
+    private static string WithoutRepetition(string tried, string message)
+    {
+        var colon = message.IndexOf(": ", StringComparison.Ordinal);
+        if (colon < 0)
+        {
+            return message;
+        }
+
+        var said = message[..colon].Replace("'", "", StringComparison.Ordinal);
+        return IsSame(said, tried) || IsSame(tried, said) ? message[(colon + 2)..] : message;
+    }
+
+    private static bool IsSame(string phrase, string longer) =>
+        longer == phrase || longer.StartsWith(phrase + " ", StringComparison.Ordinal);
 }

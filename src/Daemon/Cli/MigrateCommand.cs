@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
-using System.Net;
 using MigrationD.Daemon.Cli.Json;
 using MigrationD.Protocol.V1;
 
@@ -30,21 +28,18 @@ internal sealed class MigrateCommand : ClientCommand
     public MigrateCommand(CliConsole console)
         : base("migrate", "Move a running guest to another daemon, by post-copy: it runs there at once, and its memory follows.", console)
     {
-        Notes = ["Waits for the end unless --detach is given; the exit code is 0 only when the migration completed."];
+        Notes =
+        [
+            "Waits for the end unless --detach is given; the exit code is 0 only when the migration completed. While the link is lost",
+            "(postcopy-paused) it goes on waiting, and says so once with the reason and what can be done.",
+        ];
         Examples =
         [
             "migrationd migrate web --to 10.0.0.6:7461",
             "migrationd migrate web --to 10.0.0.6:7461 --json",
             "migrationd migrate web --to 10.0.0.6:7461 --detach",
         ];
-        _to.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && !IsHostAndPort(result.Tokens[0].Value))
-            {
-                result.AddError($"--to {result.Tokens[0].Value}: must be HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.6:7461 or "
-                    + "[::1]:7461");
-            }
-        });
+        _to.Validators.Add(PeerAddress.Check);
         Arguments.Add(_name);
         Options.Add(_to);
         Options.Add(_detach);
@@ -83,20 +78,5 @@ internal sealed class MigrateCommand : ClientCommand
         }
 
         return MigrationOutcome.Write(Terminal, migration, json);
-    }
-
-    private static bool IsHostAndPort(string text)
-    {
-        var colon = text.LastIndexOf(':');
-        if (colon < 1
-            || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port == 0)
-        {
-            return false;
-        }
-
-        var host = text[..colon];
-        return host.StartsWith('[') && host.EndsWith(']')
-            ? IPAddress.TryParse(host[1..^1], out _)
-            : Uri.CheckHostName(host) is UriHostNameType.Dns or UriHostNameType.IPv4;
     }
 }

@@ -7,7 +7,7 @@ internal sealed class MigrationCommand : CliCommand
 {
     /// <summary>The group.</summary>
     public MigrationCommand(CliConsole console)
-        : base("migration", "Look at the migrations that a daemon takes or took part in, and decide about them.")
+        : base("migration", "Look at the migrations that a daemon takes or took part in, cancel them, and decide what becomes of broken ones.")
     {
         Examples =
         [

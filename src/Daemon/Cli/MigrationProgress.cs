@@ -38,6 +38,12 @@ internal static class MigrationProgress
                 var last = new Migration();
                 await foreach (var migration in updates)
                 {
+                    if (Interruption(migration, last) is { } interruption)
+                    {
+                        // Above the bar, and once: a reason is longer than the line of a terminal.
+                        console.WriteLine(interruption);
+                    }
+
                     last = migration;
                     bar.Value = Percent(migration);
                     bar.Description = Markup.Escape(Line(migration));
@@ -57,8 +63,14 @@ internal static class MigrationProgress
             {
                 shown = Percent(migration);
                 output.WriteLine(Line(migration));
-                output.Flush();
             }
+
+            if (Interruption(migration, last) is { } interruption)
+            {
+                output.WriteLine(interruption);
+            }
+
+            output.Flush();
 
             last = migration;
         }
@@ -69,13 +81,18 @@ internal static class MigrationProgress
     private static double Percent(Migration migration) =>
         migration.PagesTotal == 0 ? 0 : 100.0 * migration.PagesReceived / migration.PagesTotal;
 
+    /// <summary>Why the migration stands still, when that is new; null otherwise.</summary>
+    private static string? Interruption(Migration migration, Migration last) =>
+        migration.State is MigrationState.PostcopyPaused or MigrationState.PostcopyRecover
+        && migration.Reason.Length > 0
+        && migration.Reason != last.Reason
+            ? $"{Words.Of(migration.State)}: {migration.Reason}"
+            : null;
+
     /// <summary>One line: state, pages, pages by fault, time.</summary>
-    private static string Line(Migration migration)
-    {
-        var reason = migration.Reason.Length == 0 ? "" : $"  ({migration.Reason})";
-        return string.Create(CultureInfo.InvariantCulture,
+    private static string Line(Migration migration) =>
+        string.Create(CultureInfo.InvariantCulture,
             $"{Words.Of(migration.State)}  {migration.PagesReceived:N0} of {migration.PagesTotal:N0} pages  ")
-            + string.Create(CultureInfo.InvariantCulture,
-                $"{migration.Placement?.PagesUrgent ?? 0:N0} by fault  {migration.TotalUs / 1e6:0.0} s{reason}");
-    }
+        + string.Create(CultureInfo.InvariantCulture,
+            $"{migration.Placement?.PagesUrgent ?? 0:N0} by fault  {migration.TotalUs / 1e6:0.0} s");
 }

@@ -1,40 +1,45 @@
 using System.CommandLine;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
 
-/// <summary>Restores the link of a paused migration.</summary>
-internal sealed class MigrationRecoverCommand : ClientCommand
+/// <summary>Restores the link of a migration that is postcopy-paused.</summary>
+internal sealed class MigrationRecoverCommand : MigrationOrder
 {
-    private readonly Argument<string> _id = MigrationCommand.IdArgument();
-
-    private readonly Option<string> _to = new("--to")
+    private readonly Option<string?> _to = new("--to")
     {
-        Description = "The destination's control address, when it is another one now.",
+        Description = "Where the destination daemon is now, if its control address has changed.",
         HelpName = "HOST:PORT",
     };
 
     /// <summary>The command.</summary>
     public MigrationRecoverCommand(CliConsole console)
-        : base("recover", "Dial the destination of a postcopy-paused migration again, now, and follow the migration to its end.", console)
+        : base("recover", "Dial the destination of a postcopy-paused migration again, on its source.", console)
     {
         Notes =
         [
-            "Said to the daemon of the source, which dials by itself for as long as its --recovery-timeout says. Only the pages that the",
-            "destination lacks are sent. The exit code is 0 only when the migration completed.",
+            "A lost link is dialled by itself for --recovery-timeout; this dials at once, and again after that time is over.",
+            "Waits until the link is restored, or could not be: the exit code is 0 only when pages travel again or all are there.",
         ];
-        Examples = ["migrationd migration recover ID", "migrationd migration recover ID --to 10.0.0.7:7461"];
-        Arguments.Add(_id);
+        Examples = ["migrationd migration recover ID", "migrationd migration recover ID --to 10.0.1.6:7461"];
+        _to.Validators.Add(PeerAddress.Check);
         Options.Add(_to);
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override Task<Migration> OrderAsync(
+        ParseResult parse, ControlClient client, string id, CancellationToken cancellation) =>
+        client.RecoverMigrationAsync(id, parse.GetValue(_to) ?? "", cancellation);
+
+    /// <inheritdoc/>
+    protected override bool IsDecided(Migration ordered, Migration now) =>
+        now.State != MigrationState.PostcopyPaused || now.Reason != ordered.Reason;
+
+    /// <inheritdoc/>
+    protected override string? Outcome(ParseResult parse, Migration migration) => migration.State switch
     {
-        var id = parse.GetRequiredValue(_id);
-        await client.RecoverMigrationAsync(id, parse.GetValue(_to) ?? "", cancellation);
-        var json = parse.GetValue(Json);
-        var updates = client.WatchMigrationAsync(id, cancellation);
-        return MigrationOutcome.Write(
-            Terminal, json ? await MigrationProgress.WaitAsync(updates) : await MigrationProgress.ShowAsync(Terminal, updates), json);
-    }
+        MigrationState.PostcopyActive => $"migration {migration.Id} goes on; follow it with 'migrationd migration watch {migration.Id}'",
+        MigrationState.Completed => $"migration {migration.Id} completed",
+        _ => null,
+    };
 }

@@ -1,78 +1,83 @@
 using System.CommandLine;
-using MigrationD.Daemon.Cli.Json;
+using System.Globalization;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
 
-/// <summary>Decides that the other side of a migration is gone for good.</summary>
-internal sealed class MigrationResolveCommand : ClientCommand
+/// <summary>The operator decides that the other side of a migration is gone for good.</summary>
+internal sealed class MigrationResolveCommand : MigrationOrder
 {
-    private readonly Argument<string> _id = MigrationCommand.IdArgument();
-
     private readonly Option<bool> _resumeHere = new("--resume-here")
     {
-        Description = "On the source: let the guest go on here as it was at the switchover. What it did since then is lost.",
+        Description = "On the source: the destination is gone. The guest goes on here as it was at the switchover; all that ran after it is lost.",
     };
 
     private readonly Option<bool> _giveUp = new("--give-up")
     {
-        Description = "On the destination: stop the guest; the pages that are not here are lost.",
+        Description = "On the destination: the source is gone. The guest stops here and the pages that have not come are lost.",
     };
 
     private readonly Option<bool> _force = new("--force")
     {
-        Description = "With --resume-here, when the destination does not answer: you have made sure that the guest does not run there.",
+        Description = "With --resume-here: although the destination does not answer. Only when you have made sure that the guest does not "
+            + "run there: a guest that runs twice is worse than one that is lost.",
     };
 
     /// <summary>The command.</summary>
     public MigrationResolveCommand(CliConsole console)
-        : base("resolve", "Say what no daemon can know: that the other side of a paused migration is gone for good.", console)
+        : base("resolve", "Decide what no daemon can know: that the other side of a migration is gone for good.", console)
     {
-        Notes =
-        [
-            "A link that comes back is restored without this. A destination that answers and has the guest makes --resume-here refused,",
-            "because a guest must never run twice.",
-        ];
+        Notes = ["Waits until it is done. If the other side is only out of reach, restore the link: 'migrationd migration recover ID'."];
         Examples =
         [
             "migrationd migration resolve ID --resume-here",
             "migrationd migration resolve ID --resume-here --force",
             "migrationd migration resolve ID --give-up",
         ];
-        Arguments.Add(_id);
         Options.Add(_resumeHere);
         Options.Add(_giveUp);
         Options.Add(_force);
         Validators.Add(result =>
         {
-            if (result.GetValue(_resumeHere) == result.GetValue(_giveUp))
+            bool resumeHere = result.GetValue(_resumeHere), giveUp = result.GetValue(_giveUp);
+            if (resumeHere == giveUp)
             {
                 result.AddError("say one of --resume-here (on the source) and --give-up (on the destination)");
             }
-            else if (result.GetValue(_force) && !result.GetValue(_resumeHere))
+            else if (giveUp && result.GetValue(_force))
             {
-                result.AddError("--force goes with --resume-here");
+                result.AddError("--force belongs to --resume-here");
             }
         });
     }
 
     /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override Task<Migration> OrderAsync(
+        ParseResult parse, ControlClient client, string id, CancellationToken cancellation)
     {
-        var id = parse.GetRequiredValue(_id);
-        var resolution = parse.GetValue(_resumeHere) ? Resolution.ResumeHere : Resolution.GiveUp;
-        await client.ResolveMigrationAsync(id, resolution, parse.GetValue(_force), cancellation);
-        var migration = await MigrationProgress.WaitAsync(client.WatchMigrationAsync(id, cancellation));
-        if (parse.GetValue(Json))
+        if (!parse.GetValue(_resumeHere))
         {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(migration));
-        }
-        else
-        {
-            Terminal.Out.WriteLine($"migration {id} of guest {migration.Guest} is {Words.Of(migration.State)}: {migration.Reason}");
+            return client.ResolveMigrationAsync(id, Resolution.GiveUp, force: false, cancellation);
         }
 
-        // The decision was carried out when it is what ended the migration; the link may have come back just before.
-        return migration.State == MigrationState.Failed ? ExitCode.Ok : ExitCode.Failed;
+        // On standard error, where it is seen whatever becomes of the output; with --json that stays a JSON object or empty.
+        if (!parse.GetValue(Json))
+        {
+            Terminal.Error.WriteLine("WARNING: all that the guest did after the switchover is lost; it goes on here as it was then.");
+        }
+
+        return client.ResolveMigrationAsync(id, Resolution.ResumeHere, parse.GetValue(_force), cancellation);
     }
+
+    /// <inheritdoc/>
+    protected override string? Outcome(ParseResult parse, Migration migration) => (migration.State, parse.GetValue(_resumeHere)) switch
+    {
+        (MigrationState.Failed, true) =>
+            $"guest {migration.Guest} is back on this host as it was at the switchover; migration {migration.Id} is over",
+        (MigrationState.Failed, false) => string.Create(CultureInfo.InvariantCulture,
+            $"migration {migration.Id} given up: {migration.PagesLost:N0} of {migration.PagesTotal:N0} pages of guest {migration.Guest} are lost\n")
+            + $"save what is here with 'migrationd guest dump {migration.Guest} FILE', end the guest with 'migrationd guest delete "
+            + $"{migration.Guest}'",
+        _ => null,
+    };
 }

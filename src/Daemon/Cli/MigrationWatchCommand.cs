@@ -13,7 +13,11 @@ internal sealed class MigrationWatchCommand : ClientCommand
     public MigrationWatchCommand(CliConsole console)
         : base("watch", "Follow a migration to its end; the exit code is 0 only when it completed.", console)
     {
-        Notes = ["With --json: one JSON object a line whenever it has changed, the final state last."];
+        Notes =
+        [
+            "With --json: one JSON object a line whenever it has changed and once a second otherwise, the final state last.",
+            "While the link is lost (postcopy-paused) it goes on watching, and says so once with the reason and what can be done.",
+        ];
         Examples = ["migrationd migration watch ID", "migrationd migration watch ID --json"];
         Arguments.Add(_id);
     }

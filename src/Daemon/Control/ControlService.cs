@@ -34,8 +34,7 @@ internal sealed class ControlService(
         routes.MapUnary(ControlMethods.ResumeGuest, (request, _) => On(request.Name, "resume", guest => guest.Resume()));
         routes.MapUnary(ControlMethods.DeleteGuest, (request, _) => DeleteAsync(request.Name));
         routes.MapUnary(ControlMethods.HashGuest, (request, _) => HashAsync(request.Name));
-        routes.MapServerStreaming(
-            ControlMethods.DumpGuest, (request, _) => MemoryDump.ChunksOf(guests.Find(request.Name)));
+        routes.MapServerStreaming(ControlMethods.DumpGuest, (request, _) => DumpAsync(guests.Find(request.Name)));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
         routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
         routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));
@@ -80,12 +79,21 @@ internal sealed class ControlService(
     private async Task<HashGuestResponse> HashAsync(string name)
     {
         HostedGuest guest = guests.Find(name);
-        string hash = await DedicatedThread.Start($"hash {name}", () =>
-        {
-            using HeldMemory held = guest.HoldMemory("hash");
-            return Hash(held.Memory);
-        }).ConfigureAwait(false);
+        using StillMemory still = guest.HoldWhole("hash");
+        string hash = await DedicatedThread.Start($"hash {name}", () => Hash(still.Memory)).ConfigureAwait(false);
         return new HashGuestResponse { Sha256 = hash };
+    }
+
+    /// <summary>On the threads of the pool: what is read is here, so that no read waits for a page.</summary>
+    private static async IAsyncEnumerable<DumpChunk> DumpAsync(HostedGuest guest)
+    {
+        // Off the thread that reads the connection; and held only while somebody listens, until the enumeration is disposed of.
+        await Task.Yield();
+        using StillMemory still = guest.HoldWhatIsHere("dump");
+        foreach (DumpChunk chunk in GuestDump.Of(guest.Name, still))
+        {
+            yield return chunk;
+        }
     }
 
     private static string Hash(GuestMemory memory)
@@ -138,7 +146,7 @@ internal sealed class ControlService(
         switch (request.Resolution)
         {
             case Resolution.ResumeHere:
-                await outgoing.Find(request.Id, "resolve").ResumeHereAsync(request.Force, cancel).ConfigureAwait(false);
+                await outgoing.Find(request.Id, "resume here in").ResumeHereAsync(request.Force, cancel).ConfigureAwait(false);
                 break;
             case Resolution.GiveUp:
                 DestinationSession session = incoming.FindMigration(request.Id) ?? throw new GrpcException(
@@ -162,18 +170,15 @@ internal sealed class ControlService(
     private static async IAsyncEnumerable<Migration> WatchAsync(
         MigrationRecord record, [EnumeratorCancellation] CancellationToken cancel)
     {
-        Migration? last = null;
-        long said = 0;
+        Migration? sent = null;
+        long sentAt = 0;
         while (true)
         {
             Task changed = record.Changed;
             Migration snapshot = record.Snapshot();
-            // Time passes by itself; who follows it still hears now and then that the daemon lives.
-            bool hasChanged = last is null || !new Migration(snapshot) { TotalUs = last.TotalUs }.Equals(last);
-            if (hasChanged || Stopwatch.GetElapsedTime(said) > LongestSilence)
+            if (sent is null || Stopwatch.GetElapsedTime(sentAt) >= LongestSilence || Differs(snapshot, sent))
             {
-                said = Stopwatch.GetTimestamp();
-                last = snapshot;
+                (sent, sentAt) = (snapshot, Stopwatch.GetTimestamp());
                 yield return snapshot;
             }
 
@@ -185,5 +190,15 @@ internal sealed class ControlService(
             await Task.WhenAny(changed, Task.Delay(WatchInterval, cancel)).ConfigureAwait(false);
             cancel.ThrowIfCancellationRequested();
         }
+    }
+
+    /// <summary>Whether more than the time that has passed is different.</summary>
+    private static bool Differs(Migration now, Migration before)
+    {
+        ulong total = now.TotalUs;
+        now.TotalUs = before.TotalUs;
+        bool differs = !now.Equals(before);
+        now.TotalUs = total;
+        return differs;
     }
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Pages;
@@ -176,7 +177,7 @@ internal sealed class DestinationSession
         {
             throw new GrpcException(
                 GrpcStatusCode.FailedPrecondition,
-                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': the session is in state {_state} here; only the "
+                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': it is {Words.Of(Reported(_state))} here; only the "
                 + "source of a migration that is postcopy-paused can be given up");
         }
     }

@@ -6,9 +6,6 @@ internal enum Hold
     /// <summary>Nothing: the guest is this node's alone.</summary>
     None,
 
-    /// <summary>Its memory is being read for an operator.</summary>
-    Reading,
-
     /// <summary>It is on its way out, and still owned here.</summary>
     Outgoing,
 

@@ -22,8 +22,9 @@ internal sealed class HostedGuest
     private Hold _hold;
     private string _migrationId = "";
     private string _lossReason = "";
-    private ReceivedPages? _pagesLeft;
     private Action? _forgetLost;
+    private ReceivedPages? _received;
+    private int _readers;
 
     private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
     {
@@ -70,14 +71,11 @@ internal sealed class HostedGuest
         guest.Resume();
     });
 
-    /// <summary>
-    /// Holds a paused guest whose pages are all here, for its memory to be read. Held, not locked: reading takes long, and others want to
-    /// look at the guest meanwhile.
-    /// </summary>
-    public HeldMemory HoldMemory(string command) => HoldMemory(command, [Hold.None]);
+    /// <summary>The memory of a paused guest whose pages are all here. Held until it is let go of.</summary>
+    public StillMemory HoldWhole(string command) => HoldStill(command, [Hold.None]);
 
-    /// <summary>The same, or what is here of a guest that lost pages.</summary>
-    public HeldMemory HoldWhatIsHere(string command) => HoldMemory(command, [Hold.None, Hold.Lost]);
+    /// <summary>The memory of a paused guest whose pages are all here, or of a lost one as far as it is here. Held until it is let go of.</summary>
+    public StillMemory HoldWhatIsHere(string command) => HoldStill(command, [Hold.None, Hold.Lost]);
 
     /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere.</summary>
     public void Delete()
@@ -87,7 +85,10 @@ internal sealed class HostedGuest
         {
             if (_hold == Hold.Lost)
             {
+                Refuse("delete", [Hold.Lost]);
                 forgetLost = _forgetLost;
+                // Nobody may begin to read it any more.
+                _received = null;
             }
         }
 
@@ -175,15 +176,16 @@ internal sealed class HostedGuest
     }
 
     /// <summary>
-    /// Pages are lost with the source; <paramref name="left"/> are not, and from now on <paramref name="forget"/> is what deleting means.
+    /// Pages are lost with the source: those in <paramref name="received"/> are left. From now on <paramref name="forget"/> is what deleting
+    /// the guest means.
     /// </summary>
-    public void Lose(string reason, ReceivedPages left, Action forget)
+    public void Lose(string reason, ReceivedPages received, Action forget)
     {
         lock (_lock)
         {
             _hold = Hold.Lost;
+            _received = received;
             _lossReason = reason;
-            _pagesLeft = left;
             _forgetLost = forget;
         }
     }
@@ -195,7 +197,7 @@ internal sealed class HostedGuest
         {
             _hold = Hold.Arriving;
             _lossReason = "";
-            _pagesLeft = null;
+            _received = null;
             _forgetLost = null;
         }
     }
@@ -236,7 +238,7 @@ internal sealed class HostedGuest
                 Spec = GuestMessages.ToMessage(Spec),
                 State = State(),
                 Report = GuestMessages.ToMessage(_hold == Hold.Away ? _lastReport : report),
-                Failure = _lossReason.Length > 0 ? _lossReason : _guest?.Failure ?? "",
+                Failure = _hold == Hold.Lost ? _lossReason : _guest?.Failure ?? "",
                 MigrationId = _migrationId,
             };
         }
@@ -246,17 +248,26 @@ internal sealed class HostedGuest
     {
         Hold.Away => GuestState.Migrated,
         Hold.Incoming => GuestState.Incoming,
-        _ when _lossReason.Length > 0 => GuestState.Failed,
+        Hold.Lost => GuestState.Failed,
         _ when _guest?.Failure is not null => GuestState.Failed,
         _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
     };
 
-    private HeldMemory HoldMemory(string command, ReadOnlySpan<Hold> allowed)
+    private StillMemory HoldStill(string command, ReadOnlySpan<Hold> allowed)
     {
-        HeldMemory? held = null;
-        Command(command, allowed, guest =>
+        lock (_lock)
         {
-            if (guest.IsRunning && _hold != Hold.Lost)
+            Refuse(command, allowed);
+            if (_hold == Hold.Lost)
+            {
+                ReceivedPages received = _received ?? throw new GrpcException(
+                    GrpcStatusCode.FailedPrecondition, $"{command} guest '{Name}': it is being deleted");
+                _readers++;
+                return new StillMemory(
+                    _guest!.Memory, received, () => _received == received, LetGo);
+            }
+
+            if (_guest!.IsRunning)
             {
                 throw new GrpcException(
                     GrpcStatusCode.FailedPrecondition,
@@ -264,18 +275,18 @@ internal sealed class HostedGuest
                     + $"migrationd guest pause {Name}");
             }
 
-            Hold before = _hold;
-            _hold = Hold.Reading;
-            held = new HeldMemory(guest.Memory, _pagesLeft, () =>
-            {
-                lock (_lock)
-                {
-                    // A lost guest may have been revived meanwhile.
-                    _hold = _hold == Hold.Reading ? before : _hold;
-                }
-            });
-        });
-        return held!;
+            // Held, not locked: reading takes long, and others want to look at the guest meanwhile.
+            _readers++;
+            return new StillMemory(_guest.Memory, null, () => true, LetGo);
+        }
+    }
+
+    private void LetGo()
+    {
+        lock (_lock)
+        {
+            _readers--;
+        }
     }
 
     private void Command(string command, ReadOnlySpan<Hold> allowed, Action<IGuest> act)
@@ -289,14 +300,14 @@ internal sealed class HostedGuest
 
     private void Refuse(string command, ReadOnlySpan<Hold> allowed)
     {
-        if (_guest is not null && allowed.Contains(_hold))
+        if (_guest is not null && _readers == 0 && allowed.Contains(_hold))
         {
             return;
         }
 
         string why = _hold switch
         {
-            Hold.Reading => "its memory is being read by another command; try again when that has ended",
+            _ when _readers > 0 => "its memory is being read by another command; try again when that has ended",
             Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
             Hold.Lost => $"pages of it were lost in migration {_migrationId}: {_lossReason}",
             Hold.Away => $"it was migrated away by migration {_migrationId}; ask the node it went to",

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
@@ -147,8 +148,11 @@ internal sealed class SourceMigration
                 throw Refused("recover", "only a migration that is postcopy-paused can be recovered");
             }
 
+            Give(SourceEvent.RecoverOrdered, "recover");
             _newAddress = to.Length > 0 ? to : null;
-            _order.TrySetResult(SourceEvent.RecoverOrdered);
+            // Said now, so that whoever gave the order can tell what comes of it from what was said before.
+            _reason = $"the destination {_newAddress ?? _destination.Address} is dialled again, by an operator's order";
+            Announce();
         }
     }
 
@@ -160,19 +164,19 @@ internal sealed class SourceMigration
     {
         if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
         {
-            throw Refused("resolve", "only a guest whose destination cannot be reached can be resumed here");
+            throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
         }
 
         DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
         if (word == DestinationWord.HasGuest)
         {
-            throw Refused("resolve", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
+            throw Refused("resume here in", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
                 + $"Restore the link instead: migrationd migration recover {_record.Id}");
         }
 
         if (word == DestinationWord.Silent && !force)
         {
-            throw Refused("resolve", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
+            throw Refused("resume here in", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
                 + "does not run there. Make sure that it does not (end that daemon, or its host), then repeat this with --force. Whatever "
                 + "the guest did after the switchover is lost");
         }
@@ -181,10 +185,18 @@ internal sealed class SourceMigration
         {
             if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
             {
-                throw Refused("resolve", "the link was restored meanwhile");
+                throw Refused("resume here in", "the link was restored meanwhile");
             }
 
-            _order.TrySetResult(SourceEvent.ResumeHereOrdered);
+            Give(SourceEvent.ResumeHereOrdered, "resume here in");
+        }
+    }
+
+    private void Give(SourceEvent order, string what)
+    {
+        if (!_order.TrySetResult(order))
+        {
+            throw Refused(what, "another order is being carried out; see what comes of it first");
         }
     }
 
@@ -202,7 +214,7 @@ internal sealed class SourceMigration
 
     private GrpcException Refused(string what, string why) => new(
         GrpcStatusCode.FailedPrecondition,
-        $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is in state {_state}; {why}");
+        $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is {Words.Of(Reported(_state))}; {why}");
 
     /// <summary>The step that follows; an operator's wish to cancel comes before anything but an end.</summary>
     private SourceTransition Step(SourceEvent happened)

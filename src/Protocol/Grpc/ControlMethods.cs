@@ -31,7 +31,7 @@ public static class ControlMethods
     /// <summary>SHA-256 of a paused guest's whole memory.</summary>
     public static readonly GrpcMethod<HashGuestRequest, HashGuestResponse> HashGuest = new(Service, nameof(HashGuest));
 
-    /// <summary>A paused or lost guest's memory, in parts.</summary>
+    /// <summary>The memory of a guest that stands still, as far as it is here.</summary>
     public static readonly GrpcMethod<DumpGuestRequest, DumpChunk> DumpGuest = new(Service, nameof(DumpGuest), serverStreaming: true);
 
     /// <summary>Starts a migration and returns at once.</summary>

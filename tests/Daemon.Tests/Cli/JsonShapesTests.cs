@@ -42,9 +42,9 @@ public sealed class JsonShapesTests
         var json = Print(JsonShapes.Of(migration));
 
         Assert.Equal(
-            "id guest role peer state reason startedAt totalMs downtimeMs bytesSent pagesTotal pagesReceived "
+            "id guest role peer state reason startedAt totalMs downtimeMs bytesSent pagesTotal pagesReceived recoveries pagesLost "
             + "pagesUrgent pagesPush pagesZero pagesRedundant moves4K moves2M copies retries busyFallbacks "
-            + "blockSplitsAvoided ioctls blocktimeMs recoveries pagesLost faultLatencyUs faultLatencyBuckets",
+            + "blockSplitsAvoided ioctls blocktimeMs faultLatencyUs faultLatencyBuckets",
             Keys(json));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
@@ -53,6 +53,7 @@ public sealed class JsonShapesTests
         Assert.Equal(new DateTimeOffset(2023, 11, 14, 22, 13, 20, 123, 456, TimeSpan.Zero),
             json.GetProperty("startedAt").GetDateTimeOffset());
         Assert.Equal(9, json.GetProperty("faultLatencyBuckets").GetArrayLength());
+        Assert.Equal((3, 17), (json.GetProperty("recoveries").GetInt32(), json.GetProperty("pagesLost").GetInt32()));
     }
 
     [Fact]

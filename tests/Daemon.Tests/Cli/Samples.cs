@@ -35,6 +35,8 @@ internal static class Samples
         BytesSent = 4_200_000,
         PagesTotal = 1024,
         PagesReceived = 1024,
+        Recoveries = 3,
+        PagesLost = 17,
         Placement = new PlacementCounters
         {
             PagesUrgent = 24,

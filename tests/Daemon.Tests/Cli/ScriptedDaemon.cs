@@ -43,6 +43,19 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
             return Task.FromResult(Samples.Migration(MigrationState.Setup));
         });
         _server.MapUnary(ControlMethods.ListMigrations, (_, _) => Task.FromResult(new ListMigrationsResponse { Migrations = { Updates } }));
+        _server.MapUnary(ControlMethods.CancelMigration, (request, _) => throw new GrpcException(
+            GrpcStatusCode.FailedPrecondition, $"cancel migration {request.Id} of guest 'web': it is postcopy-active; too late"));
+        _server.MapUnary(ControlMethods.RecoverMigration, (request, _) =>
+        {
+            RecoverAsked = request;
+            return Task.FromResult(Updates[0]);
+        });
+        _server.MapUnary(ControlMethods.ResolveMigration, (request, _) =>
+        {
+            ResolveAsked = request;
+            return Task.FromResult(Updates[0]);
+        });
+        _server.MapServerStreaming(ControlMethods.DumpGuest, (_, _) => Dump());
         _server.MapServerStreaming(ControlMethods.WatchMigration, (_, context) => Watch(context.CancellationToken));
         _server.MapGrpcFallback();
     }
@@ -66,6 +79,18 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     /// <summary>The last Migrate.</summary>
     public MigrateRequest? Asked { get; private set; }
 
+    /// <summary>The last RecoverMigration.</summary>
+    public RecoverMigrationRequest? RecoverAsked { get; private set; }
+
+    /// <summary>The last ResolveMigration.</summary>
+    public ResolveMigrationRequest? ResolveAsked { get; private set; }
+
+    /// <summary>What DumpGuest answers.</summary>
+    public List<DumpChunk> Chunks { get; } = [];
+
+    /// <summary>How DumpGuest ends after the chunks; null for well.</summary>
+    public GrpcException? DumpFailure { get; set; }
+
     public static async Task<ScriptedDaemon> StartAsync()
     {
         var daemon = new ScriptedDaemon();
@@ -85,6 +110,20 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
 
     private Protocol.V1.Guest Find(string name) => Guests.Find(guest => guest.Spec.Name == name)
         ?? throw new GrpcException(GrpcStatusCode.NotFound, $"there is no guest {name}");
+
+    private async IAsyncEnumerable<DumpChunk> Dump()
+    {
+        await Task.Yield();
+        foreach (var chunk in Chunks)
+        {
+            yield return chunk;
+        }
+
+        if (DumpFailure is { } failure)
+        {
+            throw failure;
+        }
+    }
 
     private async IAsyncEnumerable<Migration> Watch(
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)

@@ -19,9 +19,9 @@ public sealed class UsageTests
     public void Every_documented_command_is_there() =>
         Assert.Equal(
             [
-                "demo", "doctor", "guest", "guest create", "guest delete", "guest dump", "guest hash", "guest list", "guest pause", "guest resume",
-                "guest show", "migrate", "migration", "migration cancel", "migration list", "migration recover", "migration resolve",
-                "migration show", "migration watch", "node", "serve",
+                "demo", "doctor", "guest", "guest create", "guest delete", "guest dump", "guest hash", "guest list", "guest pause",
+                "guest resume", "guest show", "migrate", "migration", "migration cancel", "migration list", "migration recover",
+                "migration resolve", "migration show", "migration watch", "node", "serve",
             ],
             Paths(Root, "").Order(StringComparer.Ordinal));
 
@@ -96,6 +96,12 @@ public sealed class UsageTests
     [InlineData("migrate x --to host:65536", "HOST:PORT")]
     [InlineData("migrate x --to ::1:7461", "HOST:PORT")]
     [InlineData("migrate x --to http://host:7461", "HOST:PORT")]
+    [InlineData("migration cancel", "ID")]
+    [InlineData("migration recover m1 --to host", "HOST:PORT")]
+    [InlineData("migration resolve m1", "--resume-here")]
+    [InlineData("migration resolve m1 --resume-here --give-up", "--give-up")]
+    [InlineData("migration resolve m1 --give-up --force", "--force")]
+    [InlineData("guest dump web", "FILE")]
     [InlineData("serve --listen 10.0.0.1:1", "--insecure")]
     public async Task Wrong_usage_ends_with_2_and_says_what_is_wrong(string line, string expected)
     {

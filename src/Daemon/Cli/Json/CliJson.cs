@@ -8,9 +8,9 @@ namespace MigrationD.Daemon.Cli.Json;
 /// <summary>Everything that --json prints, with camelCase keys and without keys whose value is null.</summary>
 [JsonSerializable(typeof(GuestJson))]
 [JsonSerializable(typeof(IReadOnlyList<GuestJson>))]
-[JsonSerializable(typeof(GuestDumpJson))]
 [JsonSerializable(typeof(GuestHashJson))]
 [JsonSerializable(typeof(GuestDeletedJson))]
+[JsonSerializable(typeof(GuestDumpJson))]
 [JsonSerializable(typeof(MigrationJson))]
 [JsonSerializable(typeof(IReadOnlyList<MigrationJson>))]
 [JsonSerializable(typeof(NodeJson))]

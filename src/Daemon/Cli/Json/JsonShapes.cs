@@ -46,6 +46,8 @@ internal static class JsonShapes
             migration.BytesSent,
             migration.PagesTotal,
             migration.PagesReceived,
+            migration.Recoveries,
+            migration.PagesLost,
             placement.PagesUrgent,
             placement.PagesPush,
             placement.PagesZero,
@@ -58,8 +60,6 @@ internal static class JsonShapes
             placement.BlockSplitsAvoided,
             placement.Ioctls,
             placement.BlocktimeUs / MicrosecondsPerMillisecond,
-            migration.Recoveries,
-            migration.PagesLost,
             Of(latency),
             latency.Buckets);
     }

@@ -17,6 +17,8 @@ internal sealed record MigrationJson(
     ulong BytesSent,
     ulong PagesTotal,
     ulong PagesReceived,
+    uint Recoveries,
+    ulong PagesLost,
     ulong PagesUrgent,
     ulong PagesPush,
     ulong PagesZero,
@@ -29,7 +31,5 @@ internal sealed record MigrationJson(
     ulong BlockSplitsAvoided,
     ulong Ioctls,
     double BlocktimeMs,
-    uint Recoveries,
-    ulong PagesLost,
     FaultLatencyJson FaultLatencyUs,
     IReadOnlyList<ulong> FaultLatencyBuckets);

@@ -1,0 +1,18 @@
+using System.CommandLine.Parsing;
+using MigrationD.Daemon.Control;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>The address of another daemon on the command line.</summary>
+internal static class PeerAddress
+{
+    /// <summary>Adds an error unless the option's value is HOST:PORT.</summary>
+    public static void Check(OptionResult result)
+    {
+        if (result.Tokens.Count == 1 && !HostAndPort.TryParse(result.Tokens[0].Value, out _))
+        {
+            result.AddError($"{result.Option.Name} {result.Tokens[0].Value}: must be HOST:PORT with a port from 1 to 65535, e.g. 10.0.0.6:7461 "
+                + "or [::1]:7461");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>What an operator does when a migration breaks, and what every command then says.</summary>
+public sealed class RecoveryCommandTests
+{
+    private const Needs Host = Needs.Userfaultfd;
+    private const int Refused = 5;
+    private const int Kill = 9;
+    private const int Terminate = 15;
+    private const int Continue = 18;
+    private const int Stop = 19;
+
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+
+    [MachineFact(Host)]
+    public async Task BeforeTheSwitchoverASecondMigrationIsRefusedAndTheFirstCanBeCancelled()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "60s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "16MiB");
+        destination.Signal(Stop);
+        Migration migration = await BeginAsync(source, destination, "g");
+
+        CommandResult second = (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails(migration.Id, "moving it away");
+        Assert.Equal(Refused, second.ExitCode);
+        Assert.Equal(1, Occurrences(second.Error, "migrate guest"));
+        (await source.CliAsync("guest", "delete", "g")).Fails(migration.Id);
+
+        CommandResult cancel = (await source.CliAsync("migration", "cancel", migration.Id)).Succeeds();
+        Assert.Contains("stays on this host", cancel.Output, StringComparison.Ordinal);
+        (await source.CliAsync("migration", "watch", migration.Id)).Fails("cancelled", "operator");
+        Assert.Equal(Refused, (await source.CliAsync("migration", "cancel", migration.Id)).Fails("has ended").ExitCode);
+        await source.GuestIsWellAsync("g");
+        Assert.Empty((await source.GuestAsync("g")).MigrationId);
+
+        destination.Signal(Continue);
+        // What the stopped daemon still finds in its socket is given up at once: the name is free long before a forgotten session would end.
+        await UntilAsync(
+            async () => (await destination.GuestsAsync()).Count == 0
+                && (await source.CliAsync("migrate", "g", "--to", destination.Listen)).ExitCode == 0,
+            TimeSpan.FromSeconds(30),
+            () => destination.Log);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task AfterTheSwitchoverNothingIsCancelledAndALostLinkIsRestoredByCommand()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        Migration migration = await HoldInPostcopyAsync(source, destination, destination);
+
+        CommandResult cancel = (await source.CliAsync("migration", "cancel", migration.Id)).Fails("given to the destination");
+        Assert.Equal(Refused, cancel.ExitCode);
+
+        await UntilAsync(source, migration.Id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));
+        CommandResult failed = (await source.CliAsync("migration", "recover", migration.Id, "--json")).Fails("was not reached", migration.Id);
+        Assert.Equal((1, "postcopy-paused"), (failed.ExitCode, (string?)failed.Json["state"]));
+
+        destination.Signal(Continue);
+        CommandResult recovered = (await source.CliAsync("migration", "recover", migration.Id)).Succeeds();
+        Assert.Contains(migration.Id, recovered.Output, StringComparison.Ordinal);
+        (await source.CliAsync("migration", "watch", migration.Id)).Succeeds();
+        JsonNode shown = (await source.CliAsync("migration", "show", migration.Id, "--json")).Succeeds().Json;
+        Assert.Equal("completed", (string?)shown["state"]);
+        Assert.InRange((ulong)shown["recoveries"]!, 1UL, 100UL);
+        Assert.Equal(0UL, (ulong)shown["pagesLost"]!);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task WhenTheDestinationIsGoneAnOperatorLetsTheGuestGoOnAtTheSource()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        Migration migration = await HoldInPostcopyAsync(source, destination, destination);
+        destination.Signal(Kill);
+
+        await UntilAsync(source, migration.Id, one => one.Reason.Contains("--resume-here", StringComparison.Ordinal));
+        JsonNode shown = (await source.CliAsync("migration", "show", migration.Id, "--json")).Succeeds().Json;
+        Assert.Equal("postcopy-paused", (string?)shown["state"]);
+        Assert.Equal("migrated", (string?)(await source.CliAsync("guest", "show", "g", "--json")).Succeeds().Json["state"]);
+        (await source.CliAsync("guest", "resume", "g")).Fails(migration.Id);
+        (await source.CliAsync("guest", "delete", "g")).Fails(migration.Id);
+
+        CommandResult refused = (await source.CliAsync("migration", "resolve", migration.Id, "--resume-here"))
+            .Fails("does not answer", "--force", "WARNING");
+        Assert.Equal(Refused, refused.ExitCode);
+        Assert.Equal(GuestState.Migrated, (await source.GuestAsync("g")).State);
+
+        CommandResult resolved = (await source.CliAsync("migration", "resolve", migration.Id, "--resume-here", "--force")).Succeeds();
+        Assert.Contains("all that the guest did after the switchover is lost", resolved.Error, StringComparison.Ordinal);
+        Assert.Contains("as it was at the switchover", resolved.Output, StringComparison.Ordinal);
+        await source.GuestIsWellAsync("g");
+        (await source.CliAsync("migration", "watch", migration.Id)).Fails("failed", "operator");
+    }
+
+    [MachineFact(Host)]
+    public async Task WhenTheSourceIsGoneTheGuestStandsStillAndWhatIsHereCanBeSaved()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--recovery-timeout", "1s");
+        Migration migration = await HoldInPostcopyAsync(source, destination, source);
+        source.Signal(Kill);
+
+        CommandResult watch = (await destination.CliAsync("migration", "watch", migration.Id, "--json")).Fails("did not come back", "guest dump");
+        Assert.Equal(1, watch.ExitCode);
+        JsonNode shown = (await destination.CliAsync("migration", "show", migration.Id, "--json")).Succeeds().Json;
+        ulong lost = (ulong)shown["pagesLost"]!;
+        Assert.Equal("failed", (string?)shown["state"]);
+        Assert.InRange(lost, 1UL, (ulong)shown["pagesTotal"]! - 1);
+
+        JsonNode guest = (await destination.CliAsync("guest", "show", "g", "--json")).Succeeds().Json;
+        Assert.Equal("failed", (string?)guest["state"]);
+        Assert.Contains($"{lost} of", (string?)guest["failure"], StringComparison.Ordinal);
+        Assert.All(
+            await Task.WhenAll(destination.CliAsync("guest", "hash", "g"), destination.CliAsync("guest", "resume", "g")),
+            refusal => Assert.Equal(Refused, refusal.Fails("were lost").ExitCode));
+
+        using var scratch = new Scratch();
+        await DumpIsHonestAsync(destination, scratch.PathOf("g.ram"), lost);
+
+        (await destination.CliAsync("guest", "delete", "g")).Succeeds();
+        await destination.CreateGuestAsync("g", "workload", "16MiB", "4MiB");
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task AnOperatorNeedNotWaitUntilTheSourceIsGivenUp()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--stop-timeout", "10m");
+        Migration migration = await HoldInPostcopyAsync(source, destination, source);
+        (await destination.CliAsync("migration", "resolve", migration.Id, "--give-up")).Fails("postcopy-active", "postcopy-paused");
+        source.Signal(Kill);
+        await UntilAsync(destination, migration.Id, one => one.State == MigrationState.PostcopyPaused);
+
+        CommandResult resolved = (await destination.CliAsync("migration", "resolve", migration.Id, "--give-up")).Succeeds();
+        Assert.Contains("are lost", resolved.Output, StringComparison.Ordinal);
+        Assert.Equal(GuestState.Failed, (await destination.GuestAsync("g")).State);
+        // No page will come any more: a daemon that is told to stop has nothing to wait for, however long it may.
+        destination.Signal(Terminate);
+        Assert.Equal(0, await destination.ExitAsync());
+    }
+
+    [MachineFact(Host)]
+    public async Task ADumpOfAPausedGuestIsItsMemory()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("node");
+        await daemon.CreateGuestAsync("g", "workload", "64MiB", "16MiB");
+        using var scratch = new Scratch();
+        string file = scratch.PathOf("g.ram");
+        Assert.Equal(Refused, (await daemon.CliAsync("guest", "dump", "g", file)).Fails("it runs", "guest pause").ExitCode);
+        Assert.Empty(Directory.EnumerateFiles(Path.GetDirectoryName(file)!, "g.ram*"));
+
+        (await daemon.CliAsync("guest", "pause", "g")).Succeeds();
+        JsonNode dumped = (await daemon.CliAsync("guest", "dump", "g", file, "--json")).Succeeds().Json;
+        Assert.Equal((16384UL, 0UL), ((ulong)dumped["pagesPresent"]!, (ulong)dumped["pagesMissing"]!));
+        Assert.Null(dumped["missingFile"]);
+        Assert.False(File.Exists(file + ".missing"));
+        string hash = (string)(await daemon.CliAsync("guest", "hash", "g", "--json")).Succeeds().Json["sha256"]!;
+        Assert.Equal(hash, Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(file))));
+        (await daemon.CliAsync("guest", "resume", "g")).Succeeds();
+        await daemon.GuestIsWellAsync("g");
+    }
+
+    private static async Task DumpIsHonestAsync(DaemonProcess daemon, string file, ulong lost)
+    {
+        CommandResult dump = (await daemon.CliAsync("guest", "dump", "g", file)).Succeeds();
+        Assert.Contains("WARNING", dump.Error, StringComparison.Ordinal);
+        Assert.Equal(512L << 20, new FileInfo(file).Length);
+        (long First, long Count)[] missing = [.. (await File.ReadAllLinesAsync(file + ".missing")).Select(line => line.Split(' '))
+            .Select(fields => (long.Parse(fields[0]), long.Parse(fields[1])))];
+        Assert.Equal((long)lost, missing.Sum(range => range.Count));
+        Assert.All(missing.Zip(missing.Skip(1)), pair => Assert.True(pair.First.First + pair.First.Count < pair.Second.First));
+
+        using FileStream image = File.OpenRead(file);
+        byte[] page = new byte[4096];
+        Assert.All(missing, range =>
+        {
+            image.Position = range.First * page.Length;
+            image.ReadExactly(page);
+            Assert.False(page.AsSpan().ContainsAnyExcept((byte)0));
+        });
+        // The guest's own tables are in its first pages, which come first and hold something.
+        image.Position = 0;
+        byte[] head = new byte[2 << 20];
+        image.ReadExactly(head);
+        Assert.True(head.AsSpan().ContainsAnyExcept((byte)0));
+
+        CommandResult again = (await daemon.CliAsync("guest", "dump", "g", file)).Fails("exists", "--force");
+        Assert.Equal(Refused, again.ExitCode);
+        (await daemon.CliAsync("guest", "dump", "g", file, "--force", "--json")).Succeeds();
+        Assert.Equal(2, Directory.EnumerateFiles(Path.GetDirectoryName(file)!, Path.GetFileName(file) + "*").Count());
+    }
+
+    /// <summary>A big guest on its way, running at the destination, with one of the two daemons stopped before every page is there.</summary>
+    private static async Task<Migration> HoldInPostcopyAsync(DaemonProcess source, DaemonProcess destination, DaemonProcess stopped)
+    {
+        await source.CreateGuestAsync("g", "workload", "512MiB", "448MiB", pattern: "sequential");
+        Migration migration = await BeginAsync(source, destination, "g");
+        Migration running = await UntilAsync(source, migration.Id, one => one.State != MigrationState.Setup && one.State != MigrationState.Device);
+        stopped.Signal(Stop);
+        Assert.Equal(MigrationState.PostcopyActive, running.State);
+        return migration;
+    }
+
+    private static Task<Migration> BeginAsync(DaemonProcess source, DaemonProcess destination, string guest) =>
+        source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen });
+
+    private static async Task<Migration> UntilAsync(DaemonProcess daemon, string id, Func<Migration, bool> wanted)
+    {
+        var last = new Migration();
+        await UntilAsync(
+            async () => wanted(last = await daemon.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id })),
+            Deadline,
+            () => $"{last}\n{daemon.Log}");
+        return last;
+    }
+
+    private static async Task UntilAsync(Func<Task<bool>> reached, TimeSpan deadline, Func<string> describe)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!await reached())
+        {
+            if (clock.Elapsed > deadline)
+            {
+                throw new TimeoutException($"it did not get there within {deadline}: {describe()}");
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(5));
+        }
+    }
+
+    private static int Occurrences(string text, string phrase) => text.Split(phrase).Length - 1;
+}
