@@ -36,9 +36,10 @@ internal sealed class SourceMigration
     private volatile SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
-    private long _bytesBefore;
+    private LiveFigures _before;
     private long _activeSince;
     private string? _newAddress;
+    private (SourceState State, string Reason)? _announced;
 
     private SourceMigration(
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare,
@@ -212,6 +213,10 @@ internal sealed class SourceMigration
         _ => throw new ArgumentOutOfRangeException(nameof(state)),
     };
 
+    /// <summary>Bytes add up. What the destination counted it has counted from the beginning, but says on new lanes only after a while.</summary>
+    private static LiveFigures Sum(LiveFigures before, LiveFigures lanes) =>
+        (lanes.Placement is null ? before : lanes) with { LaneBytes = before.LaneBytes + lanes.LaneBytes };
+
     private GrpcException Refused(string what, string why) => new(
         GrpcStatusCode.FailedPrecondition,
         $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is {Words.Of(Reported(_state))}; {why}");
@@ -247,6 +252,14 @@ internal sealed class SourceMigration
 
     private void Announce()
     {
+        var now = (_state, _reason);
+        if (now == _announced)
+        {
+            // Entered again, as when a link is dialled once more: nothing that anybody does not know.
+            return;
+        }
+
+        _announced = now;
         _record.Enter(Reported(_state), _reason);
         DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, _reason);
     }
@@ -360,8 +373,8 @@ internal sealed class SourceMigration
     private void Follow(SourceLanes lanes)
     {
         _lanes = lanes;
-        long before = _bytesBefore;
-        _record.Follow(() => lanes.Figures with { LaneBytes = before + lanes.Figures.LaneBytes });
+        LiveFigures before = _before;
+        _record.Follow(() => Sum(before, lanes.Figures));
     }
 
     private async Task SendStateAsync(CancellationToken cancel)
@@ -450,7 +463,7 @@ internal sealed class SourceMigration
         {
             CompleteResponse answer = await complete.ConfigureAwait(false);
             _record.StopClock();
-            long before = _bytesBefore;
+            long before = _before.LaneBytes;
             _record.Follow(() => new LiveFigures(
                 before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement));
             return SourceEvent.AllPagesPlaced;
@@ -471,8 +484,8 @@ internal sealed class SourceMigration
         if (_lanes is { } lost)
         {
             await CloseLanesAsync(complete: false).ConfigureAwait(false);
-            _bytesBefore += lost.Figures.LaneBytes;
-            LiveFigures last = lost.Figures with { LaneBytes = _bytesBefore };
+            LiveFigures last = Sum(_before, lost.Figures);
+            _before = last;
             _record.Follow(() => last);
             lost.Dispose();
             _lanes = null;
