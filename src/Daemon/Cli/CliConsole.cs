@@ -5,8 +5,10 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>Where a command writes: results on standard output, everything else on standard error.</summary>
 internal sealed class CliConsole
 {
-    /// <summary>Columns when the output is no terminal: wide enough that no table cell is wrapped, so that lines stay greppable.</summary>
-    private const int RedirectedWidth = 300;
+    /// <summary>
+    /// Columns when the output is no terminal: wide enough that neither a table cell nor a reason is wrapped, so that lines stay greppable.
+    /// </summary>
+    private const int RedirectedWidth = 4096;
 
     /// <summary>A console over these writers.</summary>
     /// <param name="output">Standard output.</param>
