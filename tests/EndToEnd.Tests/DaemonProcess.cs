@@ -42,19 +42,28 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, _ => { }, options);
 
     /// <summary>Starts a daemon with what <paramref name="prepare"/> changes about its start, and waits until it answers.</summary>
-    public static Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options) =>
-        StartAsync(node, "127.0.0.1", 0, prepare, options);
-
-    /// <summary>Starts a daemon on a network host, on the same ports each time if they are given.</summary>
-    public static Task<DaemonProcess> StartAsync(string node, NetworkHost host, int port, params string[] options) => StartAsync(
-        node, host.Address, port,
-        start =>
+    public static async Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options)
+    {
+        var scratch = new Scratch();
+        string control = scratch.PathOf("control.sock");
+        string config = scratch.PathOf("config.json");
+        File.WriteAllText(config, "{}");
+        ProcessStartInfo start = ProgramUnderTest.Start(
+            ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,
+                "--until-input-ends", .. options]);
+        prepare(start);
+        var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
+        try
         {
-            start.ArgumentList.Insert(0, $"--net=/run/netns/{host.Namespace}");
-            start.ArgumentList.Insert(1, start.FileName);
-            start.FileName = "nsenter";
-        },
-        ["--insecure", .. options]);
+            await daemon.ReadyAsync();
+            return daemon;
+        }
+        catch
+        {
+            await daemon.DisposeAsync();
+            throw;
+        }
+    }
 
     /// <summary>SIGTERM, and waits until the process has ended; its exit code.</summary>
     public async Task<int> StopAsync()
@@ -76,30 +85,6 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     {
         _process.Kill();
         await _process.WaitForExitAsync();
-    }
-
-    private static async Task<DaemonProcess> StartAsync(
-        string node, string host, int port, Action<ProcessStartInfo> prepare, string[] options)
-    {
-        var scratch = new Scratch();
-        string control = scratch.PathOf("control.sock");
-        string config = scratch.PathOf("config.json");
-        File.WriteAllText(config, "{}");
-        ProcessStartInfo start = ProgramUnderTest.Start(
-            ["serve", "--node", node, "--listen", $"{host}:{port}", "--lanes", $"{host}:{(port == 0 ? 0 : port + 1)}", "--control", control, "--config", config,
-                "--until-input-ends", .. options]);
-        prepare(start);
-        var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
-        try
-        {
-            await daemon.ReadyAsync();
-            return daemon;
-        }
-        catch
-        {
-            await daemon.DisposeAsync();
-            throw;
-        }
     }
 
     /// <summary>Starts a migration and does not wait for it.</summary>
