@@ -31,6 +31,9 @@ internal static partial class DaemonLog
         + "'migrationd doctor' says how to permit it")]
     public static partial void PriorityRefused(ILogger logger);
 
+    [LoggerMessage(6, LogLevel.Warning, "This daemon is made to fail for a test: MIGRATIOND_FAULT is {Fault}")]
+    public static partial void FaultInjected(ILogger logger, string fault);
+
     [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
     public static partial void GuestCreated(ILogger logger, string guest, string kind, long memoryBytes, int vcpus);
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Pages;
@@ -93,6 +94,7 @@ internal sealed class DestinationSession
 
         try
         {
+            FaultInjection.At("destination.loading");
             await loading.ConfigureAwait(false);
         }
         catch (Exception error)
@@ -103,6 +105,7 @@ internal sealed class DestinationSession
                 GrpcStatusCode.FailedPrecondition, $"guest '{_record.Guest}' cannot start on this node: {_reason}", error);
         }
 
+        FaultInjection.At("destination.loaded");
         RefuseUnless(Apply(DestinationEvent.Loaded), DestinationAction.AnswerReady, "load device state");
     }
 
@@ -115,6 +118,7 @@ internal sealed class DestinationSession
             _expiry.Dispose();
             _incoming!.Arrive();
             _started.SetResult();
+            FaultInjection.At("destination.running");
         }
 
         RefuseUnless(step, DestinationAction.AnswerRunning, "run");
@@ -157,6 +161,7 @@ internal sealed class DestinationSession
             }
 
             await incoming.Lanes.CloseAsync("the source opens new lanes").ConfigureAwait(false);
+            FaultInjection.At("destination.recover");
             _secret = NewSecret();
             return new RecoverResponse
             {
@@ -390,6 +395,7 @@ internal sealed class DestinationSession
             }
 
             await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
+            FaultInjection.At("destination.complete");
             await incoming.SettleAsync().ConfigureAwait(false);
             Announce();
             _ended.TrySetResult();

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
@@ -74,6 +75,7 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
         DestinationSession session = Prepare(request, spec);
         _sessions[session.Id] = session;
         ForgetOldest();
+        FaultInjection.At("destination.prepared");
         return session;
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Google.Protobuf;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
@@ -41,6 +42,7 @@ internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PageP
                 }
             }
 
+            FaultInjection.At("destination.first-page");
             if (incoming.Received.IsComplete)
             {
                 allPagesReceived();

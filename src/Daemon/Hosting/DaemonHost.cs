@@ -42,9 +42,11 @@ internal sealed class DaemonHost : IAsyncDisposable
         // Before anything starts a thread: they inherit it. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
         using ILoggerFactory logging = DaemonLogging.Create(options);
+        FaultInjection.CheckAtStart(logging.CreateLogger("migrationd"));
         await using var host = new DaemonHost(options, logging);
         await host.StartAsync().ConfigureAwait(false);
-        Task rehearsal = Rehearsal.RunAsync();
+        // A rehearsal goes through the same steps, and the fault is meant for a migration.
+        Task rehearsal = FaultInjection.IsOn ? Task.CompletedTask : Rehearsal.RunAsync();
         await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         DaemonLog.Stopping(host._logger, options.Node);
         await rehearsal.ConfigureAwait(false);

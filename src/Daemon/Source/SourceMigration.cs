@@ -5,6 +5,7 @@ using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
@@ -311,6 +312,7 @@ internal sealed class SourceMigration
                 // On this thread: no page of the guest is missing here, so nothing can make this wait for the thread pool.
                 _guest.Pause();
                 _clock.Paused();
+                FaultInjection.At("source.pause");
                 return null;
 
             case SourceAction.SendState:
@@ -361,8 +363,10 @@ internal sealed class SourceMigration
 
     private async Task PrepareAsync(CancellationToken cancel)
     {
+        FaultInjection.At("source.prepare");
         PrepareResponse prepared = await _destination.PrepareAsync(_prepare, cancel).ConfigureAwait(false);
         EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
+        FaultInjection.At("source.lanes");
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(
                 lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, new SentPages(_guest.Memory.PageCount), _hosted.Name,
@@ -381,6 +385,7 @@ internal sealed class SourceMigration
     {
         byte[] state = _guest.SaveState();
         _clock.Saved();
+        FaultInjection.At("source.state");
         // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
         _lanes!.StartPush();
         Task loaded = _destination.LoadStateAsync(state, cancel);
@@ -398,7 +403,9 @@ internal sealed class SourceMigration
     {
         try
         {
+            FaultInjection.At("source.run-before");
             await _destination.RunAsync(shutdown).ConfigureAwait(false);
+            FaultInjection.At("source.run-after");
             return Confirmed();
         }
         catch (Exception error)
@@ -448,6 +455,7 @@ internal sealed class SourceMigration
         _activeSince = Stopwatch.GetTimestamp();
         lanes.StartPush();
         lanes.GuestRuns();
+        FaultInjection.At("source.stream");
         using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
         Task<CompleteResponse> complete = _destination.CompleteAsync(asking.Token);
         if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
@@ -462,6 +470,7 @@ internal sealed class SourceMigration
         try
         {
             CompleteResponse answer = await complete.ConfigureAwait(false);
+            FaultInjection.At("source.complete");
             _record.StopClock();
             long before = _before.LaneBytes;
             _record.Follow(() => new LiveFigures(
@@ -505,6 +514,7 @@ internal sealed class SourceMigration
                     await Task.Delay(ShortestUsefulLink, stop).ConfigureAwait(false);
                 }
 
+                FaultInjection.At("source.recover");
                 SourceLanes? lanes = await _destination.RecoverAsync(
                     (answer, endPoint, options) => SourceLanes.Open(
                         endPoint, _destination.Session!, answer.Secret.Span, options, _guest.Memory,
