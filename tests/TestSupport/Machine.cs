@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace MigrationD.TestSupport;
 
 /// <summary>What this machine has of what tests need.</summary>
@@ -17,6 +19,13 @@ public static class Machine
         return null;
     }
 
+    // Root in a container may still not be allowed to; asked once, as it is a change to the machine for a moment.
+    private static readonly Lazy<string?> CannotAddNamespace = new(() =>
+    {
+        string name = $"md{Environment.ProcessId}probe";
+        return Fails("ip", "netns", "add", name) ?? Fails("ip", "netns", "delete", name);
+    });
+
     private static string? LacksOne(Needs need) => need switch
     {
         Needs.Userfaultfd => CannotOpen("/dev/userfaultfd"),
@@ -24,8 +33,8 @@ public static class Machine
         Needs.Root => Environment.IsPrivilegedProcess ? null : "needs root; run the tests as root",
         Needs.CCompiler => NotOnPath("cc"),
         Needs.Node => NotOnPath("node") ?? NotOnPath("npm"),
-        Needs.NetworkNamespaces => LacksOne(Needs.Root)
-            ?? NotOnPath("ip") ?? NotOnPath("tc") ?? NotOnPath("ss") ?? NotOnPath("iptables") ?? NotOnPath("nsenter"),
+        Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
+            ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),
     };
 
@@ -40,6 +49,14 @@ public static class Machine
         {
             return $"needs {device}: {error.Message}";
         }
+    }
+
+    private static string? Fails(params string[] command)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(command[0], command.Skip(1)) { RedirectStandardError = true })!;
+        string error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode == 0 ? null : $"needs network namespaces: {string.Join(' ', command)}: {error.Trim()}";
     }
 
     private static string? NotOnPath(string program)

@@ -22,6 +22,6 @@ public enum Needs
     /// <summary>Node.js and npm, for the official gRPC client.</summary>
     Node = 16,
 
-    /// <summary>Network namespaces of the test's own, their links and packet filters: root, ip, tc, ss and iptables.</summary>
+    /// <summary>Network namespaces of the test's own, joined and cut: root, iproute2 with ss, iptables, and a kernel that lets them.</summary>
     NetworkNamespaces = 32,
 }

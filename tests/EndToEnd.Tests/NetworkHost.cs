@@ -1,0 +1,29 @@
+using System.Diagnostics;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>One of the two hosts of a <see cref="NetworkPair"/>: a network namespace with one device.</summary>
+internal sealed record NetworkHost(string Namespace, string Device, string Address)
+{
+    /// <summary>Makes a daemon start here: in the namespace, on its address.</summary>
+    public void Enter(ProcessStartInfo start)
+    {
+        for (int i = 0; i < start.ArgumentList.Count; i++)
+        {
+            if (start.ArgumentList[i] == "127.0.0.1:0")
+            {
+                start.ArgumentList[i] = $"{Address}:0";
+            }
+        }
+
+        start.ArgumentList.Add("--insecure");
+        start.ArgumentList.Insert(0, start.FileName);
+        // It becomes the program, so the process is the daemon.
+        start.ArgumentList.Insert(0, $"--net=/run/netns/{Namespace}");
+        start.FileName = "nsenter";
+    }
+
+    /// <summary>Runs a command of the machine in the namespace; what it printed.</summary>
+    /// <exception cref="InvalidOperationException">It failed.</exception>
+    public string Run(params string[] command) => NetworkPair.Run(["nsenter", $"--net=/run/netns/{Namespace}", .. command]);
+}
