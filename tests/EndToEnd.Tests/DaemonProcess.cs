@@ -147,6 +147,29 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until the migration is as wanted.</summary>
+    public async Task<Migration> MigrationUntilAsync(string id, Func<Migration, bool> wanted)
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            // A destination knows it once it has prepared.
+            Migration? migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+                .FirstOrDefault(one => one.Id == id);
+            if (migration is not null && wanted(migration))
+            {
+                return migration;
+            }
+
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"migration {id} did not get there within {Deadline}: {migration}\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
+        }
+    }
+
     public void Signal(int signal)
     {
         if (Kill(_process.Id, signal) != 0)

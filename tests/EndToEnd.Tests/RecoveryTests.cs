@@ -1,0 +1,208 @@
+using System.Globalization;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>The link between two hosts is lost while pages are missing, and comes back. Nobody does anything about it.</summary>
+public sealed class RecoveryTests
+{
+    private const Needs Hosts = Needs.Userfaultfd | Needs.Kvm | Needs.NetworkNamespaces;
+
+    // About 5 s of pages.
+    private const string Rate = "100mbit";
+    private const ulong Memory = 64 << 20;
+    private const ulong Pages = Memory / 4096;
+    private const ulong WorkingSet = 48 << 20;
+
+    [MachineTheory(Hosts)]
+    [InlineData("kvm", "link", "uniform")]
+    [InlineData("kvm", "drop", "sequential")]
+    [InlineData("kvm", "reset", "zipf")]
+    [InlineData("workload", "link", "zipf")]
+    [InlineData("workload", "drop", "uniform")]
+    [InlineData("workload", "reset", "sequential")]
+    public async Task ALinkThatComesBackIsRestored(string kind, string cut, string pattern)
+    {
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB", pattern: pattern);
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+
+        Cut(world.Network, cut);
+        Migration paused = await world.Source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyPaused);
+        Assert.Contains("lane is lost", paused.Reason, StringComparison.Ordinal);
+        // The guest is the destination's, lost link or not.
+        Assert.Equal(GuestState.Migrated, (await world.Source.GuestAsync("g")).State);
+        Assert.Equal(GuestState.Running, (await world.Destination.GuestAsync("g")).State);
+        Mend(world.Network, cut);
+
+        Migration ended = await world.CompletedAsync(id);
+        Assert.InRange(ended.Recoveries, 1U, 2U);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task ALinkThatIsLostManyTimesBringsEveryPageOnce(string kind)
+    {
+        const uint Cuts = 5;
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB");
+        string id = await world.BeginAsync();
+        for (uint cut = 0; cut < Cuts; cut++)
+        {
+            // Each time there is more than before: what arrived stays.
+            await world.PagesReceivedAsync(id, Pages / 4 + (cut * Pages / 10));
+            world.Network.StartResetting();
+            await world.Source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyPaused);
+            world.Network.StopResetting();
+            await world.Source.MigrationUntilAsync(id, one => one.Recoveries > cut);
+        }
+
+        Migration ended = await world.CompletedAsync(id);
+        Assert.InRange(ended.Recoveries, Cuts, Cuts + 2);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task OneLaneThatIsLostIsALostLink(int lane)
+    {
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+        IReadOnlyList<int> lanes = world.Network.ConnectionsTo(Port(world.Destination.Lanes));
+        Assert.Equal(2, lanes.Count);
+
+        world.Network.Kill(lanes.Order().ElementAt(lane));
+
+        Assert.Equal(1U, (await world.CompletedAsync(id)).Recoveries);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Hosts)]
+    public async Task PagesDoNotNeedTheControlConnection()
+    {
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+
+        foreach (int connection in world.Network.ConnectionsTo(Port(world.Destination.Listen)))
+        {
+            world.Network.Kill(connection);
+        }
+
+        Assert.Equal(0U, (await world.CompletedAsync(id)).Recoveries);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData("kvm", "link")]
+    [InlineData("workload", "reset")]
+    public async Task AMemoryThatNobodyWritesIsTheSameAfterALostLink(string kind, string cut)
+    {
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB");
+        await world.Source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+        string before = await HashAsync(world.Source);
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+
+        Cut(world.Network, cut);
+        await world.Source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyPaused);
+        Mend(world.Network, cut);
+
+        await world.CompletedAsync(id);
+        Assert.Equal(GuestState.Paused, (await world.Destination.GuestAsync("g")).State);
+        Assert.Equal(before, await HashAsync(world.Destination));
+        await world.Destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    private static void Cut(NetworkPair network, string how)
+    {
+        switch (how)
+        {
+            case "link": network.LinkDown(); break;
+            case "drop": network.StartDropping(); break;
+            case "reset": network.StartResetting(); break;
+            default: throw new ArgumentOutOfRangeException(nameof(how));
+        }
+    }
+
+    private static void Mend(NetworkPair network, string how)
+    {
+        switch (how)
+        {
+            case "link": network.LinkUp(); break;
+            case "drop": network.StopDropping(); break;
+            case "reset": network.StopResetting(); break;
+            default: throw new ArgumentOutOfRangeException(nameof(how));
+        }
+    }
+
+    private static int Port(string address) => int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
+
+    private static async Task<string> HashAsync(DaemonProcess daemon) =>
+        (await daemon.CallAsync(ControlMethods.HashGuest, new HashGuestRequest { Name = "g" })).Sha256;
+
+    /// <summary>Two daemons on two hosts.</summary>
+    private sealed record World(NetworkPair Network, DaemonProcess Source, DaemonProcess Destination) : IAsyncDisposable
+    {
+        public static async Task<World> CreateAsync()
+        {
+            NetworkPair network = NetworkPair.Create(Rate);
+            DaemonProcess? source = null;
+            try
+            {
+                // A guest of this size asks for its first pages over a slow link.
+                string[] options = ["--link-timeout", "2s", "--switchover-timeout", "10s"];
+                source = await DaemonProcess.StartAsync("source", network.One.Enter, options);
+                return new World(network, source, await DaemonProcess.StartAsync("destination", network.Two.Enter, options));
+            }
+            catch
+            {
+                await (source?.DisposeAsync() ?? ValueTask.CompletedTask);
+                network.Dispose();
+                throw;
+            }
+        }
+
+        public async Task<string> BeginAsync() =>
+            (await Source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = Destination.Listen })).Id;
+
+        /// <summary>Waits until the destination runs the guest and holds so many pages.</summary>
+        public async Task PagesReceivedAsync(string id, ulong pages) => await Destination.MigrationUntilAsync(
+            id, one => one.State == MigrationState.PostcopyActive && one.PagesReceived >= pages);
+
+        /// <summary>Waits for the end, and asserts what holds of every migration that completed.</summary>
+        public async Task<Migration> CompletedAsync(string id)
+        {
+            Migration source = await Source.MigrationUntilAsync(id, one => one.State >= MigrationState.Completed && one.State != MigrationState.PostcopyRecover);
+            Migration destination = await Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+            Assert.True(source.State == MigrationState.Completed, $"{source}\n{Source.Log}\n{Destination.Log}");
+            Assert.Equal(source.Recoveries, destination.Recoveries);
+            PlacementCounters placed = destination.Placement;
+            Assert.Equal(Pages, placed.PagesUrgent + placed.PagesPush + placed.PagesZero);
+            Assert.Equal(Pages, placed.Moves4K + (512 * placed.Moves2M) + placed.Copies + placed.PagesZero);
+            // What was under way when the link went is sent again, and some of what was asked for; what had arrived is not.
+            ulong underWay = (source.Recoveries * (4UL << 20)) + (WorkingSet / 8);
+            Assert.InRange(source.BytesSent, WorkingSet, WorkingSet + underWay);
+            Assert.Equal(GuestState.Migrated, (await Source.GuestAsync("g")).State);
+            return source;
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Source.DisposeAsync();
+            await Destination.DisposeAsync();
+            Network.Dispose();
+        }
+    }
+}
