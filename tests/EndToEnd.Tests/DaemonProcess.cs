@@ -36,6 +36,8 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     public int ProcessId => _process.Id;
 
+    public bool HasExited => _process.HasExited;
+
     public string Log => string.Join('\n', _log);
 
     /// <summary>Starts a daemon and waits until it answers.</summary>

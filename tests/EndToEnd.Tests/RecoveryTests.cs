@@ -10,11 +10,11 @@ public sealed class RecoveryTests
 {
     private const Needs Hosts = Needs.Userfaultfd | Needs.Kvm | Needs.NetworkNamespaces;
 
-    // About 5 s of pages.
+    // Two to three seconds of pages.
     private const string Rate = "100mbit";
-    private const ulong Memory = 64 << 20;
+    private const ulong Memory = 32 << 20;
     private const ulong Pages = Memory / 4096;
-    private const ulong WorkingSet = 48 << 20;
+    private const ulong WorkingSet = 24 << 20;
 
     [MachineTheory(Hosts)]
     [InlineData("kvm", "link", "uniform")]
@@ -26,7 +26,7 @@ public sealed class RecoveryTests
     public async Task ALinkThatComesBackIsRestored(string kind, string cut, string pattern)
     {
         await using var world = await World.CreateAsync();
-        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB", pattern: pattern);
+        await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB", pattern: pattern);
         string id = await world.BeginAsync();
         await world.PagesReceivedAsync(id, Pages / 2);
 
@@ -50,7 +50,7 @@ public sealed class RecoveryTests
     {
         const uint Cuts = 5;
         await using var world = await World.CreateAsync();
-        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB");
+        await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");
         string id = await world.BeginAsync();
         for (uint cut = 0; cut < Cuts; cut++)
         {
@@ -60,6 +60,7 @@ public sealed class RecoveryTests
             await world.Source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyPaused);
             world.Network.StopResetting();
             await world.Source.MigrationUntilAsync(id, one => one.Recoveries > cut);
+            await world.Destination.MigrationUntilAsync(id, one => one.Recoveries > cut);
         }
 
         Migration ended = await world.CompletedAsync(id);
@@ -73,7 +74,7 @@ public sealed class RecoveryTests
     public async Task OneLaneThatIsLostIsALostLink(int lane)
     {
         await using var world = await World.CreateAsync();
-        await world.Source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+        await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
         string id = await world.BeginAsync();
         await world.PagesReceivedAsync(id, Pages / 2);
         IReadOnlyList<int> lanes = world.Network.ConnectionsTo(Port(world.Destination.Lanes));
@@ -89,7 +90,7 @@ public sealed class RecoveryTests
     public async Task PagesDoNotNeedTheControlConnection()
     {
         await using var world = await World.CreateAsync();
-        await world.Source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+        await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
         string id = await world.BeginAsync();
         await world.PagesReceivedAsync(id, Pages / 2);
 
@@ -108,7 +109,7 @@ public sealed class RecoveryTests
     public async Task AMemoryThatNobodyWritesIsTheSameAfterALostLink(string kind, string cut)
     {
         await using var world = await World.CreateAsync();
-        await world.Source.CreateGuestAsync("g", kind, "64MiB", "48MiB");
+        await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");
         await world.Source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
         string before = await HashAsync(world.Source);
         string id = await world.BeginAsync();
@@ -187,7 +188,8 @@ public sealed class RecoveryTests
             Migration source = await Source.MigrationUntilAsync(id, one => one.State >= MigrationState.Completed && one.State != MigrationState.PostcopyRecover);
             Migration destination = await Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
             Assert.True(source.State == MigrationState.Completed, $"{source}\n{Source.Log}\n{Destination.Log}");
-            Assert.Equal(source.Recoveries, destination.Recoveries);
+            // Not always as many: a link that is lost while it is restored may be so for one side only.
+            Assert.Equal(source.Recoveries > 0, destination.Recoveries > 0);
             PlacementCounters placed = destination.Placement;
             Assert.Equal(Pages, placed.PagesUrgent + placed.PagesPush + placed.PagesZero);
             Assert.Equal(Pages, placed.Moves4K + (512 * placed.Moves2M) + placed.Copies + placed.PagesZero);
