@@ -93,30 +93,6 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination) =>
         (await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen })).Id;
 
-    /// <summary>Waits until the migration is as wanted; a migration that has ended otherwise fails the test.</summary>
-    public async Task<Migration> MigrationUntilAsync(string id, Func<Migration, bool> wanted)
-    {
-        var clock = Stopwatch.StartNew();
-        while (true)
-        {
-            // A destination knows it once it has been asked to prepare.
-            Migration? migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
-                .LastOrDefault(one => one.Id == id);
-            if (migration is not null && wanted(migration))
-            {
-                return migration;
-            }
-
-            if (clock.Elapsed > Deadline
-                || migration?.State is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled)
-            {
-                throw new TimeoutException($"the migration did not get there within {clock.Elapsed}: {migration}\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
-    }
-
     /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
     public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)
         where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()

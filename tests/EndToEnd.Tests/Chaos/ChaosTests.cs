@@ -34,7 +34,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
 
         await Task.WhenAll(Enumerable.Range(0, Math.Min(Pairs, runs)).Select(_ => Task.Run(() => WorkAsync(seeds, tally, failures))));
 
-        output.WriteLine(tally.ToString());
+        output.WriteLine($"Figure: chaos, {tally}");
         Assert.True(
             failures.IsEmpty,
             $"{failures.Count} of {runs} runs failed; {tally}\n{string.Join("\n\n", failures.Take(ReportedFailures))}");
