@@ -1,0 +1,79 @@
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>Daemons that end while a guest's memory is in two places: in order, or not, and started again.</summary>
+public sealed class StopTests
+{
+    private const Needs Hosts = Needs.Userfaultfd | Needs.Kvm | Needs.NetworkNamespaces;
+
+    // 64 MiB take three seconds: there is time to do something while pages are missing.
+    private const string Rate = "200mbit";
+
+    [MachineFact(Hosts)]
+    public async Task ADaemonThatIsStoppedFinishesItsMigrationFirst()
+    {
+        using var network = NetworkPair.Create(Rate);
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter);
+        await source.CreateGuestAsync("g", "kvm", "96MiB", "64MiB");
+        string id = await source.BeginMigrationAsync("g", destination);
+        await destination.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive);
+
+        Assert.Equal(0, await source.StopAsync());
+
+        Migration migration = await destination.MigrationUntilAsync(id, now => now.State == MigrationState.Completed);
+        Assert.Equal(0u, migration.Recoveries);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Hosts)]
+    public async Task ADaemonThatCannotFinishWithinItsStopTimeoutSaysSo()
+    {
+        using var network = NetworkPair.Create(Rate);
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, "--stop-timeout", "1s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter);
+        await source.CreateGuestAsync("g", "workload", "96MiB", "64MiB");
+        string id = await source.BeginMigrationAsync("g", destination);
+        await destination.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive);
+        destination.Signal(19);
+
+        Assert.Equal(0, await source.StopAsync());
+
+        Assert.Contains("has not ended within the stop timeout", source.Log, StringComparison.Ordinal);
+        Assert.Contains(id, source.Log, StringComparison.Ordinal);
+    }
+
+    [MachineFact(Hosts)]
+    public async Task ADestinationThatWasStartedAgainIsKnownAndTheGuestGoesOnAtTheSource()
+    {
+        using var network = NetworkPair.Create(Rate);
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, "--link-timeout", "2s");
+        string id;
+        string[] addresses;
+        await using (DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter))
+        {
+            addresses = ["--listen", destination.Listen, "--lanes", destination.Lanes];
+            await source.CreateGuestAsync("g", "kvm", "96MiB", "64MiB");
+            id = await source.BeginMigrationAsync("g", destination);
+            await destination.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive && now.PagesReceived > 4000);
+            await destination.KillAsync();
+        }
+
+        await using DaemonProcess again = await DaemonProcess.StartAsync("destination", start =>
+        {
+            network.Two.Enter(start);
+            foreach ((string option, string address) in addresses.Chunk(2).Select(pair => (pair[0], pair[1])))
+            {
+                start.ArgumentList[start.ArgumentList.IndexOf(option) + 1] = address;
+            }
+        });
+        await source.MigrationUntilAsync(id, now => now.Reason.Contains("does not have the guest any more", StringComparison.Ordinal));
+        Assert.Equal(GuestState.Migrated, (await source.GuestAsync("g")).State);
+
+        (await source.CliAsync("migration", "resolve", id, "--resume-here")).Succeeds();
+        await source.GuestIsWellAsync("g");
+        Assert.Empty(await again.GuestsAsync());
+    }
+}
