@@ -80,11 +80,20 @@ internal sealed class DestinationClient : IDisposable
     /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, CancellationToken cancel)
     {
-        PrepareResponse response = await _dial.ExecuteAsync(
-            async stop => await _channel.CallAsync(TransportMethods.Prepare, request, PrepareDeadline, stop).ConfigureAwait(false), cancel)
-            .ConfigureAwait(false);
-        _session = response.Session;
-        return response;
+        try
+        {
+            PrepareResponse response = await _dial.ExecuteAsync(
+                async stop => await _channel.CallAsync(TransportMethods.Prepare, request, PrepareDeadline, stop).ConfigureAwait(false), cancel)
+                .ConfigureAwait(false);
+            _session = response.Session;
+            return response;
+        }
+        catch (GrpcException refusal) when (refusal.Code is GrpcStatusCode.AlreadyExists or GrpcStatusCode.ResourceExhausted
+            or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.InvalidArgument)
+        {
+            // Its "this node" is not this one.
+            throw new GrpcException(refusal.Code, $"the destination {_address} refuses: {refusal.Message}", refusal);
+        }
     }
 
     /// <summary>Where this session's lanes are: the host that was dialled, unless the destination names another.</summary>
