@@ -21,10 +21,6 @@ internal sealed class DestinationSession
     private readonly Lock _lock = new();
     private readonly MigrationRecord _record;
     private readonly ILogger _logger;
-    // A source that wants to go on dials within two seconds; one that was cancelled while this daemon was busy never does.
-    private static readonly TimeSpan PatienceForLanes = TimeSpan.FromSeconds(10);
-
-    private readonly TimeSpan _patience;
     private readonly SemaphoreSlim _oneRecovery = new(1);
     private readonly Timer _sourceExpiry;
     private readonly TimeSpan _recoveryTimeout;
@@ -39,8 +35,7 @@ internal sealed class DestinationSession
     private string _reason = "";
 
     /// <summary>
-    /// A session that is prepared; given up by itself when the source does not open its lanes soon or start the guest within
-    /// <paramref name="patience"/> after that, and
+    /// A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>, and
     /// declared lost when a source that has lost the link does not come back within <paramref name="recoveryTimeout"/>.
     /// </summary>
     public DestinationSession(
@@ -51,17 +46,16 @@ internal sealed class DestinationSession
         _recoveryTimeout = recoveryTimeout;
         _logger = logger;
         incoming.Lanes.Lost += OnLaneLost;
-        incoming.Lanes.Opened += OnLanesOpened;
+        incoming.Lanes.Opened += () => Apply(DestinationEvent.LinkRestored);
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
         record.Follow(() => Figures(incoming));
         _ = FinishWhenCompleteAsync(incoming);
         _sourceExpiry = new Timer(
             _ => DeclareLost($"the source did not come back within {recoveryTimeout.TotalSeconds:0.#} s"),
             null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _patience = patience;
         _expiry = new Timer(
-            _ => OnLost(DestinationEvent.AbortReceived, "the source prepared the guest and did not start it in time"),
-            null, PatienceForLanes, Timeout.InfiniteTimeSpan);
+            _ => OnLost(DestinationEvent.AbortReceived, $"the source did not start the guest within {patience.TotalSeconds:0} s"),
+            null, patience, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How this session is called on the wire; random.</summary>
@@ -329,18 +323,6 @@ internal sealed class DestinationSession
                 GrpcStatusCode.FailedPrecondition,
                 $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {step.State} here"
                 + (_reason.Length == 0 ? "" : $" ({_reason})"));
-        }
-    }
-
-    private void OnLanesOpened()
-    {
-        lock (_lock)
-        {
-            Apply(DestinationEvent.LinkRestored);
-            if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
-            {
-                _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
-            }
         }
     }
 
