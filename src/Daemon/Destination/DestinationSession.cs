@@ -29,24 +29,25 @@ internal sealed class DestinationSession
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Timer _expiry;
     private volatile TaskCompletionSource _lost = NewSignal();
+    private volatile bool _lanesOpened;
     private volatile byte[] _secret = NewSecret();
     private DestinationState _state = DestinationState.Prepared;
     private IncomingGuest? _incoming;
     private string _reason = "";
 
     /// <summary>
-    /// A session that is prepared; given up by itself when the source does not start the guest within <paramref name="patience"/>, and
-    /// declared lost when a source that has lost the link does not come back within <paramref name="recoveryTimeout"/>.
+    /// A session that is prepared; given up by itself when the source does not open lanes within <paramref name="patienceForLanes"/>, or does
+    /// not start the guest within <paramref name="patience"/> after that, and declared lost when a source that has lost the link does not come back within <paramref name="recoveryTimeout"/>.
     /// </summary>
     public DestinationSession(
-        IncomingGuest incoming, MigrationRecord record, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
+        IncomingGuest incoming, MigrationRecord record, TimeSpan patienceForLanes, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
     {
         _incoming = incoming;
         _record = record;
         _recoveryTimeout = recoveryTimeout;
         _logger = logger;
         incoming.Lanes.Lost += OnLaneLost;
-        incoming.Lanes.Opened += () => Apply(DestinationEvent.LinkRestored);
+        incoming.Lanes.Opened += () => OnLanesOpened(patience);
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
         record.Follow(() => Figures(incoming));
         _ = FinishWhenCompleteAsync(incoming);
@@ -54,8 +55,12 @@ internal sealed class DestinationSession
             _ => DeclareLost($"the source did not come back within {recoveryTimeout.TotalSeconds:0.#} s"),
             null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _expiry = new Timer(
-            _ => OnLost(DestinationEvent.AbortReceived, $"the source did not start the guest within {patience.TotalSeconds:0} s"),
-            null, patience, Timeout.InfiniteTimeSpan);
+            _ => OnLost(
+                DestinationEvent.AbortReceived,
+                !_lanesOpened
+                    ? $"the source did not open its lanes within {patienceForLanes.TotalSeconds:0} s"
+                    : $"the source did not start the guest within {patience.TotalSeconds:0} s"),
+            null, patienceForLanes, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How this session is called on the wire; random.</summary>
@@ -324,6 +329,21 @@ internal sealed class DestinationSession
                 $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {step.State} here"
                 + (_reason.Length == 0 ? "" : $" ({_reason})"));
         }
+    }
+
+    private void OnLanesOpened(TimeSpan patience)
+    {
+        lock (_lock)
+        {
+            _lanesOpened = true;
+            if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
+            {
+                // From now on a source that is gone is noticed by its lanes.
+                _expiry.Change(patience, Timeout.InfiniteTimeSpan);
+            }
+        }
+
+        Apply(DestinationEvent.LinkRestored);
     }
 
     private void OnLaneLost(string lane, Exception error)

@@ -21,6 +21,10 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
     // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
     private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
 
+    // A source that has lost its last word on the way, or died, leaves a session without lanes that holds memory and the guest's name. One
+    // that lives dials at once, for seconds, and each attempt takes a link timeout at most.
+    private readonly TimeSpan _patienceForLanes = 4 * timeouts.Link;
+
     private const int EndedKept = 1000;
 
     private volatile bool _stopping;
@@ -174,7 +178,7 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
         log.Add(record);
         return new DestinationSession(
-            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, PatienceBeforeRun,
-            timeouts.Recovery, logger);
+            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, _patienceForLanes,
+            PatienceBeforeRun, timeouts.Recovery, logger);
     }
 }
