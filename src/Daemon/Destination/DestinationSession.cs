@@ -23,6 +23,8 @@ internal sealed class DestinationSession
     private readonly ILogger _logger;
     private readonly SemaphoreSlim _oneRecovery = new(1);
     private readonly Timer _sourceExpiry;
+    private readonly TimeSpan _patienceForLanes;
+    private readonly TimeSpan _patience;
     private readonly TimeSpan _recoveryTimeout;
     private readonly TaskCompletionSource _allPages = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -44,23 +46,18 @@ internal sealed class DestinationSession
     {
         _incoming = incoming;
         _record = record;
+        _patienceForLanes = patienceForLanes;
+        _patience = patience;
         _recoveryTimeout = recoveryTimeout;
         _logger = logger;
         incoming.Lanes.Lost += OnLaneLost;
-        incoming.Lanes.Opened += () => OnLanesOpened(patience);
+        incoming.Lanes.Opened += OnLanesOpened;
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
         record.Follow(() => Figures(incoming));
         _ = FinishWhenCompleteAsync(incoming);
-        _sourceExpiry = new Timer(
-            _ => DeclareLost($"the source did not come back within {recoveryTimeout.TotalSeconds:0.#} s"),
-            null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _expiry = new Timer(
-            _ => OnLost(
-                DestinationEvent.AbortReceived,
-                !_lanesOpened
-                    ? $"the source did not open its lanes within {patienceForLanes.TotalSeconds:0} s"
-                    : $"the source did not start the guest within {patience.TotalSeconds:0} s"),
-            null, patienceForLanes, Timeout.InfiniteTimeSpan);
+        // They stay with what is remembered of the session, so they must know no local of this method: it would keep the guest as well.
+        _sourceExpiry = new Timer(OnSourceExpired, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _expiry = new Timer(OnExpired, null, patienceForLanes, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How this session is called on the wire; random.</summary>
@@ -331,7 +328,16 @@ internal sealed class DestinationSession
         }
     }
 
-    private void OnLanesOpened(TimeSpan patience)
+    private void OnSourceExpired(object? state) =>
+        DeclareLost($"the source did not come back within {_recoveryTimeout.TotalSeconds:0.#} s");
+
+    private void OnExpired(object? state) => OnLost(
+        DestinationEvent.AbortReceived,
+        _lanesOpened
+            ? $"the source did not start the guest within {_patience.TotalSeconds:0} s"
+            : $"the source did not open its lanes within {_patienceForLanes.TotalSeconds:0} s");
+
+    private void OnLanesOpened()
     {
         lock (_lock)
         {
@@ -339,7 +345,7 @@ internal sealed class DestinationSession
             if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
             {
                 // From now on a source that is gone is noticed by its lanes.
-                _expiry.Change(patience, Timeout.InfiniteTimeSpan);
+                _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
             }
         }
 
