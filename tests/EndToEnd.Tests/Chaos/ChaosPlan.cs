@@ -24,7 +24,7 @@ internal sealed record ChaosPlan(
         int workingSet = memory / 2 + (random.Next(memory / 4 + 1) / 2 * 2);
         string? rate = Pick<string?>(random, null, "100mbit", "300mbit", "1gbit");
         int expected = rate switch { "100mbit" => workingSet * 84, "300mbit" => workingSet * 28, "1gbit" => workingSet * 8, _ => 60 };
-        string? fault = random.Next(3) == 0 ? $"{Pick(random, Steps)}:{Action(random)}" : null;
+        string? fault = random.Next(4) == 0 ? $"{Pick(random, Steps)}:{Action(random)}" : null;
         var disturbances = new List<Disturbance>();
         bool mustBreak = fault is not null && fault.Contains(".recover:", StringComparison.Ordinal);
         int count = fault is null ? 1 + random.Next(2) : mustBreak ? 1 : random.Next(2);

@@ -17,7 +17,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
     private const int DefaultRuns = 200;
 
     // Runs mostly wait for timeouts.
-    private const int Pairs = 4;
+    private const int Pairs = 5;
 
     private const int ReportedFailures = 5;
 
