@@ -103,6 +103,22 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
+    public async Task ADestinationThatWasRestartedSaysItselfThatTheGuestIsGone()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        Migration migration = await HoldInPostcopyAsync(source, destination, destination);
+        destination.Signal(Kill);
+        await UntilAsync(source, migration.Id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));
+
+        await using DaemonProcess restarted = await DaemonProcess.StartAsync("destination");
+        (await source.CliAsync("migration", "recover", migration.Id, "--to", restarted.Listen))
+            .Fails(restarted.Listen, "does not have the guest any more", "--resume-here");
+        (await source.CliAsync("migration", "resolve", migration.Id, "--resume-here")).Succeeds();
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
     public async Task WhenTheSourceIsGoneTheGuestStandsStillAndWhatIsHereCanBeSaved()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");

@@ -310,7 +310,7 @@ internal sealed class HostedGuest
             _ when _readers > 0 => "its memory is being read by another command; try again when that has ended",
             Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
             Hold.Lost => $"pages of it were lost in migration {_migrationId}: {_lossReason}",
-            Hold.Away when _guest is not null => $"migration {_migrationId} has given it to another node, and its pages are kept here until "
+            Hold.Away when _guest is not null => $"it was migrated away by migration {_migrationId}, and its pages are kept here until "
                 + $"they are all there; see: migrationd migration show {_migrationId}",
             Hold.Away => $"it was migrated away by migration {_migrationId}; ask the node it went to",
             Hold.Incoming => $"migration {_migrationId} is bringing it and it does not run here yet; wait for its end",
