@@ -8,7 +8,7 @@ namespace MigrationD.Daemon.Source;
 /// Sends every page that has not been asked for, block by block. A block that nobody has touched goes as one message, so that the
 /// destination can move it as one huge page. Zeros go as runs without data, across blocks.
 /// </summary>
-internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate)
+internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate) : IDisposable
 {
     // Around a few pages that were asked for, sending them again costs less than a message for each run between them.
     private const int FewPages = GuestPage.PerBlock / 16;
@@ -42,6 +42,9 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
         SendZeros();
     }
+
+    /// <summary>Lets go of what it looked at the memory with.</summary>
+    public void Dispose() => _scanner.Dispose();
 
     private void SendBlock(long block)
     {

@@ -70,7 +70,14 @@ internal sealed class SourceLanes : IDisposable
         }
 
         var lanes = new SourceLanes(urgent, push, memory, sent, guest);
-        lanes.Start("urgent", new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger).Run);
+        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger);
+        lanes.Start("urgent", () =>
+        {
+            using (sender)
+            {
+                sender.Run();
+            }
+        });
         lanes.Start("reports", lanes.ReadReports);
         lanes.Start("push", lanes.Push);
         return lanes;
@@ -140,7 +147,7 @@ internal sealed class SourceLanes : IDisposable
 
     private void Push()
     {
-        var push = new PushSender(_push, _memory, _sent, _order, _gate);
+        using var push = new PushSender(_push, _memory, _sent, _order, _gate);
         _guestStands.Task.Wait();
         push.SendFirst();
         _guestRuns.Task.Wait();

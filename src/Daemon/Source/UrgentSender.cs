@@ -12,7 +12,7 @@ namespace MigrationD.Daemon.Source;
 /// the request: no queue, no hand-over, no allocation.
 /// </summary>
 internal sealed class UrgentSender(
-    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, ILogger logger)
+    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, ILogger logger) : IDisposable
 {
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
@@ -48,6 +48,9 @@ internal sealed class UrgentSender(
             HintAt((long)page / GuestPage.PerBlock);
         }
     }
+
+    /// <summary>Lets go of what it looked at the memory with.</summary>
+    public void Dispose() => _scanner.Dispose();
 
     private void Send(long page, Span<byte> head)
     {
