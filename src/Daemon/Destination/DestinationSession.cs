@@ -21,6 +21,8 @@ internal sealed class DestinationSession
     private readonly Lock _lock = new();
     private readonly MigrationRecord _record;
     private readonly ILogger _logger;
+    private const int SettleAttempts = 3;
+
     private readonly SemaphoreSlim _oneRecovery = new(1);
     private readonly Timer _sourceExpiry;
     private readonly TimeSpan _patienceForLanes;
@@ -403,8 +405,7 @@ internal sealed class DestinationSession
             }
 
             await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
-            FaultInjection.At("destination.complete");
-            await incoming.SettleAsync().ConfigureAwait(false);
+            await SettleAsync(incoming).ConfigureAwait(false);
             Announce();
             _ended.TrySetResult();
             await incoming.CloseAsync().ConfigureAwait(false);
@@ -413,7 +414,30 @@ internal sealed class DestinationSession
         catch (Exception error)
         {
             DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "finishing");
-            _ended.TrySetException(error);
+            // Every page is here all the same: the source learns that when it asks what to send again, and frees the guest.
+            _ended.TrySetException(new GrpcException(
+                GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' cannot be finished here: {error.Message}", error));
+        }
+    }
+
+    /// <summary>
+    /// Gives the guest to this node alone. Tried again when it fails: every step of it can be repeated, and a guest that is not settled can
+    /// neither be moved on nor deleted.
+    /// </summary>
+    private async Task SettleAsync(IncomingGuest incoming)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                FaultInjection.At("destination.complete");
+                await incoming.SettleAsync().ConfigureAwait(false);
+                return;
+            }
+            catch (Exception error) when (attempt < SettleAttempts)
+            {
+                DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "settling");
+            }
         }
     }
 }
