@@ -43,10 +43,18 @@ internal sealed partial class DaemonProcess
     {
         Migration migration = await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = name, To = destination.Listen });
         using var deadline = new CancellationTokenSource(Deadline);
-        await foreach (Migration now in _channel.StreamAsync(
-            ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+        try
         {
-            migration = now;
+            await foreach (Migration now in _channel.StreamAsync(
+                ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+            {
+                migration = now;
+            }
+        }
+        catch (Exception error) when (deadline.IsCancellationRequested)
+        {
+            throw new TimeoutException(
+                $"the migration did not end within {Deadline}: {migration}\n--- source\n{Log}\n--- destination\n{destination.Log}", error);
         }
 
         Assert.True(migration.State == MigrationState.Completed, $"{migration}\n{Log}\n{destination.Log}");

@@ -96,7 +96,7 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
-        destination.OnLoadState = () => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no such section");
+        destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no such section");
         (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("no such section");
         await source.GuestIsWellAsync("g");
         Assert.DoesNotContain("Run", destination.Calls);
@@ -108,7 +108,7 @@ public sealed class RefusalTests
         await using DaemonProcess source = await SourceAsync();
         ScriptedDestination destination = await ScriptedDestination.StartAsync();
         using var dying = new ManualResetEventSlim();
-        destination.OnLoadState = () =>
+        destination.OnLoadState = _ =>
         {
             dying.Set();
             throw new OperationCanceledException();

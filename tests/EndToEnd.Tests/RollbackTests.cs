@@ -17,7 +17,7 @@ public sealed class RollbackTests(ITestOutputHelper output)
         using var over = new ManualResetEventSlim();
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
-        destination.OnLoadState = () =>
+        destination.OnLoadState = _ =>
         {
             over.Wait();
             return new LoadStateResponse();

@@ -34,7 +34,7 @@ internal sealed class ScriptedDestination : IAsyncDisposable
 
     public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
 
-    public Func<LoadStateResponse> OnLoadState { get; set; } = () => new LoadStateResponse();
+    public Func<LoadStateRequest, LoadStateResponse> OnLoadState { get; set; } = _ => new LoadStateResponse();
 
     public Func<RunResponse> OnRun { get; set; } = () => new RunResponse();
 
@@ -103,7 +103,7 @@ internal sealed class ScriptedDestination : IAsyncDisposable
     private void Map(WebApplication server)
     {
         server.MapUnary(TransportMethods.Prepare, (request, _) => Answer("Prepare", () => OnPrepare?.Invoke(request) ?? Prepared));
-        server.MapUnary(TransportMethods.LoadState, (_, _) => Answer("LoadState", OnLoadState));
+        server.MapUnary(TransportMethods.LoadState, (request, _) => Answer("LoadState", () => OnLoadState(request)));
         server.MapUnary(TransportMethods.Run, (_, _) => Answer("Run", OnRun));
         server.MapUnary(TransportMethods.QueryOutcome, (_, _) => Answer("QueryOutcome", OnQueryOutcome));
         server.MapUnary(TransportMethods.Abort, (_, _) => Answer("Abort", () => new AbortResponse()));

@@ -16,7 +16,14 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
-internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, ILogger logger)
+/// <param name="guests">Where they are to live.</param>
+/// <param name="log">Where their migrations are recorded.</param>
+/// <param name="timeouts">How long to wait for their sources.</param>
+/// <param name="limit">How many there may be at a time.</param>
+/// <param name="logger">The daemon's log.</param>
+/// <param name="laneLogger">The log of what is wrong with lanes, which anybody can fill who reaches the listener.</param>
+internal sealed class DestinationSessions(
+    GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, int limit, ILogger logger, ILogger laneLogger)
 {
     // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
     private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
@@ -26,6 +33,8 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
     private readonly TimeSpan _patienceForLanes = 4 * timeouts.Link;
 
     private const int EndedKept = 1000;
+
+    private readonly Lock _preparing = new();
 
     private volatile bool _stopping;
 
@@ -76,8 +85,14 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
             await earlier.ReplaceAsync().ConfigureAwait(false);
         }
 
-        DestinationSession session = Prepare(request, spec);
-        _sessions[session.Id] = session;
+        DestinationSession session;
+        lock (_preparing)
+        {
+            RefuseBeyondLimit(spec);
+            session = Prepare(request, spec);
+            _sessions[session.Id] = session;
+        }
+
         ForgetOldest();
         FaultInjection.At("destination.prepared");
         return session;
@@ -111,8 +126,20 @@ internal sealed class DestinationSessions(GuestRegistry guests, MigrationLog log
         }
         catch (GrpcException refusal)
         {
-            DaemonLog.LaneRefused(logger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
+            DaemonLog.LaneRefused(laneLogger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
             call.Finish(refusal.Code, refusal.Message);
+        }
+    }
+
+    private void RefuseBeyondLimit(GuestSpec spec)
+    {
+        int coming = _sessions.Values.Count(session => !session.IsEnded);
+        if (coming >= limit)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.ResourceExhausted,
+                $"guest '{spec.Name}' cannot come now: {coming} guests are on their way to this node, which is its limit; try again when one "
+                + $"has arrived, or raise {DaemonOptionKey.MaxIncoming.Flag} there");
         }
     }
 

@@ -114,8 +114,9 @@ internal sealed class DaemonHost : IAsyncDisposable
     {
         try
         {
-            return await PeerDoor.OpenAsync(kestrel => kestrel.Listen(_options.Listen), _options.Lanes, _guests, _migrations, _timeouts, _logging)
-                .ConfigureAwait(false);
+            return await PeerDoor.OpenAsync(
+                kestrel => kestrel.Listen(_options.Listen), _options.Lanes, _guests, _migrations, _timeouts,
+                new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _logging).ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Serilog;
+using Serilog.Configuration;
 using Serilog.Events;
 using Serilog.Extensions.Logging;
 
@@ -8,6 +9,12 @@ namespace MigrationD.Daemon.Hosting;
 /// <summary>Where the daemon's log goes: standard error, as text on a terminal and as one JSON object a line elsewhere.</summary>
 internal static class DaemonLogging
 {
+    /// <summary>Under which name lanes log.</summary>
+    public const string LanesSource = "migrationd.lanes";
+
+    // What a stranger can make a daemon log by connecting to it: what is wrong with lanes and calls, and the limits of the server.
+    private static readonly string[] StrangersSources = [LanesSource, "Microsoft.", typeof(Protocol.Grpc.GrpcEndpoints).FullName!];
+
     private const string Text = "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj}{NewLine}{Exception}";
 
     public static ILoggerFactory Create(DaemonOptions options)
@@ -25,11 +32,14 @@ internal static class DaemonLogging
             // A server that cannot start is the daemon's own error, and is told by whoever started it.
             .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .Enrich.WithProperty("Node", options.Node);
-        configuration = json
-            ? configuration.WriteTo.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose)
-            : configuration.WriteTo.Console(
-                outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
-                standardErrorFromLevel: LogEventLevel.Verbose);
+        configuration = LoggerSinkConfiguration.Wrap(
+            configuration.WriteTo,
+            inner => new FloodGate(inner, StrangersSources, TimeProvider.System),
+            to => _ = json
+                ? to.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose)
+                : to.Console(
+                    outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
+                    standardErrorFromLevel: LogEventLevel.Verbose));
         return new SerilogLoggerFactory(configuration.CreateLogger(), dispose: true);
     }
 }

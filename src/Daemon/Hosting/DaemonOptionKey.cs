@@ -62,6 +62,15 @@ public sealed class DaemonOptionKey
         "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
         + "[default: nine tenths of what this host or its container has].");
 
+    /// <summary>How many connections each door to other daemons serves at a time.</summary>
+    public static DaemonOptionKey MaxConnections { get; } = new("max connections", "N",
+        "Connections that each of the two listeners for other daemons serves at a time, from 4 to 10000; one more is closed at once "
+        + "[default: 256].");
+
+    /// <summary>How many guests may be on their way in.</summary>
+    public static DaemonOptionKey MaxIncoming { get; } = new("max incoming", "N",
+        "Guests that may be on their way to this host at a time, from 1 to 1000; one more is refused [default: 16].");
+
     /// <summary>Silence after which a connection is lost.</summary>
     public static DaemonOptionKey LinkTimeout { get; } = new("link timeout", "TIME",
         "Silence after which a connection to another daemon is lost, e.g. 5s, at least 2s [default: 5s].");
@@ -89,5 +98,8 @@ public sealed class DaemonOptionKey
 
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
-        [Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat];
+    [
+        Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout,
+        RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
+    ];
 }

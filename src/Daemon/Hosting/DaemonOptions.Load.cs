@@ -50,6 +50,8 @@ public sealed partial record DaemonOptions
             Insecure = insecure,
             GuestMemory = given.Read(
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
+            MaxConnections = given.Read(DaemonOptionKey.MaxConnections, "256", text => ParseCount(text, 4, 10_000), errors),
+            MaxIncoming = given.Read(DaemonOptionKey.MaxIncoming, "16", text => ParseCount(text, 1, 1000), errors),
             LinkTimeout = given.Read(DaemonOptionKey.LinkTimeout, "5s", text => ParseTime(text, TimeSpan.FromSeconds(2)), errors),
             SwitchoverTimeout = given.Read(
                 DaemonOptionKey.SwitchoverTimeout, "900ms", text => ParseTime(text, TimeSpan.FromMilliseconds(100)), errors),
@@ -111,6 +113,11 @@ public sealed partial record DaemonOptions
     private static Parsed<long> ParseSize(string text) => ByteSize.TryParse(text, out ByteSize size) && size.Bytes > 0
         ? new(size.Bytes)
         : Parsed<long>.Wrong("is no size; use bytes or a number with KiB, MiB or GiB, e.g. 64GiB");
+
+    private static Parsed<int> ParseCount(string text, int least, int most) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count >= least && count <= most
+            ? new(count)
+            : Parsed<int>.Wrong($"must be a whole number from {least} to {most}");
 
     private static Parsed<IPEndPoint> ParseAddress(string text, bool insecure)
     {

@@ -51,6 +51,12 @@ public sealed partial record DaemonOptions
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;
 
+    /// <summary>Connections that each listener for other daemons serves at a time.</summary>
+    public int MaxConnections { get; init; } = 256;
+
+    /// <summary>Guests that may be on their way to this host at a time.</summary>
+    public int MaxIncoming { get; init; } = 16;
+
     /// <summary>Silence after which a connection to another daemon is lost; at least 2 s.</summary>
     public TimeSpan LinkTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -34,21 +34,29 @@ internal sealed class PeerDoor : IAsyncDisposable
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
         Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations, MigrationTimeouts timeouts,
-        ILoggerFactory logging)
+        PeerLimits limits, ILoggerFactory logging)
     {
-        var sessions = new DestinationSessions(guests, migrations, timeouts, logging.CreateLogger("migrationd"));
-        var listener = new LaneListener(
-            lanes, new LaneOptions().WithSilence(timeouts.Link), sessions.ServeLane, logging.CreateLogger("migrationd.lanes"));
+        ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
+        var sessions = new DestinationSessions(guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger);
+        LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
+        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger);
         try
         {
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint));
-            return new PeerDoor(sessions, listener, await GrpcServer.StartAsync(logging, listen, transport.Map).ConfigureAwait(false));
+            GrpcServer control = await GrpcServer.StartAsync(logging, Limited, transport.Map).ConfigureAwait(false);
+            return new PeerDoor(sessions, listener, control);
         }
         catch
         {
             listener.Dispose();
             throw;
+        }
+
+        void Limited(KestrelServerOptions kestrel)
+        {
+            kestrel.Limits.MaxConcurrentConnections = limits.Connections;
+            listen(kestrel);
         }
     }
 

@@ -56,7 +56,7 @@ internal static class Rehearsal
             var there = new GuestRegistry(new MemoryBudget(Memory));
             await using PeerDoor door = await PeerDoor.OpenAsync(
                 kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there, new MigrationLog(), Timeouts,
-                NullLoggerFactory.Instance).ConfigureAwait(false);
+                new PeerLimits(Connections: 16, Incoming: 1), NullLoggerFactory.Instance).ConfigureAwait(false);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));

@@ -35,6 +35,9 @@ public sealed class GrpcChannel : IDisposable
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
             KeepAlivePingDelay = options.KeepAlive,
             KeepAlivePingTimeout = options.KeepAlive,
+
+            // Below what servers wait for (GrpcKestrel), so that no call meets a connection that is being closed.
+            PooledConnectionIdleTimeout = TimeSpan.FromSeconds(20),
         });
     }
 

@@ -37,6 +37,9 @@ public static class GrpcKestrel
         limits.MaxRequestHeaderCount = MaxHeaderCount;
         limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
 
+        // Of a connection without a call, from its first byte on: clients dial anew without being asked, and strangers are gone soon.
+        limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
+
         Http2Limits http2 = limits.Http2;
         http2.MaxStreamsPerConnection = StreamsPerConnection;
         http2.MaxRequestHeaderFieldSize = MaxHeaderBytes;

@@ -53,6 +53,8 @@ public sealed class DaemonOptionsTests : IDisposable
         ["control"] = (i => $"/run/control{i}.sock", options => options.ControlPath),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
+        ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
+        ["maxIncoming"] = (i => $"{i}", options => $"{options.MaxIncoming}"),
         ["linkTimeout"] = (i => $"{i + 1}s", options => $"{options.LinkTimeout.TotalSeconds}s"),
         ["switchoverTimeout"] = (i => $"{i}00ms", options => $"{options.SwitchoverTimeout.TotalMilliseconds}ms"),
         ["recoveryTimeout"] = (i => $"{i}m", options => $"{options.RecoveryTimeout.TotalMinutes}m"),

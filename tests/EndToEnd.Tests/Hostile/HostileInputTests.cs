@@ -1,44 +1,18 @@
 using System.Net;
-using System.Net.Sockets;
-using FsCheck;
-using FsCheck.Fluent;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
-namespace MigrationD.EndToEnd.Tests;
+namespace MigrationD.EndToEnd.Tests.Hostile;
 
 /// <summary>Whatever comes in at any door of a daemon ends that connection; the daemon and its guests go on.</summary>
 public sealed class HostileInputTests
 {
     private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
 
-    private static readonly byte[] Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8.ToArray();
-    private static readonly byte[] EmptySettings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
-
-    [MachineFact(Host)]
-    public async Task RandomBytesAtEveryDoorHarmNobody()
-    {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        await daemon.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");
-        EndPoint[] doors = [IPEndPoint.Parse(daemon.Listen), IPEndPoint.Parse(daemon.Lanes), new UnixDomainSocketEndPoint(daemon.Control)];
-
-        // Bytes that are nothing at all, and bytes behind a beginning that gets them further in.
-        Gen<byte[]> start = Gen.Elements([], Preface, [.. Preface, .. EmptySettings]);
-        Gen<(byte[], byte[], int)> input =
-            from beginning in start
-            from rest in ArbMap.Default.GeneratorFor<byte[]>()
-            from door in Gen.Choose(0, doors.Length - 1)
-            select (beginning, rest, door);
-        Prop.ForAll(input.ToArbitrary(), one => Send(doors[one.Item3], [.. one.Item1, .. one.Item2]))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(300));
-
-        Assert.Equal("daemon", (await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest())).Name);
-        await daemon.GuestIsWellAsync("g");
-    }
 
     [MachineTheory(Host)]
     [InlineData(16u << 8, 1u, 0u)]
@@ -59,38 +33,6 @@ public sealed class HostileInputTests
         }
 
         await GoneAsync(daemon, "g");
-        await daemon.GuestIsWellAsync("other");
-    }
-
-    [MachineFact(Host)]
-    public async Task ABrokenRunEndsItsSessionAndNothingElse()
-    {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        await daemon.CreateGuestAsync("other", "workload", "16MiB", "4MiB", vcpus: 1);
-        int number = 0;
-        // Whatever is in the message: a lane closes for it, or takes it for the page run that it is.
-        Gen<byte[]> messages = ArbMap.Default.GeneratorFor<byte[]>();
-        foreach (byte[] message in messages.Sample(12, 20))
-        {
-            (LaneCall push, LaneCall urgent) = await OpenAsync(daemon, $"broken{number++}");
-            using (push)
-            using (urgent)
-            {
-                push.Write(message);
-                push.FinishWriting();
-                try
-                {
-                    Assert.False(push.TryReadMessage(out _));
-                }
-                catch (Exception error) when (error is GrpcException or LaneException)
-                {
-                    Assert.NotEmpty(error.Message);
-                }
-            }
-
-            await GoneAsync(daemon, "g");
-        }
-
         await daemon.GuestIsWellAsync("other");
     }
 
@@ -132,7 +74,7 @@ public sealed class HostileInputTests
         };
         // The source gives up by itself, whatever this would have answered.
         using var never = new ManualResetEventSlim();
-        destination.OnLoadState = () =>
+        destination.OnLoadState = _ =>
         {
             never.Wait(Deadline);
             return new LoadStateResponse();
@@ -161,30 +103,6 @@ public sealed class HostileInputTests
         {
             Assert.True(clock.Elapsed < Deadline, daemon.Log);
             await Task.Delay(20);
-        }
-    }
-
-    /// <summary>Sends the bytes, says that there are no more, and waits until the daemon has closed.</summary>
-    private static void Send(EndPoint door, byte[] bytes)
-    {
-        using var socket = door is UnixDomainSocketEndPoint
-            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-            : new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.ReceiveTimeout = (int)Deadline.TotalMilliseconds;
-        try
-        {
-            socket.Connect(door);
-            socket.Send(bytes);
-            socket.Shutdown(SocketShutdown.Send);
-            byte[] answer = new byte[4096];
-            while (socket.Receive(answer) > 0)
-            {
-                // Settings, a goodbye with its reason; then the end.
-            }
-        }
-        catch (SocketException error) when (error.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown)
-        {
-            // Closed before everything was sent or read: as good an end.
         }
     }
 }

@@ -1,0 +1,275 @@
+using System.Diagnostics;
+using System.Net;
+using System.Security.Cryptography;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+using Xunit.Abstractions;
+
+namespace MigrationD.EndToEnd.Tests.Hostile;
+
+/// <summary>Peers that are let in, a session's secret in hand, and do not keep to what a session is.</summary>
+public sealed class LyingPeersTests(ITestOutputHelper output)
+{
+    private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
+    private const int PageSize = 4096;
+
+    // The guest of Requests.
+    private const int Pages = 4096;
+
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+
+    [MachineFact(Host)]
+    public async Task ASourceThatLiesLosesItsSessionOnly()
+    {
+        const int Sessions = 400;
+        const int MostMessages = 40;
+        int seed = Random.Shared.Next(1_000_000_000);
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await daemon.CreateGuestAsync("other", "kvm", "32MiB", "16MiB");
+        Footprint? before = null;
+        int messages = 0;
+        for (int session = 0; session < Sessions; session++)
+        {
+            var random = new Random(unchecked((seed * 31) + session));
+            (LaneCall push, LaneCall urgent) = await OpenAsync(daemon, $"lie{seed}-{session}");
+            try
+            {
+                for (int i = random.Next(MostMessages); i > 0; i--)
+                {
+                    messages++;
+                    (random.Next(2) == 0 ? push : urgent).Write(Run(random));
+                }
+
+                if (random.Next(2) == 0)
+                {
+                    push.FinishWriting();
+                    urgent.FinishWriting();
+                }
+                else
+                {
+                    (random.Next(2) == 0 ? push : urgent).Abort("no reason");
+                }
+
+                Drain(push);
+            }
+            catch (Exception error) when (error is GrpcException or LaneException)
+            {
+                // The daemon has had enough, or this side has hung up.
+            }
+            finally
+            {
+                push.Dispose();
+                urgent.Dispose();
+            }
+
+            await GoneAsync(daemon, "g");
+            before ??= session == Sessions / 5 ? Footprint.Of(daemon) : null;
+        }
+
+        Footprint after = Footprint.Of(daemon);
+        output.WriteLine($"Figure: lying sources, {Sessions} sessions with {messages} messages from seed {seed}: {before} before, {after} after");
+        Assert.InRange(after.Threads - before!.Threads, int.MinValue, 16);
+        Assert.InRange(after.Descriptors - before.Descriptors, int.MinValue, 16);
+        Assert.InRange(after.ResidentMiB - before.ResidentMiB, int.MinValue, 64);
+        await daemon.GuestIsWellAsync("other");
+    }
+
+    [MachineFact(Host)]
+    public async Task APageThatComesAgainWithOtherContentsChangesNothing()
+    {
+        (PrepareRequest prepare, LoadStateRequest state) = await RecordPausedGuestAsync();
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await channel.CallAsync(TransportMethods.Prepare, prepare, Deadline, CancellationToken.None);
+        (LaneCall push, LaneCall urgent) = OpenLanes(daemon, prepared);
+        using (push)
+        using (urgent)
+        {
+            state.Session = prepared.Session;
+            await channel.CallAsync(TransportMethods.LoadState, state, Deadline, CancellationToken.None);
+            await channel.CallAsync(TransportMethods.Run, new RunRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
+
+            // Every page once and then at once again: single pages, runs that overlap what is there, and pages that come back as zeros.
+            var random = new Random(7);
+            byte[] memory = new byte[Pages * PageSize];
+            random.NextBytes(memory);
+            byte[] lie = new byte[64 * PageSize];
+            random.NextBytes(lie);
+            int again = 0;
+            for (int page = 0; page < Pages; page++)
+            {
+                Send(push, page, 1, memory.AsSpan(page * PageSize, PageSize));
+                if (page % 3 == 0)
+                {
+                    // Not across a boundary of 2 MiB, which no run may be.
+                    int count = Math.Min(1 + random.Next(64), (page % 512) + 1);
+                    Send(push, page - count + 1, count, random.Next(4) == 0 ? default : lie.AsSpan(0, count * PageSize));
+                    again += count;
+                }
+            }
+
+            push.FinishWriting();
+            urgent.FinishWriting();
+            Drain(push);
+            Drain(urgent);
+            await channel.CallAsync(
+                TransportMethods.Complete, new CompleteRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
+            await daemon.GuestUntilAsync("g", guest => guest.State == GuestState.Paused);
+            Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(memory)), await daemon.HashAsync("g"));
+            Migration migration = await daemon.MigrationUntilAsync(prepare.MigrationId, one => one.State == MigrationState.Completed);
+            Assert.Equal((ulong)again, migration.Placement.PagesRedundant);
+        }
+    }
+
+    [MachineFact(Host)]
+    public async Task ADestinationThatLiesNeverGetsTheGuest()
+    {
+        const int Migrations = 60;
+        const int MostRequests = 200;
+        int seed = Random.Shared.Next(1_000_000_000);
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await source.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");
+        Footprint? before = null;
+        int requests = 0;
+        for (int number = 0; number < Migrations; number++)
+        {
+            var random = new Random(unchecked((seed * 31) + number));
+            await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+            destination.OnUrgentLane = lane =>
+            {
+                for (int i = 1 + random.Next(MostRequests); i > 0; i--)
+                {
+                    requests++;
+                    lane.Write(Request(random));
+                }
+            };
+            // Whatever was asked for before it, the source has to decide what this answer is worth.
+            destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no");
+            string id;
+            try
+            {
+                id = (await source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = destination.Address })).Id;
+            }
+            catch (GrpcException)
+            {
+                continue;
+            }
+
+            await source.MigrationUntilAsync(id, one => one.State == MigrationState.Failed);
+            Assert.DoesNotContain("Run", destination.Calls);
+            before ??= number == Migrations / 5 ? Footprint.Of(source) : null;
+        }
+
+        Footprint after = Footprint.Of(source);
+        output.WriteLine($"Figure: lying destinations, {Migrations} migrations with {requests} requests from seed {seed}: {before} before, {after} after");
+        Assert.InRange(after.Threads - before!.Threads, int.MinValue, 16);
+        Assert.InRange(after.Descriptors - before.Descriptors, int.MinValue, 16);
+        Assert.InRange(after.ResidentMiB - before.ResidentMiB, int.MinValue, 64);
+        await source.GuestIsWellAsync("g");
+    }
+
+    /// <summary>A page run: right, outside the guest, at odds with itself, or nothing of the kind.</summary>
+    private static byte[] Run(Random random)
+    {
+        bool zero = random.Next(3) == 0;
+        int count = random.Next(1, 20);
+        long first = random.Next(5) == 0 ? random.NextInt64(0, long.MaxValue) : random.Next(Pages - count);
+        var header = new PageRunHeader(random.Next(20) == 0 ? 1u : 0, (ulong)first, (uint)count, zero, random.Next(5) == 0);
+        byte[] head = new byte[PageRunCodec.MaxHeadBytes];
+        byte[] run = [];
+        try
+        {
+            int length = PageRunCodec.Encode(header, head);
+            byte[] data = new byte[header.DataLength];
+            random.NextBytes(data);
+            run = [.. head.AsSpan(0, length), .. data];
+        }
+        catch (ArgumentException)
+        {
+            // Not even the encoder takes it: an empty message.
+        }
+
+        return random.Next(3) == 0 ? AttackBytes.Mutated(run, random) : run;
+    }
+
+    /// <summary>A request: for a page that the guest has, the same again and again, for one that it has not, or nothing of the kind.</summary>
+    private static byte[] Request(Random random)
+    {
+        // The guest has 8192 pages.
+        ulong page = random.Next(30) == 0 ? (ulong)random.NextInt64() : (ulong)random.Next(random.Next(2) == 0 ? 4 : 2 * Pages);
+        byte[] request = new byte[PageRequestCodec.MaxBytes];
+        int length = PageRequestCodec.Encode(new PageAddress(random.Next(50) == 0 ? (uint)random.Next() : 0, page), request);
+        return random.Next(20) == 0 ? AttackBytes.Mutated(request[..length], random) : request[..length];
+    }
+
+    private static void Send(LaneCall lane, int first, int count, ReadOnlySpan<byte> data)
+    {
+        byte[] head = new byte[PageRunCodec.MaxHeadBytes];
+        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)first, (uint)count, data.IsEmpty), head);
+        lane.Write([.. head.AsSpan(0, length), .. data]);
+    }
+
+    /// <summary>What a real source says of a guest that is paused, to somebody who does not take it.</summary>
+    private static async Task<(PrepareRequest Prepare, LoadStateRequest State)> RecordPausedGuestAsync()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
+        (await source.CliAsync("guest", "pause", "g")).Succeeds();
+        await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
+        PrepareRequest? prepare = null;
+        LoadStateRequest? state = null;
+        destination.OnPrepare = request =>
+        {
+            prepare = request;
+            return destination.Prepared;
+        };
+        destination.OnLoadState = request =>
+        {
+            state = request;
+            throw new GrpcException(GrpcStatusCode.FailedPrecondition, "it is only looked at");
+        };
+        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("only looked at");
+        return (prepare!, state!);
+    }
+
+    private static async Task<(LaneCall Push, LaneCall Urgent)> OpenAsync(DaemonProcess daemon, string migration)
+    {
+        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        return OpenLanes(daemon, await channel.CallAsync(
+            TransportMethods.Prepare, Requests.Prepare("g", migration), Deadline, CancellationToken.None));
+    }
+
+    private static (LaneCall Push, LaneCall Urgent) OpenLanes(DaemonProcess daemon, PrepareResponse prepared)
+    {
+        Dictionary<string, string> metadata = LaneMetadata.For(prepared.Session, prepared.Secret.Span);
+        IPEndPoint lanes = IPEndPoint.Parse(daemon.Lanes);
+        return (
+            LaneClient.Open(lanes, PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None),
+            LaneClient.Open(lanes, PageLanePaths.Urgent, metadata, new LaneOptions(), CancellationToken.None));
+    }
+
+    private static void Drain(LaneCall lane)
+    {
+        byte[] buffer = new byte[PageSize];
+        while (lane.TryReadMessage(out int length))
+        {
+            for (; length > 0; length -= Math.Min(length, buffer.Length))
+            {
+                lane.Read(buffer.AsSpan(0, Math.Min(length, buffer.Length)));
+            }
+        }
+    }
+
+    private static async Task GoneAsync(DaemonProcess daemon, string guest)
+    {
+        var clock = Stopwatch.StartNew();
+        while ((await daemon.GuestsAsync()).Any(one => one.Spec.Name == guest))
+        {
+            Assert.True(clock.Elapsed < Deadline, daemon.Log);
+            await Task.Delay(20);
+        }
+    }
+}
