@@ -16,6 +16,9 @@ public sealed class RecoveryTests
     private const ulong Pages = Memory / 4096;
     private const ulong WorkingSet = 24 << 20;
 
+    private const int StopSignal = 19;
+    private const int ContinueSignal = 18;
+
     [MachineTheory(Hosts)]
     [InlineData("kvm", "link", "uniform")]
     [InlineData("kvm", "drop", "sequential")]
@@ -65,6 +68,48 @@ public sealed class RecoveryTests
 
         Migration ended = await world.CompletedAsync(id);
         Assert.InRange(ended.Recoveries, Cuts, Cuts + 2);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ADaemonThatHangsIsALostLink(bool source)
+    {
+        await using var world = await World.CreateAsync();
+        await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+        (DaemonProcess hung, DaemonProcess other) = source ? (world.Source, world.Destination) : (world.Destination, world.Source);
+
+        hung.Signal(StopSignal);
+        // Its host's kernel still answers for it.
+        Migration paused = await other.MigrationUntilAsync(id, one => one.State is MigrationState.PostcopyPaused or MigrationState.PostcopyRecover);
+        Assert.Contains("lane is lost", paused.Reason, StringComparison.Ordinal);
+        hung.Signal(ContinueSignal);
+
+        Assert.InRange((await world.CompletedAsync(id)).Recoveries, 1U, 2U);
+        await world.Destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task AGuestThatWasDeclaredLostGoesOnWhenItsSourceReturns(string kind)
+    {
+        await using var world = await World.CreateAsync("--recovery-timeout", "2s");
+        await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");
+        string id = await world.BeginAsync();
+        await world.PagesReceivedAsync(id, Pages / 2);
+
+        world.Network.StartDropping();
+        Migration lost = await world.Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Failed);
+        Assert.InRange(lost.PagesLost, 1UL, Pages / 2);
+        Assert.Equal(GuestState.Failed, (await world.Destination.GuestAsync("g")).State);
+        world.Network.StopDropping();
+
+        await world.CompletedAsync(id);
+        Assert.Equal(0UL, (await world.Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed)).PagesLost);
         await world.Destination.GuestIsWellAsync("g");
     }
 
@@ -156,7 +201,7 @@ public sealed class RecoveryTests
     /// <summary>Two daemons on two hosts.</summary>
     private sealed record World(NetworkPair Network, DaemonProcess Source, DaemonProcess Destination) : IAsyncDisposable
     {
-        public static async Task<World> CreateAsync()
+        public static async Task<World> CreateAsync(params string[] ofDestination)
         {
             NetworkPair network = NetworkPair.Create(Rate);
             DaemonProcess? source = null;
@@ -165,7 +210,7 @@ public sealed class RecoveryTests
                 // A guest of this size asks for its first pages over a slow link.
                 string[] options = ["--link-timeout", "2s", "--switchover-timeout", "10s"];
                 source = await DaemonProcess.StartAsync("source", network.One.Enter, options);
-                return new World(network, source, await DaemonProcess.StartAsync("destination", network.Two.Enter, options));
+                return new World(network, source, await DaemonProcess.StartAsync("destination", network.Two.Enter, [.. options, .. ofDestination]));
             }
             catch
             {

@@ -14,6 +14,9 @@ internal sealed class SourceLanes : IDisposable
 {
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(5);
 
+    // Several in the shortest silence that either end may be told to take for a lost link, which is 2 s.
+    private static readonly TimeSpan PingInterval = TimeSpan.FromMilliseconds(400);
+
     private readonly LaneCall _urgent;
     private readonly LaneCall _push;
     private readonly UrgentGate _gate = new();
@@ -25,6 +28,7 @@ internal sealed class SourceLanes : IDisposable
     private readonly TaskCompletionSource _guestStands = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _guestRuns = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Task> _threads = [];
+    private readonly Timer _ping;
     private PushReport? _report;
     private volatile bool _closing;
 
@@ -36,6 +40,8 @@ internal sealed class SourceLanes : IDisposable
         _guest = guest;
         _order = new PushOrder(memory.BlockCount);
         _sent = sent;
+        // A guest may need nothing for long, and a destination must tell that from a source that hangs; so must this side.
+        _ping = new Timer(Ping, null, PingInterval, PingInterval);
     }
 
     /// <summary>Ends, with the cause, when a lane breaks.</summary>
@@ -123,6 +129,7 @@ internal sealed class SourceLanes : IDisposable
 
     public void Dispose()
     {
+        _ping.Dispose();
         _urgent.Dispose();
         _push.Dispose();
     }
@@ -144,6 +151,12 @@ internal sealed class SourceLanes : IDisposable
             }
         }
     }));
+
+    private void Ping(object? state)
+    {
+        _urgent.Ping();
+        _push.Ping();
+    }
 
     private void Push()
     {

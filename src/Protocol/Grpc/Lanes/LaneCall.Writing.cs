@@ -35,6 +35,29 @@ public sealed partial class LaneCall
         }
     }
 
+    /// <summary>
+    /// Shows the peer that this side lives (PING), and makes it show the same. Never waits, any thread may call it, and a lane that is over
+    /// is left alone: its reader says why.
+    /// </summary>
+    public void Ping()
+    {
+        // What waits to be sent says as much, and a peer that takes nothing shall not fill the queue.
+        if (Volatile.Read(ref _failure) is not null || _control.IsPending)
+        {
+            return;
+        }
+
+        _control.Add(new FrameHeader(8, FrameType.Ping, FrameFlags.None, 0), [0, 0, 0, 0, 0, 0, 0, 0]);
+        try
+        {
+            TrySendControl();
+        }
+        catch (LaneException)
+        {
+            // The reader meets the same error, or what the peer said before it.
+        }
+    }
+
     /// <summary>On a client: says that there are no more messages. The server's messages and its status may still come.</summary>
     /// <exception cref="InvalidOperationException">This is a server, which ends with <see cref="Finish"/>.</exception>
     /// <exception cref="LaneException">The connection failed. The call is over.</exception>

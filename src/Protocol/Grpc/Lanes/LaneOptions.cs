@@ -51,7 +51,10 @@ public sealed record LaneOptions
     /// <summary>What the listener's threads are called, followed by a number. Linux shows the first 15 characters.</summary>
     public string ThreadName { get; init; } = "lane";
 
-    /// <summary>These options for connections that fail after so much silence, however it comes about; TCP counts in whole seconds.</summary>
+    /// <summary>
+    /// These options for connections that fail after so much silence, however it comes about: the link is gone, or the peer's process hangs
+    /// while its kernel answers. One of the two ends has to <see cref="LaneCall.Ping"/>. TCP counts in whole seconds.
+    /// </summary>
     /// <param name="silence">At least 2 s.</param>
     public LaneOptions WithSilence(TimeSpan silence)
     {
@@ -64,6 +67,7 @@ public sealed record LaneOptions
             KeepAliveInterval = TimeSpan.FromSeconds(interval),
             KeepAliveProbes = Probes,
             UnacknowledgedTimeout = TimeSpan.FromSeconds(seconds),
+            IdleTimeout = silence,
         };
     }
 
