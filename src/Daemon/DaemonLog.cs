@@ -34,6 +34,18 @@ internal static partial class DaemonLog
     [LoggerMessage(6, LogLevel.Warning, "This daemon is made to fail for a test: MIGRATIOND_FAULT is {Fault}")]
     public static partial void FaultInjected(ILogger logger, string fault);
 
+    [LoggerMessage(7, LogLevel.Information, "Certificates and lists of names are read anew; this node's certificates end {ExpiresAt}")]
+    public static partial void Reloaded(ILogger logger, DateTime? expiresAt);
+
+    [LoggerMessage(8, LogLevel.Error, "What was to be read anew is wrong, and nothing has changed: {Reason}")]
+    public static partial void ReloadRefused(ILogger logger, string reason);
+
+    [LoggerMessage(9, LogLevel.Warning, "Refused {Caller} at the control socket: not root, not this daemon's user, not in the socket's group")]
+    public static partial void CallerRefused(ILogger logger, string caller);
+
+    [LoggerMessage(18, LogLevel.Warning, "Refused {Peer} at the control listener: {Reason}")]
+    public static partial void PeerRefused(ILogger logger, string peer, string reason);
+
     [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
     public static partial void GuestCreated(ILogger logger, string guest, string kind, long memoryBytes, int vcpus);
 

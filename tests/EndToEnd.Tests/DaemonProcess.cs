@@ -12,6 +12,8 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
 
+    private const string ConfigName = "config.json";
+
     private readonly Scratch _scratch;
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _log = new();
@@ -20,6 +22,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     private DaemonProcess(Scratch scratch, Process process, string control)
     {
         _scratch = scratch;
+        ConfigFile = scratch.PathOf(ConfigName);
         _process = process;
         Control = control;
         _channel = GrpcChannel.Connect($"unix:{control}");
@@ -27,6 +30,9 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     /// <summary>The path of its control socket.</summary>
     public string Control { get; }
+
+    /// <summary>The path of its configuration file, which sets nothing when it starts.</summary>
+    public string ConfigFile { get; }
 
     /// <summary>HOST:PORT for other daemons.</summary>
     public string Listen { get; private set; } = "";
@@ -48,7 +54,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     {
         var scratch = new Scratch();
         string control = scratch.PathOf("control.sock");
-        string config = scratch.PathOf("config.json");
+        string config = scratch.PathOf(ConfigName);
         File.WriteAllText(config, "{}");
         ProcessStartInfo start = ProgramUnderTest.Start(
             ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,

@@ -5,7 +5,7 @@ namespace MigrationD.EndToEnd.Tests;
 /// <summary>One of the two hosts of a <see cref="NetworkPair"/>: a network namespace with one device.</summary>
 internal sealed record NetworkHost(string Namespace, string Device, string Address)
 {
-    /// <summary>Makes a daemon start here: in the namespace, on its address.</summary>
+    /// <summary>Makes a daemon start here: in the namespace, on its address, in plain text unless it has certificates.</summary>
     public void Enter(ProcessStartInfo start)
     {
         for (int i = 0; i < start.ArgumentList.Count; i++)
@@ -16,7 +16,11 @@ internal sealed record NetworkHost(string Namespace, string Device, string Addre
             }
         }
 
-        start.ArgumentList.Add("--insecure");
+        if (!start.ArgumentList.Contains("--tls"))
+        {
+            start.ArgumentList.Add("--insecure");
+        }
+
         start.ArgumentList.Insert(0, start.FileName);
         // It becomes the program, so the process is the daemon.
         start.ArgumentList.Insert(0, $"--net=/run/netns/{Namespace}");

@@ -88,7 +88,8 @@ public sealed class RecoveryTests
         Assert.Contains("lane is lost", paused.Reason, StringComparison.Ordinal);
         hung.Signal(ContinueSignal);
 
-        Assert.InRange((await world.CompletedAsync(id)).Recoveries, 1U, 2U);
+        // The kernel of a destination that hangs takes as much as fits its buffers.
+        Assert.InRange((await world.CompletedAsync(id, underWayAtACut: 16 << 20)).Recoveries, 1U, 2U);
         await world.Destination.GuestIsWellAsync("g");
     }
 
@@ -228,7 +229,7 @@ public sealed class RecoveryTests
             id, one => one.State == MigrationState.PostcopyActive && one.PagesReceived >= pages);
 
         /// <summary>Waits for the end, and asserts what holds of every migration that completed.</summary>
-        public async Task<Migration> CompletedAsync(string id)
+        public async Task<Migration> CompletedAsync(string id, ulong underWayAtACut = 4 << 20)
         {
             Migration source = await Source.MigrationUntilAsync(id, one => one.State >= MigrationState.Completed && one.State != MigrationState.PostcopyRecover);
             Migration destination = await Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
@@ -239,7 +240,7 @@ public sealed class RecoveryTests
             Assert.Equal(Pages, placed.PagesUrgent + placed.PagesPush + placed.PagesZero);
             Assert.Equal(Pages, placed.Moves4K + (512 * placed.Moves2M) + placed.Copies + placed.PagesZero);
             // What was under way when the link went is sent again, and some of what was asked for; what had arrived is not.
-            ulong underWay = (source.Recoveries * (4UL << 20)) + (WorkingSet / 8);
+            ulong underWay = (source.Recoveries * underWayAtACut) + (WorkingSet / 8);
             Assert.InRange(source.BytesSent, WorkingSet, WorkingSet + underWay);
             Assert.Equal(GuestState.Migrated, (await Source.GuestAsync("g")).State);
             return source;

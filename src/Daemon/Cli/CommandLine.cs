@@ -31,6 +31,8 @@ internal sealed class CommandLine
             new MigrationCommand(console),
             new NodeCommand(console),
             new DoctorCommand(console),
+            new CertsCommand(console),
+            new ConfigCommand(console),
             new DemoCommand(console),
         };
 

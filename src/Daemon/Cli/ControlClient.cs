@@ -33,6 +33,11 @@ internal sealed class ControlClient : IDisposable
     public Task<Node> GetNodeAsync(CancellationToken cancellation) =>
         CallAsync("ask the daemon for its name", ControlMethods.GetNode, new GetNodeRequest(), CallDeadline, cancellation);
 
+    /// <summary>The configuration that is in force in the daemon.</summary>
+    public async Task<IReadOnlyList<ConfigValue>> GetConfigAsync(CancellationToken cancellation) =>
+        (await CallAsync("ask the daemon for its configuration", ControlMethods.GetConfig, new GetConfigRequest(), CallDeadline, cancellation))
+            .Values;
+
     /// <summary>Creates a guest and lets it run.</summary>
     public Task<Protocol.V1.Guest> CreateGuestAsync(GuestSpec spec, CancellationToken cancellation) =>
         CallAsync($"create guest {spec.Name}", ControlMethods.CreateGuest, new CreateGuestRequest { Spec = spec }, CallDeadline,

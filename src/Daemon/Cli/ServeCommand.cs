@@ -12,7 +12,7 @@ internal sealed class ServeCommand : CliCommand
     /// </summary>
     public const string UntilInputEndsFlag = "--until-input-ends";
 
-    private readonly Dictionary<DaemonOptionKey, Option<string?>> _options = [];
+    private readonly DaemonFlags _options = new();
     private readonly Option<bool> _untilInputEnds = new(UntilInputEndsFlag) { Hidden = true };
 
     /// <summary>The command.</summary>
@@ -28,38 +28,18 @@ internal sealed class ServeCommand : CliCommand
         [
             "migrationd serve",
             "migrationd serve --node alpha --listen 127.0.0.1:7461 --lanes 127.0.0.1:7462 --control /run/migrationd/control.sock",
-            "migrationd serve --listen 10.0.0.5:7461 --lanes 10.0.0.5:7462 --insecure",
+            "migrationd serve --listen 10.0.0.5:7461 --lanes 10.0.0.5:7462 --tls /etc/migrationd/tls",
             "MIGRATIOND_LOG_LEVEL=debug migrationd serve --config ./migrationd.json",
         ];
-        foreach (var key in DaemonOptionKey.All)
-        {
-            var option = new Option<string?>(key.Flag) { Description = key.Description, HelpName = key.ValueName };
-            if (key == DaemonOptionKey.Insecure)
-            {
-                // "--insecure" alone says yes.
-                option.Arity = ArgumentArity.ZeroOrOne;
-            }
-
-            _options.Add(key, option);
-            Options.Add(option);
-        }
-
+        _options.AddTo(this);
         Options.Add(_untilInputEnds);
         SetAction(RunAsync);
     }
 
     private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellation)
     {
-        DaemonOptions options;
-        try
-        {
-            options = DaemonOptions.Load(Flags(parse));
-        }
-        catch (DaemonOptionsException error)
-        {
-            throw new CliException(ExitCode.Usage, "usage",
-                $"cannot start the daemon, its configuration is wrong:\n  {error.Message.Replace("\n", "\n  ", StringComparison.Ordinal)}");
-        }
+        var flags = _options.Given(parse);
+        var options = DaemonFlags.Load(flags, "start the daemon");
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         if (parse.GetValue(_untilInputEnds))
@@ -69,26 +49,12 @@ internal sealed class ServeCommand : CliCommand
 
         try
         {
-            return await DaemonHost.RunAsync(options, stop.Token);
+            return await DaemonHost.RunAsync(options, () => DaemonOptions.Load(flags), stop.Token);
         }
         catch (IOException error)
         {
             throw new CliException(ExitCode.Failed, "cannot-start", $"cannot start the daemon: {error.Message}");
         }
-    }
-
-    private Dictionary<string, string> Flags(ParseResult parse)
-    {
-        var flags = new Dictionary<string, string>();
-        foreach (var (key, option) in _options)
-        {
-            if (parse.GetResult(option) is { Implicit: false } given)
-            {
-                flags[key.Name] = given.Tokens.Count > 0 ? given.Tokens[0].Value : "true";
-            }
-        }
-
-        return flags;
     }
 
     private static void CancelAtEndOfInput(CancellationTokenSource inputEnded)

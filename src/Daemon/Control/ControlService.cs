@@ -18,7 +18,8 @@ namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
 internal sealed class ControlService(
-    Node node, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing, DestinationSessions incoming, ILogger logger,
+    Node node, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing, DestinationSessions incoming,
+    GetConfigResponse config, ILogger logger,
     CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
@@ -27,6 +28,7 @@ internal sealed class ControlService(
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(Describe()));
+        routes.MapUnary(ControlMethods.GetConfig, (_, _) => Task.FromResult(config));
         routes.MapUnary(ControlMethods.CreateGuest, (request, _) => Task.Run(() => Create(request)));
         routes.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(List()));
         routes.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(guests.Find(request.Name).Snapshot()));

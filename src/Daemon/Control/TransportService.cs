@@ -1,17 +1,24 @@
 using Microsoft.AspNetCore.Routing;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers other daemons: service Transport of transport.proto, on the control listener.</summary>
-internal sealed class TransportService(DestinationSessions sessions, string lanes)
+internal sealed class TransportService(DestinationSessions sessions, string lanes, PeerSecurity security)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapUnary(TransportMethods.Prepare, async (request, context) =>
         {
+            // Its connection may be older than the list that it is not on any more.
+            if (context.PeerCertificate is { } shown && security.RefuseSender(shown) is { } why)
+            {
+                throw new GrpcException(GrpcStatusCode.PermissionDenied, $"this node takes no guests from {shown.Subject}: {why}");
+            }
+
             DestinationSession session = await sessions.PrepareAsync(request).ConfigureAwait(false);
             if (context.CancellationToken.IsCancellationRequested)
             {

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -34,9 +35,19 @@ internal sealed class ControlSocket : IDisposable
         return new ControlSocket(path);
     }
 
-    /// <summary>Lets the owner and the group of the folder in, nobody else: whoever may speak here may move and delete guests.</summary>
-    public void Protect() => File.SetUnixFileMode(
-        Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+    /// <summary>Lets the owner and the group in, nobody else: whoever may speak here may move and delete guests.</summary>
+    /// <param name="group">The group; null for the one that the file has.</param>
+    /// <exception cref="IOException">The file cannot be given to that group.</exception>
+    public void Protect(string? group)
+    {
+        if (group is not null)
+        {
+            UnixGroup.Give(Path, group);
+        }
+
+        File.SetUnixFileMode(
+            Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite);
+    }
 
     public void Dispose() => File.Delete(Path);
 

@@ -1,8 +1,15 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
 using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Session;
@@ -21,8 +28,10 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly MigrationLog _migrations = new();
     private readonly SourceMigrations _outgoing;
     private readonly MigrationTimeouts _timeouts;
+    private readonly PeerSecurity _security;
     private PeerDoor? _peers;
     private ControlSocket? _socket;
+    private ControlCallers? _callers;
     private GrpcServer? _control;
 
     private DaemonHost(DaemonOptions options, ILoggerFactory logging)
@@ -32,12 +41,16 @@ internal sealed class DaemonHost : IAsyncDisposable
         _logger = logging.CreateLogger("migrationd");
         _guests = new GuestRegistry(new MemoryBudget(options.GuestMemory));
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout);
-        _outgoing = new SourceMigrations(options.Node, _migrations, _timeouts, _logger);
+        _security = PeerSecurity.Of(options);
+        _outgoing = new SourceMigrations(new SourceNode(options.Node, _migrations, _timeouts, _security, _logger));
     }
 
     /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
+    /// <param name="options">What to serve, and how.</param>
+    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, and lists of names.</param>
+    /// <param name="stop">Ends the daemon.</param>
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and what to do.</exception>
-    public static async Task<int> RunAsync(DaemonOptions options, CancellationToken stop)
+    public static async Task<int> RunAsync(DaemonOptions options, Func<DaemonOptions> reload, CancellationToken stop)
     {
         // Before anything starts a thread: they inherit it. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
@@ -45,6 +58,11 @@ internal sealed class DaemonHost : IAsyncDisposable
         FaultInjection.CheckAtStart(logging.CreateLogger("migrationd"));
         await using var host = new DaemonHost(options, logging);
         await host.StartAsync().ConfigureAwait(false);
+        using PosixSignalRegistration hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            host.Reload(reload);
+        });
         // A rehearsal goes through the same steps, and the fault is meant for a migration.
         Task rehearsal = FaultInjection.IsOn ? Task.CompletedTask : Rehearsal.RunAsync();
         await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -90,6 +108,27 @@ internal sealed class DaemonHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Takes over what can change while the daemon runs; what is wrong with it is said, and changes nothing.</summary>
+    private void Reload(Func<DaemonOptions> reload)
+    {
+        try
+        {
+            DaemonOptions options = reload();
+            if (!_security.TryReload(options))
+            {
+                DaemonLog.ReloadRefused(_logger, $"{DaemonOptionKey.Tls.Flag} cannot be switched on or off while the daemon runs; restart it");
+                return;
+            }
+
+            // What else is different now is in force after the next start, and 'config show' goes on saying what is.
+            DaemonLog.Reloaded(_logger, _security.ExpiresAt);
+        }
+        catch (DaemonOptionsException error)
+        {
+            DaemonLog.ReloadRefused(_logger, error.Message);
+        }
+    }
+
     private async Task StartAsync()
     {
         _peers = await OpenPeerDoorAsync().ConfigureAwait(false);
@@ -103,20 +142,36 @@ internal sealed class DaemonHost : IAsyncDisposable
             ProtocolVersions = { ProtocolVersion.Accepted },
         };
         _socket = ControlSocket.Claim(_options.ControlPath);
-        var control = new ControlService(node, _guests, _migrations, _outgoing, _peers.Sessions, _logger, _shutdown.Token);
-        _control = await GrpcServer.StartAsync(_logging, kestrel => kestrel.ListenUnixSocket(_socket.Path), control.Map)
+        _callers = ControlCallers.Of(_options.ControlGroup);
+        var control = new ControlService(node, _guests, _migrations, _outgoing, _peers.Sessions, Config(), _logger, _shutdown.Token);
+        _control = await GrpcServer.StartAsync(
+            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map)
             .ConfigureAwait(false);
-        _socket.Protect();
+        _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
     }
+
+    private GetConfigResponse Config() => new()
+    {
+        Values =
+        {
+            _options.Values.Select(value => new ConfigValue
+            {
+                Key = value.Key.Name,
+                Value = value.Value,
+                Origin = value.Origin.ToString().ToLowerInvariant(),
+                OriginDetail = value.OriginDetail ?? "",
+            }),
+        },
+    };
 
     private async Task<PeerDoor> OpenPeerDoorAsync()
     {
         try
         {
             return await PeerDoor.OpenAsync(
-                kestrel => kestrel.Listen(_options.Listen), _options.Lanes, _guests, _migrations, _timeouts,
-                new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _logging).ConfigureAwait(false);
+                kestrel => kestrel.Listen(_options.Listen, Secure), _options.Lanes, _guests, _migrations, _timeouts,
+                new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security, _logging).ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {
@@ -125,4 +180,32 @@ internal sealed class DaemonHost : IAsyncDisposable
                 error);
         }
     }
+
+    /// <summary>TLS for each connection as it is configured when it comes.</summary>
+    private void Secure(ListenOptions listen)
+    {
+        if (_security.IsOn)
+        {
+            ILogger refusals = _logging.CreateLogger(DaemonLogging.LanesSource);
+            listen.UseHttps(new TlsHandshakeCallbackOptions
+            {
+                OnConnection = context => ValueTask.FromResult(_security.Incoming!.ServerOptions(
+                    why => DaemonLog.PeerRefused(refusals, context.Connection.RemoteEndPoint?.ToString() ?? "", why))),
+            });
+        }
+    }
+
+    /// <summary>Lets operators in, and nobody else.</summary>
+    private void AdmitOperators(ListenOptions listen, ILogger logger) => listen.Use(next => async connection =>
+    {
+        Socket socket = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
+        if (_callers!.Refuse(socket) is { } who)
+        {
+            DaemonLog.CallerRefused(logger, who);
+            connection.Abort();
+            return;
+        }
+
+        await next(connection).ConfigureAwait(false);
+    });
 }

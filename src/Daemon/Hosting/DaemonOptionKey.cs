@@ -53,9 +53,26 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey Config { get; } = new("config", "FILE",
         $"JSON file with these options as camelCase keys [default: {DaemonOptions.DefaultConfigFile} when it exists].");
 
+    /// <summary>The directory with this node's certificates.</summary>
+    public static DaemonOptionKey Tls { get; } = new("tls", "DIR",
+        "Directory with ca-cert.pem, server-cert.pem, server-key.pem, client-cert.pem and client-key.pem: everything between daemons is "
+        + "encrypted, and both sides show certificates. 'migrationd certs' makes them [default: none, plain text].");
+
+    /// <summary>Who may send guests here.</summary>
+    public static DaemonOptionKey AllowSenders { get; } = new("allow senders", "NAMES",
+        "Names, with commas between them, of certificates whose bearers may send guests here [default: all of the same authority].");
+
+    /// <summary>Who may receive guests from here.</summary>
+    public static DaemonOptionKey AllowReceivers { get; } = new("allow receivers", "NAMES",
+        "The same for daemons that may receive guests from here [default: all of the same authority].");
+
     /// <summary>Permission to leave the loopback without authentication.</summary>
     public static DaemonOptionKey Insecure { get; } = new("insecure", "true|false",
-        "Allow addresses other than loopback. Peers are NOT authenticated or encrypted: only on a network you trust.");
+        "Without --tls: allow addresses other than loopback, in plain text. Peers are NOT authenticated: only on a network you trust.");
+
+    /// <summary>The group whose members are operators.</summary>
+    public static DaemonOptionKey ControlGroup { get; } = new("control group", "GROUP",
+        "Group whose members may use the control socket, besides root and the daemon's own user [default: the daemon's own group].");
 
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
@@ -99,7 +116,7 @@ public sealed class DaemonOptionKey
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
-        Node, Listen, Lanes, Control, Config, Insecure, GuestMemory, MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout,
-        RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
+        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, Insecure, GuestMemory, MaxConnections,
+        MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
     ];
 }

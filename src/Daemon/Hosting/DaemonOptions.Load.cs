@@ -4,6 +4,7 @@ using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -40,11 +41,18 @@ public sealed partial record DaemonOptions
         }
 
         var insecure = given.Read(DaemonOptionKey.Insecure, "false", ParseBoolean, errors);
+        var identity = given.Read(DaemonOptionKey.Tls, "", ParseTls, errors);
+        var mayLeaveLoopback = insecure || given.Find(DaemonOptionKey.Tls, "").Value.Length > 0;
         var options = new DaemonOptions
         {
+            Identity = identity?.Identity,
+            Tls = identity?.Folder,
+            AllowSenders = given.Read(DaemonOptionKey.AllowSenders, "", ParseNames, errors)!,
+            AllowReceivers = given.Read(DaemonOptionKey.AllowReceivers, "", ParseNames, errors)!,
+            ControlGroup = given.Read(DaemonOptionKey.ControlGroup, "", ParseGroup, errors),
             Node = given.Read(DaemonOptionKey.Node, DefaultNode(), ParseNode, errors)!,
-            Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParseAddress(text, insecure), errors)!,
-            Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParseAddress(text, insecure), errors)!,
+            Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParseAddress(text, mayLeaveLoopback), errors)!,
+            Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParseAddress(text, mayLeaveLoopback), errors)!,
             ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
             ConfigFile = config?.Path,
             Insecure = insecure,
@@ -66,6 +74,15 @@ public sealed partial record DaemonOptions
             errors.Add(given.Error(lanes, $"is the control address {options.Listen} as well; give the lanes a port of their own"));
         }
 
+        foreach (var key in new[] { DaemonOptionKey.AllowSenders, DaemonOptionKey.AllowReceivers })
+        {
+            if (errors.Count == 0 && options.Tls is null && given.Find(key, "") is { Value.Length: > 0 } list)
+            {
+                errors.Add(given.Error(list, $"needs {DaemonOptionKey.Tls.Flag}: without certificates nobody's name is known"));
+            }
+        }
+
+        options = options with { Values = [.. DaemonOptionKey.All.Select(key => given.ValueOf(key, config?.Path))] };
         return errors.Count == 0 ? options : throw new DaemonOptionsException(errors);
     }
 
@@ -119,7 +136,34 @@ public sealed partial record DaemonOptions
             ? new(count)
             : Parsed<int>.Wrong($"must be a whole number from {least} to {most}");
 
-    private static Parsed<IPEndPoint> ParseAddress(string text, bool insecure)
+    private static Parsed<LoadedTls> ParseTls(string text)
+    {
+        if (text.Length == 0)
+        {
+            return new(null);
+        }
+
+        var folder = Path.GetFullPath(text);
+        var problems = new List<string>();
+        var identity = NodeIdentity.Load(folder, problems);
+        return identity is null ? new(null, [.. problems]) : new(new LoadedTls(folder, identity));
+    }
+
+    private static Parsed<IReadOnlyList<string>> ParseNames(string text)
+    {
+        var names = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return names.FirstOrDefault(name => Uri.CheckHostName(name) != UriHostNameType.Dns) is { } wrong
+            ? Parsed<IReadOnlyList<string>>.Wrong($"\"{wrong}\" is no name; give the names of certificates with commas between them")
+            : new(names);
+    }
+
+    private static Parsed<string> ParseGroup(string text) => text.Length == 0
+        ? new(null)
+        : UnixGroup.TryFind(text, out _)
+            ? new(text)
+            : Parsed<string>.Wrong("is no group of this host; make it, or name another");
+
+    private static Parsed<IPEndPoint> ParseAddress(string text, bool mayLeaveLoopback)
     {
         var colon = text.LastIndexOf(':');
         var host = colon < 0 ? text : text[..colon];
@@ -142,11 +186,11 @@ public sealed partial record DaemonOptions
                 $"\"{host}\" is no address of this host; use an IP address (IPv6 in brackets) or 'localhost', as a name can mean several");
         }
 
-        if (!IPAddress.IsLoopback(address) && !insecure)
+        if (!IPAddress.IsLoopback(address) && !mayLeaveLoopback)
         {
             return Parsed<IPEndPoint>.Wrong(
-                "is not a loopback address, and peers are not authenticated yet: anybody who reaches it could send or take a guest; "
-                + "use 127.0.0.1 or [::1], or add --insecure on a network that you trust");
+                "is not a loopback address, and peers are not authenticated: anybody who reaches it could send or take a guest; "
+                + "give this daemon certificates (--tls), use 127.0.0.1 or [::1], or add --insecure on a network that you trust");
         }
 
         return new(new IPEndPoint(address, port));
@@ -193,15 +237,19 @@ public sealed partial record DaemonOptions
             : Parsed<T>.Wrong($"must be one of {string.Join(", ", words)}");
     }
 
-    private readonly record struct Parsed<T>(T? Value, string? Problem = null)
+    private readonly record struct Parsed<T>(T? Value, params string[] Problems)
     {
         public static Parsed<T> Wrong(string problem) => new(default, problem);
     }
+
+    private sealed record LoadedTls(string Folder, NodeIdentity Identity);
 
     private sealed record Found(DaemonOptionKey Key, string Value, DaemonOptionOrigin Origin);
 
     private sealed record Sources(IReadOnlyDictionary<string, string> Flags, IReadOnlyDictionary<string, string> Variables)
     {
+        private readonly Dictionary<DaemonOptionKey, string> _defaults = [];
+
         public string? FilePath { get; init; }
 
         public IReadOnlyDictionary<string, string> File { get; init; } = new Dictionary<string, string>();
@@ -234,15 +282,24 @@ public sealed partial record DaemonOptions
             KeyAt(found.Key, found.Origin), found.Value, found.Origin,
             found.Origin == DaemonOptionOrigin.File ? FilePath : null, problem);
 
+        /// <summary>An option that has been read, as it is in force.</summary>
+        public DaemonOptionValue ValueOf(DaemonOptionKey key, string? file)
+        {
+            var found = Find(key, key == DaemonOptionKey.Config ? file ?? "" : _defaults[key]);
+            return new(key, found.Value, found.Origin, found.Origin switch
+            {
+                DaemonOptionOrigin.Default => null,
+                DaemonOptionOrigin.File => FilePath,
+                _ => KeyAt(key, found.Origin),
+            });
+        }
+
         public T? Read<T>(DaemonOptionKey key, string defaultValue, Func<string, Parsed<T>> parse, List<DaemonOptionError> errors)
         {
             var found = Find(key, defaultValue);
             var parsed = parse(found.Value);
-            if (parsed.Problem is not null)
-            {
-                errors.Add(Error(found, parsed.Problem));
-            }
-
+            errors.AddRange(parsed.Problems.Select(problem => Error(found, problem)));
+            _defaults[key] = defaultValue;
             return parsed.Value;
         }
     }

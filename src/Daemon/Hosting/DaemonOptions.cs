@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -44,6 +45,24 @@ public sealed partial record DaemonOptions
 
     /// <summary>The file that was read, absolute; null when none was.</summary>
     public string? ConfigFile { get; init; }
+
+    /// <summary>The group whose members may use the control socket; null for the daemon's own.</summary>
+    public string? ControlGroup { get; init; }
+
+    /// <summary>The directory of this node's certificates, absolute; null for plain text.</summary>
+    public string? Tls { get; init; }
+
+    /// <summary>Names of who may send guests here; empty for all of the same authority.</summary>
+    public IReadOnlyList<string> AllowSenders { get; init; } = [];
+
+    /// <summary>Names of who may receive guests from here; empty for all of the same authority.</summary>
+    public IReadOnlyList<string> AllowReceivers { get; init; } = [];
+
+    /// <summary>Every option with its value as it was given, and where that came from.</summary>
+    public IReadOnlyList<DaemonOptionValue> Values { get; init; } = [];
+
+    /// <summary>What is in <see cref="Tls"/>, loaded; null for plain text.</summary>
+    internal NodeIdentity? Identity { get; init; }
 
     /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
     public bool Insecure { get; init; }

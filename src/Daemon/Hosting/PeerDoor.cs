@@ -6,6 +6,7 @@ using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Daemon.Hosting;
@@ -31,19 +32,27 @@ internal sealed class PeerDoor : IAsyncDisposable
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
     /// <summary>Opens both.</summary>
+    /// <param name="listen">Where control calls come in; it secures that endpoint as <paramref name="security"/> wants.</param>
+    /// <param name="lanes">Where lanes come in.</param>
+    /// <param name="guests">Where the guests are to live.</param>
+    /// <param name="migrations">Where their migrations are recorded.</param>
+    /// <param name="timeouts">How long to wait for their sources.</param>
+    /// <param name="limits">What others can make this daemon hold.</param>
+    /// <param name="security">Who may send guests.</param>
+    /// <param name="logging">The log.</param>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
         Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations, MigrationTimeouts timeouts,
-        PeerLimits limits, ILoggerFactory logging)
+        PeerLimits limits, PeerSecurity security, ILoggerFactory logging)
     {
         ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
         var sessions = new DestinationSessions(guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
-        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger);
+        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.Incoming);
         try
         {
             Start(listener, lanes);
-            var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint));
+            var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security);
             GrpcServer control = await GrpcServer.StartAsync(logging, Limited, transport.Map).ConfigureAwait(false);
             return new PeerDoor(sessions, listener, control);
         }

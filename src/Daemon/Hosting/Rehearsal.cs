@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
@@ -56,12 +57,12 @@ internal static class Rehearsal
             var there = new GuestRegistry(new MemoryBudget(Memory));
             await using PeerDoor door = await PeerDoor.OpenAsync(
                 kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there, new MigrationLog(), Timeouts,
-                new PeerLimits(Connections: 16, Incoming: 1), NullLoggerFactory.Instance).ConfigureAwait(false);
+                new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None, NullLoggerFactory.Instance).ConfigureAwait(false);
+            var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, NullLogger.Instance);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));
-                SourceMigration migration = SourceMigration.Begin(
-                    guest, $"unix:{control}", Placement.Move, "rehearsal", new MigrationLog(), Timeouts, NullLogger.Instance, out _);
+                SourceMigration migration = SourceMigration.Begin(node, guest, $"unix:{control}", Placement.Move, out _);
                 await migration.RunAsync(CancellationToken.None).ConfigureAwait(false);
                 Delete(here);
                 Delete(there);

@@ -2,7 +2,9 @@ using System.Net;
 using System.Net.Sockets;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
@@ -27,6 +29,7 @@ internal sealed class DestinationClient : IDisposable
     private static readonly TimeSpan LongestPauseBetweenQuestions = TimeSpan.FromSeconds(5);
 
     private readonly MigrationTimeouts _timeouts;
+    private readonly PeerSecurity _security;
     private readonly ILogger _logger;
     private readonly ResiliencePipeline _dial;
     private readonly ResiliencePipeline _untilAnswered;
@@ -35,13 +38,14 @@ internal sealed class DestinationClient : IDisposable
     private string? _session;
 
     /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
-    public DestinationClient(string address, MigrationTimeouts timeouts, ILogger logger)
+    public DestinationClient(string address, SourceNode node)
     {
         _address = address;
-        _timeouts = timeouts;
-        _logger = logger;
+        _timeouts = node.Timeouts;
+        _security = node.Security;
+        _logger = node.Logger;
         _channel = Connect();
-        _dial = GrpcDialing.DialPipeline(DialFor, logger);
+        _dial = GrpcDialing.DialPipeline(DialFor, _logger);
         _untilAnswered = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
@@ -69,6 +73,9 @@ internal sealed class DestinationClient : IDisposable
 
     /// <summary>Where the daemon is dialled.</summary>
     public string Address => _address;
+
+    // By which its certificates are judged, those of its lanes as well, wherever it says that they are.
+    private string Host => HostAndPort.TryParse(_address, out HostAndPort? dialled) ? dialled.Host : _address;
 
     /// <summary>The daemon is at another address from now on.</summary>
     public void MoveTo(string address)
@@ -108,7 +115,9 @@ internal sealed class DestinationClient : IDisposable
 
         string host = (colon > 0 ? lanes[..colon] : _address[.._address.LastIndexOf(':')]).Trim('[', ']');
         IPAddress[] addresses = await Dns.GetHostAddressesAsync(host, cancel).ConfigureAwait(false);
-        return new IPEndPoint(addresses[0], port);
+        return _security.RefusePlaintext(addresses[0]) is { } why
+            ? throw new GrpcException(GrpcStatusCode.Unauthenticated, $"the lanes of {_address} are not opened: {why}")
+            : new IPEndPoint(addresses[0], port);
     }
 
     /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
@@ -212,6 +221,8 @@ internal sealed class DestinationClient : IDisposable
         {
             KeepAlive = _timeouts.Link / 2,
             ConnectTimeout = _timeouts.Link,
+            Tls = _security.Outgoing(Host),
+            RefuseAddress = _security.RefusePlaintext,
             // The received bitmap of the largest guest, in case that it cannot be packed.
             MaxReceiveMessageBytes = 32 * 1024 * 1024,
         });
@@ -227,7 +238,7 @@ internal sealed class DestinationClient : IDisposable
     {
         try
         {
-            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link }.WithSilence(_timeouts.Link);
+            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(Host) }.WithSilence(_timeouts.Link);
             return await DedicatedThread.Start("dial lanes", () => open(options)).ConfigureAwait(false);
         }
         catch (LaneException error)

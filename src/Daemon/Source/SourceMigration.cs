@@ -59,8 +59,7 @@ internal sealed class SourceMigration
     /// <summary>Takes the guest and makes its migration ready to run.</summary>
     /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
     public static SourceMigration Begin(
-        HostedGuest hosted, string to, Placement placement, string node, MigrationLog log, MigrationTimeouts timeouts, ILogger logger,
-        out MigrationRecord record)
+        SourceNode node, HostedGuest hosted, string to, Placement placement, out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
         IGuest guest = hosted.TakeForMigration(id);
@@ -74,14 +73,14 @@ internal sealed class SourceMigration
                 DeviceStateVersion = GuestFactory.DeviceStateVersion,
                 MachineProfile = ByteString.CopyFrom(guest.MachineProfile()),
                 Placement = placement,
-                SourceNode = node,
+                SourceNode = node.Name,
                 MigrationId = id,
                 RunOnArrival = guest.IsRunning,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, to, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(to, timeouts, logger), prepare, timeouts, logger);
-            log.Add(record);
+                hosted, guest, record, new DestinationClient(to, node), prepare, node.Timeouts, node.Logger);
+            node.Migrations.Add(record);
             return migration;
         }
         catch

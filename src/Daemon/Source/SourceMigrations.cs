@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Grpc;
@@ -8,7 +7,7 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Source;
 
 /// <summary>The migrations away from this node that are under way: begun here, ordered about here, and waited for when the daemon stops.</summary>
-internal sealed class SourceMigrations(string node, MigrationLog log, MigrationTimeouts timeouts, ILogger logger)
+internal sealed class SourceMigrations(SourceNode node)
 {
     private readonly ConcurrentDictionary<string, Entry> _running = new(StringComparer.Ordinal);
     private volatile bool _stopping;
@@ -22,8 +21,7 @@ internal sealed class SourceMigrations(string node, MigrationLog log, MigrationT
             throw new GrpcException(GrpcStatusCode.Unavailable, $"migrate guest '{guest.Name}': this daemon is stopping");
         }
 
-        SourceMigration migration = SourceMigration.Begin(
-            guest, to, placement, node, log, timeouts, logger, out MigrationRecord record);
+        SourceMigration migration = SourceMigration.Begin(node, guest, to, placement, out MigrationRecord record);
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Task ended = Task.Run(
             async () =>
@@ -47,7 +45,7 @@ internal sealed class SourceMigrations(string node, MigrationLog log, MigrationT
             return entry.Migration;
         }
 
-        throw log.TryFind(id, out MigrationRecord? record)
+        throw node.Migrations.TryFind(id, out MigrationRecord? record)
             ? new GrpcException(
                 GrpcStatusCode.FailedPrecondition,
                 record.IsFinal

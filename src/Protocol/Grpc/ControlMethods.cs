@@ -10,6 +10,9 @@ public static class ControlMethods
     /// <summary>Who the daemon is, what it speaks and where other daemons reach it.</summary>
     public static readonly GrpcMethod<GetNodeRequest, Node> GetNode = new(Service, nameof(GetNode));
 
+    /// <summary>The configuration that is in force.</summary>
+    public static readonly GrpcMethod<GetConfigRequest, GetConfigResponse> GetConfig = new(Service, nameof(GetConfig));
+
     /// <summary>Creates a guest and runs it.</summary>
     public static readonly GrpcMethod<CreateGuestRequest, Guest> CreateGuest = new(Service, nameof(CreateGuest));
 

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Http;
 
 namespace MigrationD.Protocol.Grpc;
@@ -11,12 +12,15 @@ public sealed class GrpcCallContext
     /// <param name="deadline">See <see cref="Deadline"/>.</param>
     /// <param name="peer">See <see cref="Peer"/>.</param>
     /// <param name="requestHeaders">See <see cref="RequestHeaders"/>; null for none.</param>
+    /// <param name="peerCertificate">See <see cref="PeerCertificate"/>.</param>
     public GrpcCallContext(
         CancellationToken cancellation,
         DateTimeOffset? deadline = null,
         IPEndPoint? peer = null,
-        IHeaderDictionary? requestHeaders = null)
+        IHeaderDictionary? requestHeaders = null,
+        X509Certificate2? peerCertificate = null)
     {
+        PeerCertificate = peerCertificate;
         CancellationToken = cancellation;
         Deadline = deadline;
         Peer = peer;
@@ -34,6 +38,9 @@ public sealed class GrpcCallContext
 
     /// <summary>The client's end of the connection; null on a unix socket, whose clients have no address.</summary>
     public IPEndPoint? Peer { get; }
+
+    /// <summary>What the client has shown when it connected; null without TLS.</summary>
+    public X509Certificate2? PeerCertificate { get; }
 
     /// <summary>The call's metadata as it came in HTTP/2 headers.</summary>
     public IHeaderDictionary RequestHeaders { get; }

@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using System.Security.Authentication;
 using Google.Protobuf;
 
 namespace MigrationD.Protocol.Grpc;
@@ -44,6 +46,9 @@ public sealed class GrpcChannel : IDisposable
     /// <summary>Where it connects to, as it was given.</summary>
     public string Target => _target.Name;
 
+    // Servers compare it with the connection. The handler takes a stream that has shaken hands already as it is.
+    private string Scheme => _options.Tls is null ? "http" : "https";
+
     /// <summary>A channel to a server. Does not connect yet.</summary>
     /// <param name="target"><c>unix:/path</c>, <c>HOST:PORT</c> or <c>[IPV6]:PORT</c>.</param>
     /// <param name="options">Limits; null for the defaults.</param>
@@ -84,7 +89,7 @@ public sealed class GrpcChannel : IDisposable
 
         ObjectDisposedException.ThrowIf(_closed.IsCancellationRequested, this);
         using var call = new GrpcClientCall<TRequest, TResponse>(
-            _http, _target, method, _options.MaxReceiveMessageBytes, _closed.Token, deadline, cancellation);
+            _http, Scheme, _target, method, _options.MaxReceiveMessageBytes, _closed.Token, deadline, cancellation);
         await call.StartAsync(request).ConfigureAwait(false);
         TResponse? answer = await call.ReadAsync().ConfigureAwait(false);
 
@@ -125,7 +130,7 @@ public sealed class GrpcChannel : IDisposable
 
         ObjectDisposedException.ThrowIf(_closed.IsCancellationRequested, this);
         using var call = new GrpcClientCall<TRequest, TResponse>(
-            _http, _target, method, _options.MaxReceiveMessageBytes, _closed.Token, null, cancellation);
+            _http, Scheme, _target, method, _options.MaxReceiveMessageBytes, _closed.Token, null, cancellation);
         await call.StartAsync(request).ConfigureAwait(false);
         while (await call.ReadAsync().ConfigureAwait(false) is { } answer)
         {
@@ -152,7 +157,13 @@ public sealed class GrpcChannel : IDisposable
         try
         {
             await socket.ConnectAsync(_target.EndPoint, timeout.Token).ConfigureAwait(false);
-            return new NetworkStream(socket, ownsSocket: true);
+            if (socket.RemoteEndPoint is IPEndPoint { Address: var address } && _options.RefuseAddress(Unmapped(address)) is { } why)
+            {
+                throw new GrpcException(GrpcStatusCode.Unauthenticated, $"Cannot connect to {Target}: {why}.");
+            }
+
+            var stream = new NetworkStream(socket, ownsSocket: true);
+            return _options.Tls is { } tls ? await SecureAsync(stream, tls, timeout.Token).ConfigureAwait(false) : stream;
         }
         catch (Exception error)
         {
@@ -167,12 +178,34 @@ public sealed class GrpcChannel : IDisposable
             {
                 _ when timeout.IsCancellationRequested => Unreachable($"no answer within {_options.ConnectTimeout.TotalSeconds:0.###} s"),
                 SocketException refused => Unreachable(Describe(refused)),
+                IOException broken => Unreachable($"the TLS handshake broke off: {broken.Message}"),
                 _ => error,
             };
 
             GrpcException Unreachable(string reason) => new(
                 GrpcStatusCode.Unavailable,
                 $"Cannot connect to {Target}: {reason}. Check that the daemon runs and listens there.",
+                error);
+        }
+    }
+
+    private static IPAddress Unmapped(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+
+    /// <summary>Shakes hands. Whom this side refuses it refuses for good, so that is no matter of trying again.</summary>
+    private async Task<Stream> SecureAsync(Stream stream, PeerTls tls, CancellationToken cancellation)
+    {
+        string? refusal = null;
+        var secure = new SslStream(stream);
+        try
+        {
+            await secure.AuthenticateAsClientAsync(tls.ClientOptions(_target.Host, why => refusal = why), cancellation).ConfigureAwait(false);
+            return secure;
+        }
+        catch (AuthenticationException error)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.Unauthenticated,
+                $"Cannot connect to {Target}: {refusal ?? $"the TLS handshake failed: {error.Message}"}.",
                 error);
         }
     }

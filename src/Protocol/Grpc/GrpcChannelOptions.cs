@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace MigrationD.Protocol.Grpc;
 
 /// <summary>What a <see cref="GrpcChannel"/> enforces and how long it waits for a connection.</summary>
@@ -17,4 +19,10 @@ public sealed class GrpcChannelOptions
     /// 20 seconds unless set, 1 second at the least. A connection that does not answer ends its calls with UNAVAILABLE.
     /// </summary>
     public TimeSpan KeepAlive { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>TLS with certificates on both sides; null sends and takes everything in plain text.</summary>
+    public PeerTls? Tls { get; set; }
+
+    /// <summary>Asked about the address that a connection was made to, before anything is sent: why it is refused, or null.</summary>
+    public Func<IPAddress, string?> RefuseAddress { get; set; } = _ => null;
 }

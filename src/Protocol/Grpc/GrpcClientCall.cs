@@ -15,6 +15,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(49);
 
     private readonly HttpMessageInvoker _http;
+    private readonly string _scheme;
     private readonly GrpcTarget _target;
     private readonly GrpcMethod<TRequest, TResponse> _method;
     private readonly int _maxResponseBytes;
@@ -32,6 +33,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     /// <summary>A call whose clock starts now.</summary>
     public GrpcClientCall(
         HttpMessageInvoker http,
+        string scheme,
         GrpcTarget target,
         GrpcMethod<TRequest, TResponse> method,
         int maxResponseBytes,
@@ -40,6 +42,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
         CancellationToken cancellation)
     {
         _http = http;
+        _scheme = scheme;
         _target = target;
         _method = method;
         _maxResponseBytes = maxResponseBytes;
@@ -62,7 +65,7 @@ internal sealed class GrpcClientCall<TRequest, TResponse> : IDisposable
     /// <summary>Sends the request and waits for the response's headers.</summary>
     public async Task StartAsync(TRequest request)
     {
-        using var message = new HttpRequestMessage(HttpMethod.Post, $"http://{_target.Authority}{_method.Path}")
+        using var message = new HttpRequestMessage(HttpMethod.Post, $"{_scheme}://{_target.Authority}{_method.Path}")
         {
             Version = HttpVersion.Version20,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,

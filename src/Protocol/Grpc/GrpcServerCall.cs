@@ -101,7 +101,8 @@ internal sealed class GrpcServerCall<TRequest, TResponse>
         {
             DateTimeOffset? deadline = ReadHeaders(http.Request.Headers, expiry);
             TRequest request = await ReadRequestAsync(http, ended.Token).ConfigureAwait(false);
-            var context = new GrpcCallContext(ended.Token, deadline, peer, http.Request.Headers);
+            var context = new GrpcCallContext(
+                ended.Token, deadline, peer, http.Request.Headers, http.Connection.ClientCertificate);
             await _answer(request, context, http.Response).ConfigureAwait(false);
 
             // Whoever set the deadline has given up by now; both ends say the same then.

@@ -26,6 +26,9 @@ internal sealed class GrpcTarget
     /// <summary>What goes into HTTP/2's <c>:authority</c>.</summary>
     public string Authority { get; }
 
+    /// <summary>The host's name or address without its port; what a peer's certificate is asked for.</summary>
+    public string Host => EndPoint is DnsEndPoint { Host: var host } ? host : "localhost";
+
     /// <summary>What a socket connects to.</summary>
     public EndPoint EndPoint { get; }
 

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Benchmarks.Lanes;
@@ -18,7 +19,7 @@ internal static class LanesIdentity
     }
 
     /// <summary>TLS for either end.</summary>
-    public static LaneTls Load(string identity)
+    public static PeerTls Load(string identity)
     {
         X509Certificate2 certificate = X509CertificateLoader.LoadPkcs12(Convert.FromBase64String(identity), null);
         var policy = new X509ChainPolicy
@@ -28,7 +29,7 @@ internal static class LanesIdentity
             DisableCertificateDownloads = true,
         };
         policy.CustomTrustStore.Add(certificate);
-        return new LaneTls
+        return new PeerTls
         {
             Certificate = SslStreamCertificateContext.Create(certificate, null, offline: true),
             PeerPolicy = policy,

@@ -51,6 +51,10 @@ public sealed class DaemonOptionsTests : IDisposable
         ["listen"] = (i => $"127.0.0.{i}:1000", options => options.Listen.ToString()),
         ["lanes"] = (i => $"127.0.0.{i}:2000", options => options.Lanes.ToString()),
         ["control"] = (i => $"/run/control{i}.sock", options => options.ControlPath),
+        ["controlGroup"] = (i => new[] { "", "root", "daemon", "bin" }[i], options => options.ControlGroup ?? ""),
+        ["tls"] = (i => TestCertificates.Folder(i), options => options.Tls ?? ""),
+        ["allowSenders"] = (i => $"alpha{i},beta", options => string.Join(',', options.AllowSenders)),
+        ["allowReceivers"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReceivers)),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
@@ -80,6 +84,12 @@ public sealed class DaemonOptionsTests : IDisposable
             var (value, read) = Settings[key.Name];
             _flags.Clear();
             _environment.Clear();
+            if (key.Name.StartsWith("allow", StringComparison.Ordinal))
+            {
+                // Names mean nothing without certificates.
+                _flags["tls"] = TestCertificates.Folder(1);
+            }
+
             var expected = "";
             string? file = null;
             if ((chosen.sources & 4) != 0)

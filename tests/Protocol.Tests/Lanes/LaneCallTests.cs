@@ -6,7 +6,7 @@ using MigrationD.Protocol.Grpc.Lanes.Http2;
 namespace MigrationD.Protocol.Tests.Lanes;
 
 /// <summary>Both ends are ours: messages, ends, statuses and failures.</summary>
-public abstract class LaneCallTests(LaneTls? tls)
+public abstract class LaneCallTests(PeerTls? tls)
 {
     private static readonly byte[] Ping = RawPeer.Frame(FrameType.Ping, FrameFlags.None, 0, new byte[8]);
 

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Protocol.Tests.Lanes;
@@ -35,7 +36,7 @@ public sealed class LaneTlsTests : IDisposable
         }));
         AssertOthersGoOn(fixture, () =>
         {
-            LaneTls tls = _authority.Tls(what switch
+            PeerTls tls = _authority.Tls(what switch
             {
                 "other authority" => _stranger.Issue("client"),
                 "expired" => _authority.Issue("client", ago: TimeSpan.FromDays(1.2)),
@@ -100,14 +101,14 @@ public sealed class LaneTlsTests : IDisposable
         using LaneFixture fixture = Serve(_authority.Tls("impostor"));
         AssertOthersGoOn(fixture, () =>
         {
-            LaneTls picky = _authority.Tls("client", peer => peer.Subject == "CN=destination" ? null : "it is not the destination");
+            PeerTls picky = _authority.Tls("client", peer => peer.Subject == "CN=destination" ? null : "it is not the destination");
             var error = Assert.Throws<LaneException>(() => fixture.Open(options: new LaneOptions { Tls = picky }));
             Assert.Equal(LaneFailure.ProtocolError, error.Kind);
             Assert.Contains($"{fixture.Listener.LocalEndPoint}", error.Message, StringComparison.Ordinal);
             Assert.Contains("(CN=impostor) is refused: it is not the destination", error.Message, StringComparison.Ordinal);
             Assert.Contains("may refuse this side's certificate", fixture.Log.Next(), StringComparison.Ordinal);
 
-            LaneTls foreign = _stranger.Tls(_authority.Issue("client"));
+            PeerTls foreign = _stranger.Tls(_authority.Issue("client"));
             error = Assert.Throws<LaneException>(() => fixture.Open(options: new LaneOptions { Tls = foreign }));
             Assert.Contains("(CN=impostor) is not trusted", error.Message, StringComparison.Ordinal);
         });
@@ -271,7 +272,7 @@ public sealed class LaneTlsTests : IDisposable
         Assert.Contains("TLS failed while receiving", message, StringComparison.Ordinal);
     }
 
-    private static LaneFixture Serve(LaneTls? tls) => new(Echo, new LaneOptions { Tls = tls, LingerTimeout = TimeSpan.FromSeconds(10) });
+    private static LaneFixture Serve(PeerTls? tls) => new(Echo, new LaneOptions { Tls = tls, LingerTimeout = TimeSpan.FromSeconds(10) });
 
     private static void Echo(LaneCall call)
     {
@@ -295,7 +296,7 @@ public sealed class LaneTlsTests : IDisposable
         Assert.False(other.TryReadMessage(out _));
     }));
 
-    private static LaneTls? AnyName(LaneTls? tls) => tls is null ? null : tls with { RefusePeer = _ => null };
+    private static PeerTls? AnyName(PeerTls? tls) => tls is null ? null : tls with { RefusePeer = _ => null };
 
     private static void AssertEchoes(LaneCall call, byte content)
     {
@@ -316,7 +317,7 @@ public sealed class LaneTlsTests : IDisposable
         return Shake(new NetworkStream(socket, ownsSocket: true), options);
     }
 
-    private static SslStream Shake(Socket socket, LaneTls tls) => Shake(new NetworkStream(socket), new SslClientAuthenticationOptions
+    private static SslStream Shake(Socket socket, PeerTls tls) => Shake(new NetworkStream(socket), new SslClientAuthenticationOptions
     {
         ClientCertificateContext = tls.Certificate,
         ApplicationProtocols = [SslApplicationProtocol.Http2],

@@ -29,7 +29,7 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
         using var authority = new TestAuthority();
         X509Certificate2 certificate = authority.Issue("node");
         string? subject = null;
-        LaneTls tls = authority.Tls(refuse: peer =>
+        PeerTls tls = authority.Tls(refuse: peer =>
         {
             subject = peer.Subject;
             return null;

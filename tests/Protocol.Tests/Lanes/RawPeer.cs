@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
+using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Grpc.Lanes.Http2;
 
@@ -17,7 +18,7 @@ internal sealed class RawPeer : IDisposable
     private readonly Socket _socket;
     private readonly Stream _stream;
 
-    public RawPeer(IPEndPoint server, LaneTls? tls = null)
+    public RawPeer(IPEndPoint server, PeerTls? tls = null)
     {
         _socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         _socket.Connect(server);

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Protocol.Tests.Lanes;
@@ -43,9 +44,9 @@ internal sealed class TestAuthority : IDisposable
     }
 
     /// <summary>TLS with a certificate of this authority, for peers with one of it.</summary>
-    public LaneTls Tls(string name = "localhost", Func<X509Certificate2, string?>? refuse = null) => Tls(Issue(name), refuse);
+    public PeerTls Tls(string name = "localhost", Func<X509Certificate2, string?>? refuse = null) => Tls(Issue(name), refuse);
 
-    public LaneTls Tls(X509Certificate2 certificate, Func<X509Certificate2, string?>? refuse = null)
+    public PeerTls Tls(X509Certificate2 certificate, Func<X509Certificate2, string?>? refuse = null)
     {
         var policy = new X509ChainPolicy
         {
@@ -54,7 +55,7 @@ internal sealed class TestAuthority : IDisposable
             DisableCertificateDownloads = true,
         };
         policy.CustomTrustStore.Add(_root);
-        return new LaneTls
+        return new PeerTls
         {
             Certificate = SslStreamCertificateContext.Create(certificate, null, offline: true),
             PeerPolicy = policy,

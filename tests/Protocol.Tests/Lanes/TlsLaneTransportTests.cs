@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Grpc.Lanes.Transport;
 
@@ -267,7 +268,7 @@ public sealed class TlsLaneTransportTests : IDisposable
 
     private (TlsLaneTransport Near, TlsLaneTransport Far) Wrap(LaneTransport near, LaneTransport far)
     {
-        LaneTls tls = _authority.Tls();
+        PeerTls tls = _authority.Tls();
         var wrapped = (
             Near: TlsLaneTransport.OfClient(near, tls, new LaneOptions(), "localhost"),
             Far: TlsLaneTransport.OfServer(far, tls, new LaneOptions()));

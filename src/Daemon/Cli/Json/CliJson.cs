@@ -14,6 +14,7 @@ namespace MigrationD.Daemon.Cli.Json;
 [JsonSerializable(typeof(MigrationJson))]
 [JsonSerializable(typeof(IReadOnlyList<MigrationJson>))]
 [JsonSerializable(typeof(NodeJson))]
+[JsonSerializable(typeof(IReadOnlyList<ConfigValueJson>))]
 [JsonSerializable(typeof(ErrorJson))]
 [JsonSerializable(typeof(DoctorJson))]
 [JsonSerializable(typeof(DemoJson))]

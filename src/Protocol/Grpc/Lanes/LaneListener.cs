@@ -15,6 +15,7 @@ public sealed class LaneListener : IDisposable
 
     private readonly Socket _socket;
     private readonly LaneOptions _options;
+    private readonly Func<PeerTls?> _tls;
     private readonly Action<LaneCall> _serve;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _closing = new();
@@ -33,11 +34,13 @@ public sealed class LaneListener : IDisposable
     /// a call that it has not finished ends with OK; when it throws, with the status of a <see cref="GrpcException"/> or with INTERNAL.
     /// </param>
     /// <param name="logger">Receives what goes wrong with a peer.</param>
+    /// <param name="tls">Gives each connection its TLS, so that certificates can change while lanes are served; null for the options'.</param>
     /// <exception cref="SocketException">The address cannot be bound.</exception>
-    public LaneListener(IPEndPoint endPoint, LaneOptions options, Action<LaneCall> serve, ILogger logger)
+    public LaneListener(IPEndPoint endPoint, LaneOptions options, Action<LaneCall> serve, ILogger logger, Func<PeerTls?>? tls = null)
     {
         options.Validate();
         _options = options;
+        _tls = tls ?? (() => options.Tls);
         _serve = serve;
         _logger = logger;
         _socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -241,7 +244,7 @@ public sealed class LaneListener : IDisposable
         {
             LaneOptions options = _listener._options;
             var socket = new SocketLaneTransport(_socket, options);
-            return options.Tls is { } tls ? TlsLaneTransport.OfServer(socket, tls, options) : socket;
+            return _listener._tls() is { } tls ? TlsLaneTransport.OfServer(socket, tls, options) : socket;
         }
 
         private void Created(LaneCall call)

@@ -46,7 +46,7 @@ public sealed record LaneOptions
     public TimeSpan LingerTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>TLS with certificates on both sides; null sends and takes everything in plain text.</summary>
-    public LaneTls? Tls { get; init; }
+    public PeerTls? Tls { get; init; }
 
     /// <summary>What the listener's threads are called, followed by a number. Linux shows the first 15 characters.</summary>
     public string ThreadName { get; init; } = "lane";

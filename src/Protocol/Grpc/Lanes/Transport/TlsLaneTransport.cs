@@ -30,7 +30,7 @@ internal sealed class TlsLaneTransport : LaneTransport
     private const byte HandshakeRecord = 22;
 
     private readonly LaneTransport _wire;
-    private readonly LaneTls _tls;
+    private readonly PeerTls _tls;
     private readonly string? _host;
     private readonly TimeSpan _linger;
     private readonly WireStream _stream;
@@ -45,7 +45,7 @@ internal sealed class TlsLaneTransport : LaneTransport
     private volatile bool _open;
     private volatile bool _heard;
 
-    private TlsLaneTransport(LaneTransport wire, LaneTls tls, LaneOptions options, string? host)
+    private TlsLaneTransport(LaneTransport wire, PeerTls tls, LaneOptions options, string? host)
     {
         _wire = wire;
         _tls = tls;
@@ -60,10 +60,10 @@ internal sealed class TlsLaneTransport : LaneTransport
     private bool IsServer => _host is null;
 
     /// <summary>The end that was dialled.</summary>
-    public static TlsLaneTransport OfServer(LaneTransport wire, LaneTls tls, LaneOptions options) => new(wire, tls, options, null);
+    public static TlsLaneTransport OfServer(LaneTransport wire, PeerTls tls, LaneOptions options) => new(wire, tls, options, null);
 
     /// <summary>The end that has dialled <paramref name="host"/>.</summary>
-    public static TlsLaneTransport OfClient(LaneTransport wire, LaneTls tls, LaneOptions options, string host) =>
+    public static TlsLaneTransport OfClient(LaneTransport wire, PeerTls tls, LaneOptions options, string host) =>
         new(wire, tls, options, host);
 
     public override void Open(long deadline)
@@ -73,11 +73,11 @@ internal sealed class TlsLaneTransport : LaneTransport
         {
             if (IsServer)
             {
-                _ssl.AuthenticateAsServer(ServerOptions());
+                _ssl.AuthenticateAsServer(_tls.ServerOptions(why => _refusal = why));
             }
             else
             {
-                _ssl.AuthenticateAsClient(ClientOptions());
+                _ssl.AuthenticateAsClient(_tls.ClientOptions(_host!, why => _refusal = why));
             }
 
             if (_ssl.NegotiatedApplicationProtocol != SslApplicationProtocol.Http2)
@@ -235,64 +235,6 @@ internal sealed class TlsLaneTransport : LaneTransport
     {
         _ssl.Dispose();
         _wire.Dispose();
-    }
-
-    private SslServerAuthenticationOptions ServerOptions() => new()
-    {
-        ServerCertificateContext = _tls.Certificate,
-        ClientCertificateRequired = true,
-        EnabledSslProtocols = SslProtocols.Tls13,
-        ApplicationProtocols = [SslApplicationProtocol.Http2],
-        CertificateChainPolicy = _tls.PeerPolicy.Clone(),
-        RemoteCertificateValidationCallback = IsPeerWelcome,
-        AllowRenegotiation = false,
-
-        // A resumed session would not show its certificate again.
-        AllowTlsResume = false,
-    };
-
-    private SslClientAuthenticationOptions ClientOptions() => new()
-    {
-        TargetHost = _host,
-        ClientCertificateContext = _tls.Certificate,
-        EnabledSslProtocols = SslProtocols.Tls13,
-        ApplicationProtocols = [SslApplicationProtocol.Http2],
-        CertificateChainPolicy = _tls.PeerPolicy.Clone(),
-        RemoteCertificateValidationCallback = IsPeerWelcome,
-        AllowRenegotiation = false,
-        AllowTlsResume = false,
-    };
-
-    // A name that differs from what was dialled is no reason here: hosts are dialled by address, and the delegate judges names.
-    private bool IsPeerWelcome(object sender, X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors)
-    {
-        if (certificate is not X509Certificate2 shown || (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0)
-        {
-            _refusal = "it shows no certificate";
-        }
-        else if ((errors & SslPolicyErrors.RemoteCertificateChainErrors) != 0)
-        {
-            IEnumerable<string> reasons = chain?.ChainStatus.Select(status => $"{status.Status}: {status.StatusInformation.Trim()}") ?? [];
-            _refusal = $"its certificate ({shown.Subject}) is not trusted: {string.Join("; ", reasons)}";
-        }
-        else
-        {
-            _refusal = Judge(shown) is { } why ? $"its certificate ({shown.Subject}) is refused: {why}" : null;
-        }
-
-        return _refusal is null;
-    }
-
-    private string? Judge(X509Certificate2 certificate)
-    {
-        try
-        {
-            return _tls.RefusePeer(certificate);
-        }
-        catch (Exception error)
-        {
-            return $"looking at it failed: {error.Message}";
-        }
     }
 
     /// <summary>The first bytes of the peer: says so when they are no TLS, which SslStream would take for a strange record.</summary>

@@ -1,0 +1,14 @@
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>Groups the commands about the daemon's configuration.</summary>
+internal sealed class ConfigCommand : CliCommand
+{
+    /// <summary>The command.</summary>
+    public ConfigCommand(CliConsole console)
+        : base("config", "Show or check the daemon's configuration.")
+    {
+        Examples = ["migrationd config show", "migrationd config check --config ./migrationd.json"];
+        Subcommands.Add(new ConfigShowCommand(console));
+        Subcommands.Add(new ConfigCheckCommand(console));
+    }
+}

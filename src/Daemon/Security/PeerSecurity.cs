@@ -1,0 +1,81 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using MigrationD.Daemon.Hosting;
+using MigrationD.Protocol.Grpc;
+
+namespace MigrationD.Daemon.Security;
+
+/// <summary>
+/// Who may send guests here and who may receive them from here, and how that is made sure of. Certificates and lists can be exchanged while
+/// connections are open: whoever connects from then on meets the new ones.
+/// </summary>
+internal sealed class PeerSecurity
+{
+    private readonly bool _plaintextAllowed;
+    private volatile Rules _rules;
+
+    private PeerSecurity(bool plaintextAllowed, Rules rules)
+    {
+        _plaintextAllowed = plaintextAllowed;
+        _rules = rules;
+    }
+
+    /// <summary>No TLS, for a daemon that talks to itself.</summary>
+    public static PeerSecurity None { get; } = new(true, new Rules(null, Everybody, Everybody));
+
+    /// <summary>Whether peers are authenticated.</summary>
+    public bool IsOn => _rules.Identity is not null;
+
+    /// <summary>When this node's certificate ends; null without TLS.</summary>
+    public DateTime? ExpiresAt => _rules.Identity?.ExpiresAt;
+
+    /// <summary>For who dials this node now; null without TLS.</summary>
+    public PeerTls? Incoming => _rules.Identity is { } identity
+        ? new PeerTls { Certificate = identity.Server, PeerPolicy = identity.Policy, RefusePeer = RefuseSender }
+        : null;
+
+    /// <summary>What the options say.</summary>
+    public static PeerSecurity Of(DaemonOptions options) => new(options.Insecure, RulesOf(options));
+
+    /// <summary>Takes over what the options say now; false, and nothing has changed, when they switch TLS on or off.</summary>
+    public bool TryReload(DaemonOptions options)
+    {
+        if (options.Identity is null != _rules.Identity is null)
+        {
+            return false;
+        }
+
+        _rules = RulesOf(options);
+        return true;
+    }
+
+    /// <summary>For dialling a host now; null without TLS.</summary>
+    /// <param name="host">The name or address that is dialled: the destination's certificate has to be for it.</param>
+    public PeerTls? Outgoing(string host) => _rules.Identity is { } identity
+        ? new PeerTls { Certificate = identity.Client, PeerPolicy = identity.Policy, RefusePeer = shown => RefuseReceiver(shown, host) }
+        : null;
+
+    /// <summary>Why guests may not be taken from this peer, or null. Asked for each guest, as connections may be old.</summary>
+    public string? RefuseSender(X509Certificate2 certificate) => _rules.Senders.Refuse(certificate);
+
+    /// <summary>Why a connection without TLS to this address is refused, or null.</summary>
+    public string? RefusePlaintext(IPAddress address) => IsOn || _plaintextAllowed || IPAddress.IsLoopback(address)
+        ? null
+        : $"{address} is not this host, and nothing would authenticate it or hide the guest's memory on the way; give this daemon certificates "
+            + $"({DaemonOptionKey.Tls.Flag}), or {DaemonOptionKey.Insecure.Flag} on a network that you trust";
+
+    private string? RefuseReceiver(X509Certificate2 certificate, string host) =>
+        certificate.MatchesHostname(host, allowWildcards: true, allowCommonName: false)
+            ? _rules.Receivers.Refuse(certificate)
+            : $"it is not for {host}, which was dialled, but for {string.Join(", ", PeerList.Names(certificate))}; dial it by such a name, or "
+                + $"issue it with --host {host}";
+
+    private static Rules RulesOf(DaemonOptions options) => new(
+        options.Identity,
+        new PeerList(options.AllowSenders, DaemonOptionKey.AllowSenders.Flag),
+        new PeerList(options.AllowReceivers, DaemonOptionKey.AllowReceivers.Flag));
+
+    private static PeerList Everybody => new([], "");
+
+    private sealed record Rules(NodeIdentity? Identity, PeerList Senders, PeerList Receivers);
+}

@@ -1,0 +1,14 @@
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>What every migration away from this node has in common.</summary>
+/// <param name="Name">What this node is called in the records of destinations.</param>
+/// <param name="Migrations">Where migrations are recorded.</param>
+/// <param name="Timeouts">How long the destination is waited for.</param>
+/// <param name="Security">Which destinations may have guests.</param>
+/// <param name="Logger">The daemon's log.</param>
+internal sealed record SourceNode(
+    string Name, MigrationLog Migrations, MigrationTimeouts Timeouts, PeerSecurity Security, ILogger Logger);
