@@ -75,6 +75,12 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         for (long page = sent.NextUnsent(run.FirstPage, end); page < end; page = sent.NextUnsent(page, end))
         {
             int claimed = sent.ClaimRun(page, end);
+            if (claimed == 0)
+            {
+                // It was asked for at this moment, and is being sent.
+                continue;
+            }
+
             if (run.IsZero)
             {
                 CollectZeros(page, claimed);

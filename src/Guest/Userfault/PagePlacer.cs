@@ -168,7 +168,7 @@ public sealed class PagePlacer : IDisposable
             }
             else if (error == Errno.EEXIST)
             {
-                DropRedundant(page++);
+                placed += EnterPresent(page++, ref _counters.PagesZero);
             }
             else if (error == Errno.EAGAIN && retries < MaximumRetries)
             {
@@ -274,7 +274,7 @@ public sealed class PagePlacer : IDisposable
             }
             else if (error == Errno.EEXIST)
             {
-                DropRedundant(page++);
+                placed += (int)EnterPresent(page++, ref counter);
             }
             else if (error == Errno.EAGAIN && retries < MaximumRetries)
             {
@@ -346,20 +346,30 @@ public sealed class PagePlacer : IDisposable
     /// <summary>How many pages from this one on the bitmap does not have; at least 1, also when the page comes at this moment.</summary>
     private long RunFrom(long page, long end) => Math.Min(_received.NextReceived(page + 1), end) - page;
 
-    /// <summary>Another placer was faster and has not marked the page yet, which it will. Waking is harmless, a lost wake is not.</summary>
-    private void DropRedundant(long page)
+    /// <summary>
+    /// Enters a page of which the kernel says that it is there (EEXIST), and wakes who waits for it: waking is harmless, a lost wake is not.
+    /// </summary>
+    /// <remarks>
+    /// Mostly another placer was faster and is about to enter it, so that it does not matter who does. But Linux 6.18 also moves pages and does
+    /// not say so: when a fault puts a page into a block while a whole huge page is being moved there, the call reports a part of what it has
+    /// moved, and the rest is found to be there by the next call. Nobody else would ever enter those, and the migration would not end.
+    /// </remarks>
+    private long EnterPresent(long page, ref long counter)
     {
-        PlacementCounters.Add(ref _counters.PagesRedundant, 1);
+        long newly = Enter(page, 1, ref counter);
         _ = _userfaultfd.Wake(AddressOf(page), GuestPage.Size);
+        return newly;
     }
 
     /// <summary>
-    /// Enters what this placer has just placed, at once: if a later run fails, these pages are there all the same.
+    /// Enters what this placer has just placed, at once: if a later run fails, these pages are there all the same. What another has entered
+    /// before is redundant.
     /// </summary>
     private long Enter(long page, long count, ref long counter)
     {
         long newly = _incoming.MarkPlaced(page, count);
         PlacementCounters.Add(ref counter, newly);
+        PlacementCounters.Add(ref _counters.PagesRedundant, count - newly);
         return newly;
     }
 

@@ -53,6 +53,31 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         AssertIsMissing(77);
     }
 
+    [MachineTheory(Needs.Userfaultfd)]
+    [InlineData(1)]
+    [InlineData(300)]
+    [InlineData(GuestPage.PerBlock)]
+    public void Pages_that_the_kernel_placed_and_did_not_report_are_received_when_it_says_that_they_are_there(int run)
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        _ = placer.PlaceZeros(GuestPage.PerBlock, _memory.PageCount - GuestPage.PerBlock, PagePath.Push);
+        for (long page = 0; page < GuestPage.PerBlock; page++)
+        {
+            TestPages.PlaceUnmarked(incoming, page);
+        }
+
+        for (long page = 0; page < GuestPage.PerBlock; page += run)
+        {
+            int count = (int)Math.Min(run, GuestPage.PerBlock - page);
+            Assert.Equal(count, TestPages.Place(placer, page, count));
+        }
+
+        incoming.Complete();
+        TestPages.AssertContent(_memory, 0, GuestPage.PerBlock);
+        Assert.Equal(0, incoming.Snapshot().PagesRedundant);
+    }
+
     [MachineFact(Needs.Userfaultfd)]
     public void After_Complete_and_Dispose_the_memory_stays_and_may_have_huge_pages_again()
     {
@@ -245,10 +270,10 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Equal([9L], NextFaults(incoming));
         TestPages.PlaceUnmarked(incoming, 9, wake: false);
 
-        Assert.Equal(0, TestPages.Place(placer, 9, 1, PagePath.Urgent));
+        Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
 
         reader.Join();
-        Assert.Equal(1, incoming.Snapshot().PagesRedundant);
+        Assert.Equal(1, incoming.Snapshot().PagesUrgent);
     }
 
     [MachineFact(Needs.Userfaultfd)]
