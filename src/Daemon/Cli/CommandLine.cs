@@ -30,6 +30,7 @@ internal sealed class CommandLine
             new MigrateCommand(console),
             new MigrationCommand(console),
             new NodeCommand(console),
+            new HealthCommand(console),
             new DoctorCommand(console),
             new CertsCommand(console),
             new ConfigCommand(console),

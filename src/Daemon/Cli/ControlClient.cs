@@ -18,6 +18,9 @@ internal sealed class ControlClient : IDisposable
     /// <summary>Hashing reads all of the guest's memory: at 1 GB/s this is enough for 0.5 TiB.</summary>
     private static readonly TimeSpan HashDeadline = TimeSpan.FromMinutes(10);
 
+    /// <summary>Who asks for a daemon's health wants an answer soon, whichever; the daemon's own checks take two seconds at most.</summary>
+    private static readonly TimeSpan HealthDeadline = TimeSpan.FromSeconds(5);
+
     private readonly GrpcChannel _channel;
     private readonly string _socketPath;
 
@@ -37,6 +40,10 @@ internal sealed class ControlClient : IDisposable
     public async Task<IReadOnlyList<ConfigValue>> GetConfigAsync(CancellationToken cancellation) =>
         (await CallAsync("ask the daemon for its configuration", ControlMethods.GetConfig, new GetConfigRequest(), CallDeadline, cancellation))
             .Values;
+
+    /// <summary>Whether the daemon can do its work now, as it finds itself.</summary>
+    public Task<Health> GetHealthAsync(CancellationToken cancellation) =>
+        CallAsync("ask the daemon for its health", ControlMethods.GetHealth, new GetHealthRequest(), HealthDeadline, cancellation);
 
     /// <summary>Creates a guest and lets it run.</summary>
     public Task<Protocol.V1.Guest> CreateGuestAsync(GuestSpec spec, CancellationToken cancellation) =>

@@ -27,7 +27,7 @@ internal static class ExitCode
     /// <summary>Each code with its meaning for the help text.</summary>
     public static IReadOnlyList<(int Code, string Meaning)> All { get; } =
     [
-        (Ok, "done (migrate: the migration completed; doctor: guests can migrate here)"),
+        (Ok, "done (migrate: the migration completed; doctor: guests can migrate here; health: the daemon works)"),
         (Failed, "the operation failed"),
         (Usage, "the command line, or a value in it, is wrong"),
         (Unreachable, "the daemon does not answer on its control socket"),

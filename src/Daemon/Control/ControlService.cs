@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
@@ -18,9 +19,8 @@ namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
 internal sealed class ControlService(
-    Node node, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing, DestinationSessions incoming,
-    GetConfigResponse config, ILogger logger,
-    CancellationToken shutdown)
+    Node node, NodeHealth health, GetConfigResponse config, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing,
+    DestinationSessions incoming, ILogger logger, CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(1);
@@ -29,6 +29,7 @@ internal sealed class ControlService(
     {
         routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(Describe()));
         routes.MapUnary(ControlMethods.GetConfig, (_, _) => Task.FromResult(config));
+        routes.MapUnary(ControlMethods.GetHealth, (_, context) => health.CheckAsync(context.CancellationToken));
         routes.MapUnary(ControlMethods.CreateGuest, (request, _) => Task.Run(() => Create(request)));
         routes.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(List()));
         routes.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(guests.Find(request.Name).Snapshot()));

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
@@ -143,7 +144,9 @@ internal sealed class DaemonHost : IAsyncDisposable
         };
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
-        var control = new ControlService(node, _guests, _migrations, _outgoing, _peers.Sessions, Config(), _logger, _shutdown.Token);
+        var control = new ControlService(
+            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config(), _guests, _migrations, _outgoing, _peers.Sessions, _logger,
+            _shutdown.Token);
         _control = await GrpcServer.StartAsync(
             _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map)
             .ConfigureAwait(false);

@@ -69,6 +69,9 @@ internal sealed class PeerDoor : IAsyncDisposable
         }
     }
 
+    /// <summary>Returns when the lanes' listener has taken a connection from itself.</summary>
+    public Task ProbeLanesAsync(CancellationToken cancel) => _lanes.ProbeAsync(cancel);
+
     public async ValueTask DisposeAsync()
     {
         _lanes.Dispose();

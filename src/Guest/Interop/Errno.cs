@@ -18,6 +18,9 @@ public enum Errno
     /// <summary>Interrupted by a signal.</summary>
     EINTR = 4,
 
+    /// <summary>No such device or address: a node whose driver is not there.</summary>
+    ENXIO = 6,
+
     /// <summary>Argument list too long; KVM: more entries than fit.</summary>
     E2BIG = 7,
 

@@ -13,6 +13,9 @@ public static class ControlMethods
     /// <summary>The configuration that is in force.</summary>
     public static readonly GrpcMethod<GetConfigRequest, GetConfigResponse> GetConfig = new(Service, nameof(GetConfig));
 
+    /// <summary>Whether the daemon can do its work now.</summary>
+    public static readonly GrpcMethod<GetHealthRequest, Health> GetHealth = new(Service, nameof(GetHealth));
+
     /// <summary>Creates a guest and runs it.</summary>
     public static readonly GrpcMethod<CreateGuestRequest, Guest> CreateGuest = new(Service, nameof(CreateGuest));
 

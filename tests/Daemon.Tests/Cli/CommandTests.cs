@@ -101,6 +101,20 @@ public sealed class CommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Health_is_one_line_and_ends_with_1_when_a_check_failed()
+    {
+        Assert.Equal(new CliRun(ExitCode.Ok, "node alpha is well: taken; opens\n", ""), await Run("health"));
+        _daemon.Health.Checks[1] = new HealthCheck { Name = "kvm", Found = "open /dev/kvm: EACCES", Remedy = "usermod -aG kvm" };
+        Assert.Equal(
+            new CliRun(
+                ExitCode.Failed, "", "migrationd: node alpha cannot do its work: open /dev/kvm: EACCES; to mend: usermod -aG kvm\n"),
+            await Run("health"));
+        var json = await Run("health", "--json");
+        Assert.Equal((ExitCode.Failed, ""), (json.ExitCode, json.Error));
+        Assert.Equal("failed", JsonDocument.Parse(json.Out).RootElement.GetProperty("verdict").GetString());
+    }
+
+    [Fact]
     public async Task An_error_with_json_is_one_object_on_standard_error()
     {
         var run = await Run("guest", "pause", "nobody", "--json");

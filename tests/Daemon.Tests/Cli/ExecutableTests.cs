@@ -17,6 +17,7 @@ public sealed class ExecutableTests
     [InlineData("migrate x --to 127.0.0.1:1")]
     [InlineData("migration watch x")]
     [InlineData("node")]
+    [InlineData("health")]
     public async Task Without_a_daemon_it_ends_with_3_and_says_what_to_do(string command)
     {
         var run = await RunAsync($"{command} --control {Missing}");

@@ -103,6 +103,24 @@ public sealed class JsonShapesTests
         Assert.Equal("name version protocolVersions listen lanes processId", Keys(json));
     }
 
+    [Fact]
+    public void Health()
+    {
+        var checks = new[]
+        {
+            new HealthCheck { Name = "lanes", Ok = true, Found = "taken" },
+            new HealthCheck { Name = "kvm", Found = "EACCES", Remedy = "usermod" },
+        };
+        var json = Print(JsonShapes.Of(new Health { Node = "a", Checks = { checks } }));
+        Assert.Equal("verdict node checks", Keys(json));
+        Assert.Equal(
+            ["name status found", "name status found remedy"], json.GetProperty("checks").EnumerateArray().Select(Keys));
+        Assert.Equal(
+            ["ok", "failed"], json.GetProperty("checks").EnumerateArray().Select(check => check.GetProperty("status").GetString()));
+        Assert.Equal(("failed", "a"), (json.GetProperty("verdict").GetString(), json.GetProperty("node").GetString()));
+        Assert.Equal("ok", JsonShapes.Of(new Health { Node = "a", Checks = { checks[0] } }).Verdict);
+    }
+
     private static JsonElement Print<T>(T value)
     {
         using var writer = new StringWriter();

@@ -26,6 +26,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
         });
         _server = builder.Build();
         _server.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(new Node { Name = "alpha", Listen = "127.0.0.1:7461" }));
+        _server.MapUnary(ControlMethods.GetHealth, (_, _) => Task.FromResult(Health));
         _server.MapUnary(ControlMethods.CreateGuest, (request, _) => Answer(request, Created = request.Spec));
         _server.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(new ListGuestsResponse { Guests = { Guests } }));
         _server.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(Find(request.Name)));
@@ -61,6 +62,13 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     }
 
     public string Socket => Path.Combine(_folder.FullName, "control.sock");
+
+    /// <summary>What GetHealth answers.</summary>
+    public Health Health { get; } = new()
+    {
+        Node = "alpha",
+        Checks = { new HealthCheck { Name = "lanes", Ok = true, Found = "taken" }, new HealthCheck { Name = "kvm", Ok = true, Found = "opens" } },
+    };
 
     public List<Protocol.V1.Guest> Guests { get; } = [Samples.Guest()];
 

@@ -19,8 +19,9 @@ public sealed class UsageTests
     public void Every_documented_command_is_there() =>
         Assert.Equal(
             [
-                "certs", "certs init", "certs issue", "config", "config check", "config show", "demo", "doctor", "guest", "guest create", "guest delete", "guest dump", "guest hash", "guest list", "guest pause",
-                "guest resume", "guest show", "migrate", "migration", "migration cancel", "migration list", "migration recover",
+                "certs", "certs init", "certs issue", "config", "config check", "config show", "demo", "doctor", "guest", "guest create",
+                "guest delete", "guest dump", "guest hash", "guest list", "guest pause", "guest resume", "guest show", "health", "migrate",
+                "migration", "migration cancel", "migration list", "migration recover",
                 "migration resolve", "migration show", "migration watch", "node", "serve",
             ],
             Paths(Root, "").Order(StringComparer.Ordinal));

@@ -77,6 +77,21 @@ public sealed class DoctorTests
     }
 
     [Theory]
+    [InlineData(null, nameof(DoctorStatus.Ok))]
+    [InlineData(Errno.ENOENT, nameof(DoctorStatus.Ok))]
+    [InlineData(Errno.ENODEV, nameof(DoctorStatus.Ok))]
+    [InlineData(Errno.ENXIO, nameof(DoctorStatus.Ok))]
+    [InlineData(Errno.EACCES, nameof(DoctorStatus.Missing))]
+    [InlineData(Errno.EPERM, nameof(DoctorStatus.Missing))]
+    public void A_host_is_well_without_kvm_but_not_with_a_kvm_that_is_shut(Errno? open, string expected)
+    {
+        var finding = NodeHealth.JudgeKvm(
+            new KvmProbeResult(open is null, open, open is null ? null : $"open /dev/kvm: {open}", 12, [], true, false));
+        Expect(expected, finding);
+        Assert.Equal(expected == nameof(DoctorStatus.Missing), finding.Remedy is not null);
+    }
+
+    [Theory]
     [InlineData("always [madvise] never\n", nameof(DoctorStatus.Ok))]
     [InlineData("[always] madvise never\n", nameof(DoctorStatus.Ok))]
     [InlineData("always madvise [never]\n", nameof(DoctorStatus.Warning))]

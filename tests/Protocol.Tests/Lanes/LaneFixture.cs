@@ -72,6 +72,9 @@ internal sealed class LaneFixture : IDisposable
     {
         private readonly BlockingCollection<string> _lines = [];
 
+        /// <summary>Warnings and errors that nobody has asked for yet.</summary>
+        public int Count => _lines.Count;
+
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 

@@ -152,6 +152,39 @@ public sealed partial class LaneListenerTests
     }
 
     [Fact]
+    public async Task A_probe_is_taken_even_when_there_is_no_room_for_a_lane_and_is_not_logged()
+    {
+        using var fixture = new LaneFixture(Hold, new LaneOptions { MaxConnections = 1 });
+        await LaneFixture.Run(() => fixture.Open()).WaitAsync(LaneFixture.Deadline);
+        using var deadline = new CancellationTokenSource(LaneFixture.Deadline);
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => fixture.Listener.ProbeAsync(deadline.Token)));
+        Assert.Equal(0, fixture.Log.Count);
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0")]
+    [InlineData("::")]
+    [InlineData("::1")]
+    [InlineData("127.0.0.1")]
+    public async Task A_listener_on_any_address_can_be_probed(string address)
+    {
+        using var listener = new LaneListener(new IPEndPoint(IPAddress.Parse(address), 0), new LaneOptions(), Hold, NullLogger.Instance);
+        listener.Start();
+        using var deadline = new CancellationTokenSource(LaneFixture.Deadline);
+        await listener.ProbeAsync(deadline.Token);
+    }
+
+    [Fact]
+    public async Task A_probe_is_not_taken_when_the_kernel_queues_it_and_nobody_accepts()
+    {
+        using var listener = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), Hold, NullLogger.Instance);
+        using var cancel = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => listener.ProbeAsync(cancel.Token));
+        listener.Dispose();
+        await Assert.ThrowsAsync<SocketException>(() => listener.ProbeAsync(CancellationToken.None).WaitAsync(LaneFixture.Deadline));
+    }
+
+    [Fact]
     public void Sockets_stay_blocking()
     {
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

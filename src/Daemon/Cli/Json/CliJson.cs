@@ -15,6 +15,7 @@ namespace MigrationD.Daemon.Cli.Json;
 [JsonSerializable(typeof(IReadOnlyList<MigrationJson>))]
 [JsonSerializable(typeof(NodeJson))]
 [JsonSerializable(typeof(IReadOnlyList<ConfigValueJson>))]
+[JsonSerializable(typeof(HealthJson))]
 [JsonSerializable(typeof(ErrorJson))]
 [JsonSerializable(typeof(DoctorJson))]
 [JsonSerializable(typeof(DemoJson))]

@@ -72,6 +72,12 @@ internal static class JsonShapes
     public static NodeJson Of(Node node) =>
         new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes, node.ProcessId);
 
+    /// <summary>A daemon's health.</summary>
+    public static HealthJson Of(Health health) => new(
+        VerdictOf(health.Checks.All(check => check.Ok)),
+        health.Node,
+        [.. health.Checks.Select(check => new DoctorJson.Check(check.Name, VerdictOf(check.Ok), check.Found, NullIfEmpty(check.Remedy)))]);
+
     /// <summary>The demo's part about the guest: what it was made of, and its counters on the source and at the end.</summary>
     public static DemoJson.GuestPart DemoGuest(GuestSpec spec, GuestReport before, GuestReport after) => new(
         Words.Of(spec.Kind),
@@ -90,6 +96,8 @@ internal static class JsonShapes
         return new(all.State, all.TotalMs, all.DowntimeMs, all.BytesSent, all.PagesUrgent, all.PagesPush, all.PagesZero,
             all.PagesRedundant, all.Moves4K, all.Moves2M, all.Copies, all.BlocktimeMs, all.FaultLatencyUs);
     }
+
+    private static string VerdictOf(bool ok) => ok ? "ok" : "failed";
 
     private static string? NullIfEmpty(string text) => text.Length == 0 ? null : text;
 }

@@ -9,7 +9,7 @@ namespace MigrationD.Protocol.Grpc.Lanes;
 /// Takes lanes. One thread accepts connections, and each has a thread of its own that greets the client and then serves its call; whatever
 /// one of them does or suffers, the others go on.
 /// </summary>
-public sealed class LaneListener : IDisposable
+public sealed partial class LaneListener : IDisposable
 {
     private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMilliseconds(100);
 
@@ -146,6 +146,12 @@ public sealed class LaneListener : IDisposable
 
     private void Take(Socket connection)
     {
+        if (IsProbe(connection))
+        {
+            connection.Dispose();
+            return;
+        }
+
         Lane lane;
         lock (_gate)
         {
