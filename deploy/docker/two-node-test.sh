@@ -1,0 +1,346 @@
+#!/usr/bin/env bash
+# Two nodes in containers, and a guest that goes from one to the other and back. On each way its link breaks twice while most of its pages
+# are missing: one container is paused, the other one's network is disconnected. In the end the guest itself says whether its memory is
+# whole.
+#
+# Needs root, /dev/kvm, /dev/userfaultfd, Docker with compose 2 or docker-compose 1.29, and iproute2. It uses the engine that runs here;
+# where none does, it starts one in namespaces of its own, which changes neither addresses nor rules of this machine. Where no registry
+# answers, debootstrap makes the base images, from the mirror that apt uses, and the SDK and the packages are this machine's.
+#
+# Leaves nothing behind, also when it is interrupted. Its last line is the verdict. Its exit code is 0 when all is well, 77 when this
+# machine cannot run it, and another one when something is wrong.
+set -Eeuo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+project=migrationd-test-$$
+scratch=$(mktemp -d)
+reason=
+child=         # what `bounded` runs
+engine_parent= # unshare, whose end is the end of the engine of our own and of everything in it
+engine=        # that engine as this machine sees it
+inside=()      # prefix of a command that has to see the containers' processes
+fetched=()     # images that were not here before
+containers=no  # whether there may be any
+declare -A id_of=()
+
+export COMPOSE_FILE=$here/compose.yaml COMPOSE_PROJECT_NAME=$project MIGRATIOND_IMAGE=$project
+export DOCKER_CLI_HINTS=false COMPOSE_INTERACTIVE_NO_CLI=1
+
+say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
+fail() { reason=$*; exit 1; }
+skip() { reason=$*; exit 77; }
+
+# Runs a command for at most so many seconds. Unlike a command in the foreground it does not put off this script's own traps.
+bounded() {
+  timeout -k 10 "$@" &
+  child=$!
+  local status=0
+  wait "$child" || status=$?
+  child=
+  return "$status"
+}
+
+docker() { timeout -k 10 60 docker "$@"; }
+compose() { timeout -k 10 120 "${compose_command[@]}" "$@"; }
+if timeout 20 docker compose version >/dev/null 2>&1; then compose_command=(docker compose); else compose_command=(docker-compose); fi
+
+# Waits until a command succeeds: until_true SECONDS WHAT COMMAND...
+until_true() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ "$SECONDS" -lt "$deadline" ] || fail "waited in vain until $what"
+    sleep 0.2
+  done
+}
+
+# ---- the end of everything
+
+stop_engine() {
+  [ -n "$engine_parent" ] || return 0
+  local deadline=$((SECONDS + 30))
+  [ -n "$engine" ] && kill "$engine"
+  while kill -0 "$engine_parent"; do
+    # The engine is the first process of its namespace: the kernel ends all others with it.
+    if [ -z "$engine" ] || [ "$SECONDS" -ge "$deadline" ]; then kill -KILL "$engine_parent"; fi
+    sleep 0.2
+  done
+  wait "$engine_parent"
+  find /sys/fs/cgroup -depth -type d -path "*/$project*" -exec rmdir {} ';'
+  return 0
+}
+
+# With an engine of our own its containers, networks and images end with it.
+remove_containers() {
+  [ "$containers" = yes ] || return 0
+  local id
+  for id in $(docker ps -q --filter "name=^${project}[-_]" --filter status=paused); do docker unpause "$id"; done
+  compose down --volumes --remove-orphans --timeout 5
+  [ -z "$engine_parent" ] || return 0
+  docker image rm -f "$project"
+  docker image prune -f --filter label=migrationd.stage=build
+  docker image rm -f "$project-sdk" "$project-base" ${fetched[@]+"${fetched[@]}"}
+  [ -z "$(docker ps -aq --filter "name=^${project}[-_]")" ] &&
+    [ -z "$(docker network ls -q --filter "name=^${project}_")" ] &&
+    [ -z "$(docker image ls -q --filter "reference=$project*")" ]
+}
+
+explain() {
+  [ "$containers" = yes ] || return 0
+  local node
+  for node in "${!id_of[@]}"; do
+    echo "--- $node"
+    cli "$node" guest list
+    cli "$node" migration list
+  done
+  compose logs --no-color --tail 40
+}
+
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  trap - ERR
+  set +e
+  [ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null
+  case $status in 0 | 77 | 129 | 130 | 143) ;; *) explain 2>&1 ;; esac
+  remove_containers >/dev/null 2>&1 || { status=1; reason="${reason:+$reason; }containers, networks or images of $project are left"; }
+  stop_engine 2>/dev/null
+  rm -rf --one-file-system "$scratch" || { status=1; reason="${reason:+$reason; }$scratch is left"; }
+  case $status in
+    0) echo "two-node-test: ok: $reason" ;;
+    77) echo "two-node-test: skipped: $reason" ;;
+    129 | 130 | 143) echo "two-node-test: interrupted" ;;
+    *) echo "two-node-test: failed: $reason" ;;
+  esac
+  exit "$status"
+}
+trap finish EXIT
+trap 'reason=${reason:-"line $LINENO: $BASH_COMMAND"}' ERR
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ---- the engine
+
+require() { # require WHAT-FOR PROGRAM...
+  local what=$1 program
+  shift
+  for program; do
+    command -v "$program" >/dev/null || skip "$program is missing, $what"
+  done
+}
+
+# In namespaces of its own an engine may change addresses, rules, mounts and /run as it likes, and leaves nothing when it ends. The kernel
+# ends it with this script, even where that cannot clean up.
+start_engine() {
+  require "and no Docker engine runs here" dockerd unshare setpriv nsenter
+  mkdir "$scratch/engine"
+  setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
+    sh -c 'ip link set lo up && mount -t tmpfs tmpfs /run && exec "$@"' sh \
+    dockerd --data-root "$scratch/engine/data" --exec-root "$scratch/engine/exec" --pidfile "$scratch/engine/pid" \
+    --host "unix://$scratch/docker.sock" --cgroup-parent "/$project" --exec-opt native.cgroupdriver=cgroupfs \
+    >"$scratch/engine/log" 2>&1 &
+  engine_parent=$!
+  export DOCKER_HOST=unix://$scratch/docker.sock
+  local deadline=$((SECONDS + 60))
+  until docker info >/dev/null 2>&1; do
+    if ! kill -0 "$engine_parent" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
+      tail -n 20 "$scratch/engine/log"
+      fail "dockerd does not start; its last lines are above"
+    fi
+    sleep 0.2
+  done
+  engine=$(tr -d ' ' <"/proc/$engine_parent/task/$engine_parent/children")
+  inside=(nsenter --target "$engine" --mount --pid --)
+  say "a Docker engine of its own runs, $(docker version --format '{{.Server.Version}}')"
+}
+
+# ---- the images
+
+# What the Dockerfile names, when a registry has it.
+fetch_images() {
+  local image
+  for image in $(sed -n 's/^ARG [A-Z]*_IMAGE=//p' "$here/Dockerfile"); do
+    docker image inspect "$image" >/dev/null 2>&1 && continue
+    bounded 600 docker pull --quiet "$image" >/dev/null 2>&1 || return 1
+    fetched+=("$image")
+  done
+}
+
+# The same out of what this machine has: a tree of its distribution; that with the SDK and the packages, to build; and that without
+# programs, to run.
+make_images() {
+  local dotnet suite mirror
+  require "and no registry answers" debootstrap dotnet
+  suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  [ -n "$suite" ] || skip "no registry answers, and debootstrap makes no tree of this distribution"
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Created-By: Packages' | sed -n 1p)
+  say "no registry answers: debootstrap makes the base images, of $suite"
+  bounded 900 unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
+    debootstrap --variant=minbase --include=ca-certificates,libstdc++6,zlib1g "$suite" "$scratch/tree" ${mirror:+"$mirror"} \
+    >"$scratch/debootstrap.log" 2>&1 || { tail -n 20 "$scratch/debootstrap.log"; fail "debootstrap $suite $mirror failed; see above"; }
+
+  # In a copy, as a restore with another folder of packages would undo the one that the working tree was built with.
+  mkdir "$scratch/source"
+  tar -C "$root" --exclude=bin --exclude=obj -cf - Directory.Build.props Directory.Packages.props global.json protos src \
+    | tar -C "$scratch/source" -xf -
+  bounded 600 env MSBUILDDISABLENODEREUSE=1 \
+    dotnet restore "$scratch/source/src/Daemon" -r linux-x64 -p:SelfContained=true --packages "$scratch/packages" \
+    >"$scratch/restore.log" 2>&1 || { tail -n 20 "$scratch/restore.log"; fail "the packages cannot be restored; see above"; }
+
+  dotnet=$(dirname "$(readlink -f "$(command -v dotnet)")")
+  bounded 300 tar --anchored --exclude=./dev --exclude=./proc --exclude=./sys --exclude=./var/cache -cf "$scratch/sdk.tar" \
+    -C "$scratch/tree" . -C "$(dirname "$dotnet")" "$(basename "$dotnet")" -C "$scratch" packages
+  bounded 300 docker import \
+    -c "ENV PATH=/$(basename "$dotnet"):/usr/bin:/bin HOME=/root NUGET_PACKAGES=/packages NuGetAudit=false" \
+    -c "ENV DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1" \
+    "$scratch/sdk.tar" "$project-sdk" >/dev/null
+  bounded 300 tar --anchored --exclude=./dev --exclude=./proc --exclude=./sys --exclude=./var --exclude='./*bin' --exclude='./usr/*bin' \
+    --exclude=./usr/share --exclude=./usr/lib/apt --exclude=./usr/lib/dpkg --exclude='*/perl*' --exclude='*/gconv' \
+    -cf "$scratch/base.tar" -C "$scratch/tree" .
+  bounded 300 docker import "$scratch/base.tar" "$project-base" >/dev/null
+  rm -rf --one-file-system "$scratch/tree" "$scratch"/*.tar "$scratch/packages" "$scratch/source"
+  export SDK_IMAGE=$project-sdk BASE_IMAGE=$project-base
+}
+
+# ---- the nodes
+
+inspect() { docker inspect --format "$2" "${id_of[$1]}"; }
+is_healthy() { [ "$(inspect "$1" '{{.State.Health.Status}}')" = healthy ]; }
+
+# Runs a command of the CLI on a node. No shell is in between.
+cli() {
+  local node=$1
+  shift
+  docker exec "${id_of[$node]}" migrationd "$@"
+}
+
+# The value of a key in one line of JSON in which the key is there once.
+field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
+
+# On the network card of a node: in_network_of NODE COMMAND...
+in_network_of() {
+  local process
+  process=$(inspect "$1" '{{.State.Pid}}')
+  shift
+  ${inside[@]+"${inside[@]}"} nsenter --target "$process" --net -- "$@"
+}
+
+# As little as compose.yaml says, as the kernel sees it.
+has_no_privileges() {
+  local node=$1 status expected
+  status=$(${inside[@]+"${inside[@]}"} cat "/proc/$(inspect "$node" '{{.State.Pid}}')/status")
+  for expected in 'CapPrm:0000000000000000' 'CapBnd:0000000000000000' 'NoNewPrivs:1' 'Seccomp:2' 'Uid:1654165416541654'; do
+    tr -d ' \t' <<<"$status" | grep -qx "$expected" || fail "$node: $expected is not in its /proc/PID/status"
+  done
+  [ "$(inspect "$node" '{{.HostConfig.ReadonlyRootfs}}')" = true ] || fail "$node: its root can be written to"
+  ! docker exec "${id_of[$node]}" /bin/sh -c : >/dev/null 2>&1 || fail "$node: there is a shell in its image"
+}
+
+# ---- the guest
+
+migration() { cli "$1" migration show "$2" --json 2>/dev/null; }
+is_in_state() { [ "$(migration "$1" "$2" | field state)" = "$3" ]; }
+has_recovered() {
+  local now
+  now=$(migration "$1" "$2")
+  [ "$(field state <<<"$now")" = postcopy-active ] && [ "$(field recoveries <<<"$now")" -ge "$3" ]
+}
+guest() { cli "$1" guest show web --json 2>/dev/null; }
+has_swept() {
+  local sweeps
+  sweeps=$(guest "$1" | field sweeps) && [ "${sweeps:-0}" -ge "$2" ]
+}
+
+# Runs on the node, goes over its memory once more from the first page to the last, and finds nothing wrong.
+is_well() {
+  local node=$1 now sweeps
+  now=$(guest "$node")
+  # A sweep that is under way may have begun on the other node; the one after it is of this node alone.
+  sweeps=$(($(field sweeps <<<"$now") + 2))
+  until_true 120 "the guest has gone over all of its memory on $node" has_swept "$node" "$sweeps"
+  now=$(guest "$node")
+  [ "$(field state <<<"$now")" = running ] || fail "the guest does not run on $node: $now"
+  [ "$(field corruptPages <<<"$now")" = 0 ] || fail "the guest has found corrupt pages on $node: $now"
+  say "the guest runs on $node: $(field steps <<<"$now") steps, $(field sweeps <<<"$now") sweeps, 0 corrupt pages"
+}
+
+# Moves the guest, and breaks the link twice on the way: move FROM TO
+move() {
+  local from=$1 to=$2 id now
+  # So slow that most pages are missing until this is taken away.
+  in_network_of "$from" tc qdisc add dev eth0 root tbf rate 100mbit burst 128k latency 50ms
+  id=$(cli "$from" migrate web --to "$to:7461" --detach --json | field id)
+  until_true 60 "the guest runs on $to" is_in_state "$from" "$id" postcopy-active
+
+  docker pause "${id_of[$from]}" >/dev/null
+  say "the guest runs on $to, and $from, which has most of its pages, is paused"
+  until_true 60 "$to has lost $from" is_in_state "$to" "$id" postcopy-paused
+  docker unpause "${id_of[$from]}" >/dev/null
+  until_true 60 "$from goes on" has_recovered "$from" "$id" 1
+
+  docker network disconnect "$network" "${id_of[$to]}"
+  say "$from goes on, and the network of $to is disconnected"
+  until_true 60 "$from has lost $to" is_in_state "$from" "$id" postcopy-paused
+  docker network connect --alias "$to" "$network" "${id_of[$to]}"
+  until_true 60 "$from reaches $to again" has_recovered "$from" "$id" 2
+
+  now=$(migration "$from" "$id")
+  say "$to is reached again, $(field pagesReceived <<<"$now") of $(field pagesTotal <<<"$now") pages are there"
+  in_network_of "$from" tc qdisc del dev eth0 root
+  until_true 120 "the migration ends" is_in_state "$from" "$id" completed
+  now=$(migration "$to" "$id")
+  [ "$(field state <<<"$now") $(field pagesLost <<<"$now")" = "completed 0" ] || fail "the migration to $to lost pages: $now"
+  [ "$(guest "$from" | field state)" = migrated ] || fail "$from still has the guest: $(guest "$from")"
+  is_well "$to"
+}
+
+# ---- the test
+
+[ "$(id -u)" = 0 ] || skip "root is needed, to make device nodes and to slow down the network of a container"
+require "which this test needs" docker "${compose_command[0]}" tc nsenter
+for device in userfaultfd kvm; do
+  [ -c "/dev/$device" ] || skip "this machine has no /dev/$device"
+  # Nodes of our own to the same devices, open to a group: whatever the machine's are, they stay as they are.
+  mknod -m 0660 "$scratch/$device" c $(stat -c '0x%t 0x%T' "/dev/$device")
+  chgrp 7461 "$scratch/$device"
+done
+export MIGRATIOND_USERFAULTFD=$scratch/userfaultfd MIGRATIOND_KVM=$scratch/kvm MIGRATIOND_DEVICE_GROUP=7461
+
+if docker info >/dev/null 2>&1; then
+  containers=yes
+  fetch_images || make_images
+else
+  start_engine
+  make_images
+fi
+containers=yes
+bounded 900 "${compose_command[@]}" build >"$scratch/build.log" 2>&1 \
+  || { tail -n 40 "$scratch/build.log"; fail "the image cannot be built; see above"; }
+say "the image is built, $(($(docker image inspect --format '{{.Size}}' "$project") >> 20)) MiB"
+
+bounded 120 "${compose_command[@]}" up --detach --no-build 2>"$scratch/up.log" \
+  || { cat "$scratch/up.log"; fail "compose up failed; see above"; }
+network=${project}_migration
+for node in node-a node-b; do
+  id_of[$node]=$(compose ps -q "$node")
+  until_true 90 "$node is healthy" is_healthy "$node"
+  has_no_privileges "$node"
+done
+say "both nodes are healthy: $(cli node-a health)"
+
+cli node-a guest create web --memory 512MiB >/dev/null
+until_true 120 "the guest has written all of its memory" has_swept node-a 1
+move node-a node-b
+move node-b node-a
+
+for node in node-a node-b; do
+  until_true 60 "$node is healthy again" is_healthy "$node"
+done
+compose stop >/dev/null 2>&1
+for node in node-a node-b; do
+  status=$(inspect "$node" '{{.State.ExitCode}}')
+  [ "$status" = 0 ] || fail "$node ended with $status"
+done
+reason="there and back in $SECONDS s, with 2 containers paused and 2 disconnected on the way; 0 corrupt pages"
