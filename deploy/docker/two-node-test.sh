@@ -131,13 +131,22 @@ require() { # require WHAT-FOR PROGRAM...
   done
 }
 
-# In namespaces of its own an engine may change addresses, rules, mounts and /run as it likes, and leaves nothing when it ends. The kernel
-# ends it with this script, even where that cannot clean up.
+# In namespaces of its own an engine may change addresses, rules, mounts and files of the system as it likes, and leaves nothing when it ends.
+# The kernel ends it with this script, even where that cannot clean up.
+in_engine_namespaces='
+  set -e
+  ip link set lo up
+  mount -t tmpfs tmpfs /run
+  for folder in etc opt; do
+    mkdir -p /run/$folder/upper /run/$folder/work
+    mount -t overlay -o lowerdir=/$folder,upperdir=/run/$folder/upper,workdir=/run/$folder/work overlay /$folder
+  done
+  exec "$@"'
 start_engine() {
   require "and no Docker engine runs here" dockerd unshare setpriv nsenter
   mkdir "$scratch/engine"
   setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
-    sh -c 'ip link set lo up && mount -t tmpfs tmpfs /run && exec "$@"' sh \
+    sh -c "$in_engine_namespaces" sh \
     dockerd --data-root "$scratch/engine/data" --exec-root "$scratch/engine/exec" --pidfile "$scratch/engine/pid" \
     --host "unix://$scratch/docker.sock" --cgroup-parent "/$project" --exec-opt native.cgroupdriver=cgroupfs \
     >"$scratch/engine/log" 2>&1 &
@@ -219,13 +228,16 @@ cli() {
 # The value of a key in one line of JSON in which the key is there once.
 field() { sed -n "s/.*\"$1\":\"\{0,1\}\([^\",}]*\).*/\1/p"; }
 
-# On the network card of a node: in_network_of NODE COMMAND...
+# Runs a command of this machine in the network of a node: in_network_of NODE COMMAND...
 in_network_of() {
   local process
   process=$(inspect "$1" '{{.State.Pid}}')
   shift
   ${inside[@]+"${inside[@]}"} nsenter --target "$process" --net -- "$@"
 }
+
+# Its network card, which has another name once it has been connected again.
+card_of() { in_network_of "$1" ip -o link show type veth | sed -n 's/^[0-9]*: \([^@:]*\).*/\1/p'; }
 
 # As little as compose.yaml says, as the kernel sees it.
 has_no_privileges() {
@@ -268,9 +280,10 @@ is_well() {
 
 # Moves the guest, and breaks the link twice on the way: move FROM TO
 move() {
-  local from=$1 to=$2 id now
+  local from=$1 to=$2 id now card
+  card=$(card_of "$from")
   # So slow that most pages are missing until this is taken away.
-  in_network_of "$from" tc qdisc add dev eth0 root tbf rate 100mbit burst 128k latency 50ms
+  in_network_of "$from" tc qdisc add dev "$card" root tbf rate 100mbit burst 128k latency 50ms
   id=$(cli "$from" migrate web --to "$to:7461" --detach --json | field id)
   until_true 60 "the guest runs on $to" is_in_state "$from" "$id" postcopy-active
 
@@ -288,7 +301,7 @@ move() {
 
   now=$(migration "$from" "$id")
   say "$to is reached again, $(field pagesReceived <<<"$now") of $(field pagesTotal <<<"$now") pages are there"
-  in_network_of "$from" tc qdisc del dev eth0 root
+  in_network_of "$from" tc qdisc del dev "$card" root
   until_true 120 "the migration ends" is_in_state "$from" "$id" completed
   now=$(migration "$to" "$id")
   [ "$(field state <<<"$now") $(field pagesLost <<<"$now")" = "completed 0" ] || fail "the migration to $to lost pages: $now"
@@ -330,7 +343,7 @@ for node in node-a node-b; do
 done
 say "both nodes are healthy: $(cli node-a health)"
 
-cli node-a guest create web --memory 512MiB >/dev/null
+cli node-a guest create web --memory 512MiB --working-set 256MiB >/dev/null
 until_true 120 "the guest has written all of its memory" has_swept node-a 1
 move node-a node-b
 move node-b node-a
