@@ -24,16 +24,17 @@ fetched=()     # images that were not here before
 containers=no  # whether there may be any
 declare -A id_of=()
 
-export COMPOSE_FILE=$here/compose.yaml COMPOSE_PROJECT_NAME=$project MIGRATIOND_IMAGE=$project
+export COMPOSE_FILE=$here/compose.yaml COMPOSE_PROJECT_NAME=$project MIGRATIOND_IMAGE=$project BUILD_NAME=$project
 export DOCKER_CLI_HINTS=false COMPOSE_INTERACTIVE_NO_CLI=1
 
 say() { printf '%4d s  %s\n' "$SECONDS" "$*"; }
 fail() { reason=$*; exit 1; }
 skip() { reason=$*; exit 77; }
 
-# Runs a command for at most so many seconds. Unlike a command in the foreground it does not put off this script's own traps.
+# Runs a command for at most so many seconds. Unlike a command in the foreground it does not put off this script's own traps, and it ends
+# with this script, however that ends.
 bounded() {
-  timeout -k 10 "$@" &
+  setpriv --pdeathsig TERM timeout -k 10 "$@" &
   child=$!
   local status=0
   wait "$child" || status=$?
@@ -57,33 +58,35 @@ until_true() {
 
 # ---- the end of everything
 
+# The kernel ends everything in the namespaces of an engine of our own; its control groups are what it leaves.
 stop_engine() {
   [ -n "$engine_parent" ] || return 0
   local deadline=$((SECONDS + 30))
-  [ -n "$engine" ] && kill "$engine"
-  while kill -0 "$engine_parent"; do
-    # The engine is the first process of its namespace: the kernel ends all others with it.
-    if [ -z "$engine" ] || [ "$SECONDS" -ge "$deadline" ]; then kill -KILL "$engine_parent"; fi
+  kill -KILL "$engine_parent"
+  wait "$engine_parent"
+  while [ -n "$(find /sys/fs/cgroup -depth -type d -path "*/$project*" ! -exec rmdir {} ';' -print)" ]; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
     sleep 0.2
   done
-  wait "$engine_parent"
-  find /sys/fs/cgroup -depth -type d -path "*/$project*" -exec rmdir {} ';'
-  return 0
 }
 
-# With an engine of our own its containers, networks and images end with it.
+# From an engine that goes on after this.
 remove_containers() {
-  [ "$containers" = yes ] || return 0
+  [ "$containers" = yes ] && [ -z "$engine_parent" ] || return 0
   local id
   for id in $(docker ps -q --filter "name=^${project}[-_]" --filter status=paused); do docker unpause "$id"; done
   compose down --volumes --remove-orphans --timeout 5
-  [ -z "$engine_parent" ] || return 0
   docker image rm -f "$project"
-  docker image prune -f --filter label=migrationd.stage=build
+  for id in $(docker ps -aq --filter "label=migrationd.build=$project"); do docker rm -f "$id"; done
+  docker image prune -f --filter "label=migrationd.build=$project"
   docker image rm -f "$project-sdk" "$project-base" ${fetched[@]+"${fetched[@]}"}
-  [ -z "$(docker ps -aq --filter "name=^${project}[-_]")" ] &&
-    [ -z "$(docker network ls -q --filter "name=^${project}_")" ] &&
-    [ -z "$(docker image ls -q --filter "reference=$project*")" ]
+  [ -z "$(
+    docker ps -aq --filter "name=^${project}[-_]"
+    docker ps -aq --filter "label=migrationd.build=$project"
+    docker network ls -q --filter "name=^${project}_"
+    docker image ls -aq --filter "reference=$project*"
+    docker image ls -aq --filter "label=migrationd.build=$project"
+  )" ]
 }
 
 explain() {
@@ -102,10 +105,12 @@ finish() {
   trap '' INT TERM HUP
   trap - ERR
   set +e
+  # What was interrupted may have had its output in a file.
+  exec >&"$output" 2>&"$errors"
   [ -z "$child" ] || { kill "$child"; wait "$child"; } 2>/dev/null
   case $status in 0 | 77 | 129 | 130 | 143) ;; *) explain 2>&1 ;; esac
   remove_containers >/dev/null 2>&1 || { status=1; reason="${reason:+$reason; }containers, networks or images of $project are left"; }
-  stop_engine 2>/dev/null
+  stop_engine 2>/dev/null || { status=1; reason="${reason:+$reason; }processes or control groups of $project are left"; }
   rm -rf --one-file-system "$scratch" || { status=1; reason="${reason:+$reason; }$scratch is left"; }
   case $status in
     0) echo "two-node-test: ok: $reason" ;;
@@ -115,6 +120,7 @@ finish() {
   esac
   exit "$status"
 }
+exec {output}>&1 {errors}>&2
 trap finish EXIT
 trap 'reason=${reason:-"line $LINENO: $BASH_COMMAND"}' ERR
 trap 'exit 129' HUP
@@ -131,8 +137,8 @@ require() { # require WHAT-FOR PROGRAM...
   done
 }
 
-# In namespaces of its own an engine may change addresses, rules, mounts and files of the system as it likes, and leaves nothing when it ends.
-# The kernel ends it with this script, even where that cannot clean up.
+# In namespaces of its own an engine may change addresses, rules, mounts and files of the system as it likes, and leaves nothing when it
+# ends. The kernel ends it with this script, even where that cannot clean up.
 in_engine_namespaces='
   set -e
   ip link set lo up
@@ -143,13 +149,13 @@ in_engine_namespaces='
   done
   exec "$@"'
 start_engine() {
-  require "and no Docker engine runs here" dockerd unshare setpriv nsenter
+  require "and no Docker engine runs here" dockerd unshare
   mkdir "$scratch/engine"
   setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
     sh -c "$in_engine_namespaces" sh \
     dockerd --data-root "$scratch/engine/data" --exec-root "$scratch/engine/exec" --pidfile "$scratch/engine/pid" \
     --host "unix://$scratch/docker.sock" --cgroup-parent "/$project" --exec-opt native.cgroupdriver=cgroupfs \
-    >"$scratch/engine/log" 2>&1 &
+    >"$scratch/engine/log" 2>&1 {output}>&- {errors}>&- &
   engine_parent=$!
   export DOCKER_HOST=unix://$scratch/docker.sock
   local deadline=$((SECONDS + 60))
@@ -167,10 +173,11 @@ start_engine() {
 
 # ---- the images
 
-# What the Dockerfile names, when a registry has it.
+# What the Dockerfile names, or the environment, when a registry has it.
 fetch_images() {
-  local image
-  for image in $(sed -n 's/^ARG [A-Z]*_IMAGE=//p' "$here/Dockerfile"); do
+  local argument image
+  for argument in SDK_IMAGE BASE_IMAGE; do
+    image=${!argument:-$(sed -n "s/^FROM \${$argument:-\(.*\)}.*/\1/p" "$here/Dockerfile")}
     docker image inspect "$image" >/dev/null 2>&1 && continue
     bounded 600 docker pull --quiet "$image" >/dev/null 2>&1 || return 1
     fetched+=("$image")
@@ -312,7 +319,7 @@ move() {
 # ---- the test
 
 [ "$(id -u)" = 0 ] || skip "root is needed, to make device nodes and to slow down the network of a container"
-require "which this test needs" docker "${compose_command[0]}" tc nsenter
+require "which this test needs" docker "${compose_command[0]}" tc nsenter setpriv
 for device in userfaultfd kvm; do
   [ -c "/dev/$device" ] || skip "this machine has no /dev/$device"
   # Nodes of our own to the same devices, open to a group: whatever the machine's are, they stay as they are.

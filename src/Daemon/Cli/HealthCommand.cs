@@ -31,9 +31,8 @@ internal sealed class HealthCommand : ClientCommand
 
         if (wrong.Length > 0)
         {
-            throw new CliException(ExitCode.Failed, "unhealthy",
-                $"node {health.Node} cannot do its work: "
-                + string.Join("; ", wrong.Select(check => check.Remedy.Length == 0 ? check.Found : $"{check.Found}; to mend: {check.Remedy}")));
+            var reasons = wrong.Select(check => check.Remedy.Length == 0 ? check.Found : $"{check.Found}; to mend: {check.Remedy}");
+            throw new CliException(ExitCode.Failed, "unhealthy", $"node {health.Node} cannot do its work: {string.Join("; ", reasons)}");
         }
 
         Terminal.Out.WriteLine($"node {health.Node} is well: {string.Join("; ", health.Checks.Select(check => check.Found))}");
