@@ -77,7 +77,9 @@ remove_containers() {
   for id in $(docker ps -q --filter "name=^${project}[-_]" --filter status=paused); do docker unpause "$id"; done
   compose down --volumes --remove-orphans --timeout 5
   docker image rm -f "$project"
-  for id in $(docker ps -aq --filter "label=migrationd.build=$project"); do docker rm -f "$id"; done
+  for id in $(docker ps -aq --filter "name=^$project-shut" && docker ps -aq --filter "label=migrationd.build=$project"); do
+    docker rm -f "$id"
+  done
   docker image prune -f --filter "label=migrationd.build=$project"
   docker image rm -f "$project-sdk" "$project-base" ${fetched[@]+"${fetched[@]}"}
   [ -z "$(
@@ -257,6 +259,20 @@ has_no_privileges() {
   ! docker exec "${id_of[$node]}" /bin/sh -c : >/dev/null 2>&1 || fail "$node: there is a shell in its image"
 }
 
+# A node that gets the devices and not the group that may open them: its daemon runs, and says that it cannot do its work.
+is_sick_without_the_group() {
+  local said
+  docker run --detach --name "$project-shut" --network none --read-only --tmpfs /run/migrationd:uid=1654,gid=1654 \
+    --device "$MIGRATIOND_USERFAULTFD:/dev/userfaultfd" --device "$MIGRATIOND_KVM:/dev/kvm" "$project" >/dev/null
+  id_of[shut]=$project-shut
+  until_true 60 "a daemon answers that may not open its devices" cli shut node >/dev/null 2>&1
+  if said=$(cli shut health 2>&1); then fail "a daemon that may not open its devices calls itself well: $said"; fi
+  grep -q "cannot do its work.*/dev/userfaultfd.*EACCES.*/dev/kvm.*EACCES" <<<"$said" \
+    || fail "a daemon that may not open its devices says: $said"
+  docker rm --force "$project-shut" >/dev/null
+  unset 'id_of[shut]'
+}
+
 # ---- the guest
 
 migration() { cli "$1" migration show "$2" --json 2>/dev/null; }
@@ -349,6 +365,9 @@ for node in node-a node-b; do
   has_no_privileges "$node"
 done
 say "both nodes are healthy: $(cli node-a health)"
+
+is_sick_without_the_group
+say "a node without the devices' group says that it cannot do its work"
 
 cli node-a guest create web --memory 512MiB --working-set 256MiB >/dev/null
 until_true 120 "the guest has written all of its memory" has_swept node-a 1
