@@ -1,10 +1,11 @@
+using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest;
 
 /// <summary>
 /// A guest in this process. Created paused; <see cref="Resume"/> makes it run. Members may be called from any thread, one at a
-/// time; <see cref="Report"/> at any time.
+/// time; <see cref="Report"/> and <see cref="Console"/> at any time.
 /// </summary>
 public interface IGuest : IDisposable
 {
@@ -19,6 +20,9 @@ public interface IGuest : IDisposable
 
     /// <summary>Why it cannot go on (triple fault, an exit that nobody handles), or null.</summary>
     string? Failure { get; }
+
+    /// <summary>What it wrote on its serial port, or null when it has none. Outlives it; does not change while it is paused.</summary>
+    ConsoleRing? Console { get; }
 
     /// <summary>Lets the vCPUs run. Does nothing when they do.</summary>
     void Resume();

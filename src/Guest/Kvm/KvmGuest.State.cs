@@ -72,7 +72,7 @@ public sealed partial class KvmGuest
 
             writer.Add(IrqchipSection, SectionVersion, irqchip);
             writer.Add(PitSection, SectionVersion, new PitState { State = ByteString.CopyFrom(_machine.GetPit()) });
-            writer.Add(SerialSection, SectionVersion, Save(_serial.State));
+            writer.Add(SerialSection, SectionVersion, Save(_serial.State, _console));
             writer.Add(ReportSection, SectionVersion, SaveReports());
             return writer.ToArray();
         }
@@ -117,6 +117,7 @@ public sealed partial class KvmGuest
 
             Check(irqchip);
             Check(reports);
+            Check(serial);
             WaitForTables();
             try
             {
@@ -138,6 +139,7 @@ public sealed partial class KvmGuest
             }
 
             _serial.State = Load(serial);
+            _console.Load((long)serial.ConsoleWritten, serial.ConsoleTail.Span);
             for (int number = 0; number < _vcpus.Length; number++)
             {
                 VcpuReport report = reports.Vcpus[number];
@@ -413,6 +415,17 @@ public sealed partial class KvmGuest
         }
     }
 
+    private void Check(SerialState serial)
+    {
+        if (serial.ConsoleWritten > long.MaxValue / 2 || (ulong)serial.ConsoleTail.Length > serial.ConsoleWritten
+            || serial.ConsoleTail.Length > _console.Capacity)
+        {
+            throw new GuestStateException(
+                $"section '{SerialSection}' has the last {serial.ConsoleTail.Length} of {serial.ConsoleWritten} bytes that the guest " +
+                $"wrote; there can be no more than it wrote, and than {_console.Capacity}");
+        }
+    }
+
     private ReportState SaveReports()
     {
         var state = new ReportState();
@@ -432,16 +445,22 @@ public sealed partial class KvmGuest
         return state;
     }
 
-    private static SerialState Save(SerialPort.Registers registers) => new()
+    private static SerialState Save(SerialPort.Registers registers, ConsoleRing console)
     {
-        DivisorLow = registers.DivisorLow,
-        DivisorHigh = registers.DivisorHigh,
-        InterruptEnable = registers.InterruptEnable,
-        FifoControl = registers.FifoControl,
-        LineControl = registers.LineControl,
-        ModemControl = registers.ModemControl,
-        Scratch = registers.Scratch,
-    };
+        (long written, byte[] tail) = console.Save();
+        return new SerialState
+        {
+            DivisorLow = registers.DivisorLow,
+            DivisorHigh = registers.DivisorHigh,
+            InterruptEnable = registers.InterruptEnable,
+            FifoControl = registers.FifoControl,
+            LineControl = registers.LineControl,
+            ModemControl = registers.ModemControl,
+            Scratch = registers.Scratch,
+            ConsoleWritten = (ulong)written,
+            ConsoleTail = UnsafeByteOperations.UnsafeWrap(tail),
+        };
+    }
 
     private static SerialPort.Registers Load(SerialState state) => new()
     {

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
 using MigrationD.Guest.State;
@@ -48,6 +49,9 @@ public sealed class WorkloadGuest : IGuest
 
     /// <inheritdoc/>
     public string? Failure => _failure;
+
+    /// <inheritdoc/>
+    public ConsoleRing? Console => null;
 
     /// <summary>A new guest in memory that was all zeros.</summary>
     internal static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)

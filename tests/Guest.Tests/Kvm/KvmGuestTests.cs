@@ -114,17 +114,77 @@ public sealed class KvmGuestTests
         using KvmGuest guest = KvmGuest.Create(spec, memory);
         guest.Resume();
         Scenario.AssertEventually(
-            () => Enumerable.Range(0, 4).All(vcpu => guest.Console.Split($"pulse vcpu={vcpu} ").Length > 3), "three lines of each vCPU");
+            () => Enumerable.Range(0, 4).All(vcpu => Text(guest).Split($"pulse vcpu={vcpu} ").Length > 3), "three lines of each vCPU");
         guest.Pause();
-        string[] lines = guest.Console.Split('\n');
+        string[] lines = Text(guest).Split('\n');
         Assert.Equal("", lines[^1]);
         Assert.All(lines[..^1], line => Assert.True(PulseReportLine.TryParse(System.Text.Encoding.ASCII.GetBytes(line), out _), line));
-
-        string all = guest.ReadConsole(0, out long next);
-        Assert.Equal(all.Length, next);
-        Assert.Equal("", guest.ReadConsole(next, out _));
-        Assert.Equal(all[10..], guest.ReadConsole(10, out _));
     }
+
+    [MachineFact(Needs.Kvm)]
+    public void Its_console_moves_with_it_and_goes_on()
+    {
+        GuestSpec spec = Scenario.Spec(GuestKind.Kvm, vcpus: 2);
+        using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+        using IGuest guest = GuestFactory.Create(spec, memory);
+        guest.Resume();
+        Scenario.AssertEventually(() => Text(guest).Split('\n').Length > 6, "some lines");
+        guest.Pause();
+        byte[] state = guest.SaveState();
+        string before = Text(guest);
+        Assert.Equal(before.Length, guest.Console!.Written);
+
+        using GuestMemory copy = Scenario.CopyOf(memory);
+        using IGuest next = GuestFactory.Incoming(spec, copy, guest.MachineProfile());
+        next.LoadState(state);
+        Assert.Equal(before, Text(next));
+        next.Resume();
+        Scenario.AssertEventually(() => Text(next).Length > before.Length + 300, "lines on the next host");
+        next.Pause();
+
+        string all = Text(next);
+        Assert.StartsWith(before, all, StringComparison.Ordinal);
+        Assert.Equal(all.Length, next.Console!.Written);
+        AssertReports(all, vcpus: 2);
+    }
+
+    /// <summary>Whole lines, and each vCPU's steps grow, once its pages are filled: none is there twice, none in the wrong place.</summary>
+    private static void AssertReports(string console, int vcpus)
+    {
+        Assert.EndsWith("\n", console, StringComparison.Ordinal);
+        var last = new long[vcpus];
+        foreach (string line in console[..^1].Split('\n'))
+        {
+            Assert.True(PulseReportLine.TryParse(System.Text.Encoding.ASCII.GetBytes(line), out PulseReportLine report), line);
+            ref long steps = ref last[report.VcpuNumber];
+            Assert.True(report.StepCount > steps || (report.StepCount, steps) == (0, 0), $"after step {steps:x}: {line}");
+            steps = report.StepCount;
+        }
+    }
+
+    [MachineFact(Needs.Kvm)]
+    public void A_console_that_cannot_be_is_refused()
+    {
+        GuestSpec spec = Scenario.Spec(GuestKind.Kvm, vcpus: 1);
+        using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+        using IGuest guest = GuestFactory.Create(spec, memory);
+        byte[] state = guest.SaveState();
+        Refused(serial => (serial.ConsoleWritten, serial.ConsoleTail) = (2, ByteString.CopyFromUtf8("abc")));
+        Refused(serial => (serial.ConsoleWritten, serial.ConsoleTail) = (1 << 20, ByteString.CopyFrom(new byte[(64 << 10) + 1])));
+        Refused(serial => serial.ConsoleWritten = ulong.MaxValue);
+        Assert.Equal(0, guest.Console!.Written);
+
+        // A source of an earlier version has nothing to say about it.
+        guest.LoadState(Scenario.Edit(state, "serial", SerialState.Parser, serial => serial.ConsoleTail = ByteString.Empty));
+
+        void Refused(Action<SerialState> edit) => Assert.Contains(
+            "serial",
+            Assert.Throws<GuestStateException>(
+                () => guest.LoadState(Scenario.Edit(state, "serial", SerialState.Parser, edit))).Message,
+            StringComparison.Ordinal);
+    }
+
+    private static string Text(IGuest guest) => System.Text.Encoding.ASCII.GetString(guest.Console!.Read(0, int.MaxValue, out _));
 
     /// <summary>The machine code does what the C# definition says: the same pages in the same order, as often.</summary>
     [MachineTheory(Needs.Kvm)]
