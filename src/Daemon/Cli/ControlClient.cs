@@ -88,6 +88,23 @@ internal sealed class ControlClient : IDisposable
         }
     }
 
+    /// <summary>What a guest wrote on its serial port, from wherever it is, with words about where that is.</summary>
+    /// <param name="name">The guest.</param>
+    /// <param name="follow">Whether to go on with what it writes from now on.</param>
+    /// <param name="cancellation">Ends it.</param>
+    public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
+        string name, bool follow, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        // No deadline: it lasts for as long as somebody wants to look.
+        await using var chunks = _channel
+            .StreamAsync(ControlMethods.ReadConsole, new ReadConsoleRequest { Name = name, Follow = follow }, cancellation)
+            .GetAsyncEnumerator(cancellation);
+        while (await NextAsync(chunks, $"read the console of guest {name}"))
+        {
+            yield return chunks.Current;
+        }
+    }
+
     /// <summary>Starts a migration.</summary>
     public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
         CallAsync($"migrate guest {guest} to {to}", ControlMethods.Migrate,

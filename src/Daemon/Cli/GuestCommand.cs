@@ -15,6 +15,7 @@ internal sealed class GuestCommand : CliCommand
             "migrationd guest list",
             "migrationd guest show web --json",
             "migrationd guest pause web && migrationd guest hash web && migrationd guest resume web",
+            "migrationd guest console web --follow",
             "migrationd guest delete web",
         ];
         Subcommands.Add(new GuestCreateCommand(console));
@@ -28,6 +29,7 @@ internal sealed class GuestCommand : CliCommand
         Subcommands.Add(new GuestDeleteCommand(console));
         Subcommands.Add(new GuestHashCommand(console));
         Subcommands.Add(new GuestDumpCommand(console));
+        Subcommands.Add(new GuestConsoleCommand(console));
     }
 
     /// <summary>The argument that names a guest.</summary>

@@ -38,6 +38,8 @@ internal sealed class ControlService(
         routes.MapUnary(ControlMethods.DeleteGuest, (request, _) => DeleteAsync(request.Name));
         routes.MapUnary(ControlMethods.HashGuest, (request, _) => HashAsync(request.Name));
         routes.MapServerStreaming(ControlMethods.DumpGuest, (request, _) => DumpAsync(guests.Find(request.Name)));
+        routes.MapServerStreaming(ControlMethods.ReadConsole, (request, context) => ConsoleFeed.ReadAsync(
+            guests.Find(request.Name), (long)Math.Min(request.Offset, long.MaxValue / 2), request.Follow, context.CancellationToken));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
         routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
         routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));

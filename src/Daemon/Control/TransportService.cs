@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Routing;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
@@ -62,5 +63,8 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
             await sessions.Find(request.Session).AbortAsync(request.Reason).ConfigureAwait(false);
             return new AbortResponse();
         });
+        routes.MapServerStreaming(TransportMethods.RelayConsole, (request, context) => ConsoleFeed.ReadAsync(
+            sessions.FindGuest(request.Session), (long)Math.Min(request.Offset, long.MaxValue / 2), request.Follow,
+            context.CancellationToken));
     }
 }

@@ -67,6 +67,9 @@ internal sealed class DestinationSession
 
     public string MigrationId => _record.Id;
 
+    /// <summary>The name of the guest that came, or was to come.</summary>
+    public string GuestName => _record.Guest;
+
     public ReadOnlySpan<byte> Secret => _secret;
 
     /// <summary>Whether nothing can change any more.</summary>

@@ -104,6 +104,17 @@ internal sealed class DestinationSessions(
         : throw new GrpcException(
             GrpcStatusCode.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
 
+    /// <summary>The guest that came in a session, or what is known of where it has gone since.</summary>
+    /// <exception cref="GrpcException">NOT_FOUND.</exception>
+    public HostedGuest FindGuest(string id)
+    {
+        DestinationSession session = Find(id);
+        HostedGuest guest = guests.Find(session.GuestName);
+        // The name may be another guest's by now, or the same one's, come back in another session.
+        return guest.CameBy == session.MigrationId ? guest : throw new GrpcException(
+            GrpcStatusCode.NotFound, $"the guest that came in migration {session.MigrationId} is not on this node any more");
+    }
+
     /// <summary>The session of a migration to this node, or null.</summary>
     public DestinationSession? FindMigration(string id) => _sessions.Values.FirstOrDefault(one => one.MigrationId == id && !one.IsEnded);
 

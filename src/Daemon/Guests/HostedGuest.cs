@@ -1,4 +1,5 @@
 using MigrationD.Guest;
+using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
@@ -25,17 +26,28 @@ internal sealed class HostedGuest
     private Action? _forgetLost;
     private ReceivedPages? _received;
     private int _readers;
+    private readonly bool _hasConsole;
+    private ConsoleRing? _console;
+    private long _consoleAtSwitchover;
+    private IConsoleElsewhere? _elsewhere;
+    private CancellationTokenSource _returned = new();
+    private bool _forgotten;
 
     private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
     {
         Spec = spec;
         _guest = guest;
         _memoryShare = memoryShare;
+        _console = guest.Console;
+        _hasConsole = _console is not null;
     }
 
     public GuestSpec Spec { get; }
 
     public string Name => Spec.Name;
+
+    /// <summary>The migration that brought it; null when it was created here.</summary>
+    public string? CameBy { get; private init; }
 
     /// <summary>Whether only the record of a guest that has gone elsewhere is left, so that its name is free.</summary>
     public bool IsGone
@@ -54,7 +66,7 @@ internal sealed class HostedGuest
 
     /// <summary>A guest that is to come from another node.</summary>
     public static HostedGuest Coming(IGuest guest, IDisposable memoryShare, string migrationId) =>
-        new(guest.Spec, guest, memoryShare) { _hold = Hold.Incoming, _migrationId = migrationId };
+        new(guest.Spec, guest, memoryShare) { _hold = Hold.Incoming, _migrationId = migrationId, CameBy = migrationId };
 
     // ---- what operators do
 
@@ -101,14 +113,18 @@ internal sealed class HostedGuest
 
         lock (_lock)
         {
-            if (_hold == Hold.Away && _guest is null)
+            if (_hold != Hold.Away || _guest is not null)
             {
+                Refuse("delete", [Hold.None]);
+                Free();
                 return;
             }
 
-            Refuse("delete", [Hold.None]);
-            Free();
+            _forgotten = true;
         }
+
+        // Not under the lock: who reads the console from elsewhere ends on this thread.
+        _returned.Cancel();
     }
 
     // ---- what the source's engine does
@@ -134,18 +150,27 @@ internal sealed class HostedGuest
     /// <summary>The migration did not happen: the guest is this node's alone again.</summary>
     public void Return()
     {
+        CancellationTokenSource returned;
         lock (_lock)
         {
             _hold = Hold.None;
             _migrationId = "";
+            _elsewhere = null;
+            returned = _returned;
+            _returned = new CancellationTokenSource();
         }
+
+        returned.Cancel();
     }
 
     /// <summary>From here on the guest is the destination's. Its memory stays for as long as pages are missing there.</summary>
-    public void GiveAway()
+    /// <param name="elsewhere">Where its console is to be read from now on.</param>
+    public void GiveAway(IConsoleElsewhere elsewhere)
     {
         lock (_lock)
         {
+            _elsewhere = elsewhere;
+            _consoleAtSwitchover = _console?.Written ?? 0;
             _lastReport = _guest!.Report();
             _hold = Hold.Away;
         }
@@ -227,6 +252,29 @@ internal sealed class HostedGuest
     public void ReturnMemoryShare() => _memoryShare.Dispose();
 
     // ---- what everybody sees
+
+    /// <summary>Where its console is to be read now.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: it has none.</exception>
+    public ConsolePlace FindConsole()
+    {
+        if (!_hasConsole)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                $"console of guest '{Name}': a guest of this kind has no serial port; what it reports of itself: "
+                + $"migrationd guest show {Name}");
+        }
+
+        lock (_lock)
+        {
+            string? failure = _forgotten || (_guest is null && _hold != Hold.Away)
+                ? $"guest '{Name}' was deleted"
+                : _guest?.Failure is { } why ? $"guest '{Name}' cannot go on: {why}" : null;
+            return new ConsolePlace(
+                _console, _consoleAtSwitchover, _forgotten ? null : _elsewhere, _migrationId, failure, _hold == Hold.Incoming,
+                _returned.Token);
+        }
+    }
 
     public GuestMessage Snapshot()
     {
@@ -329,6 +377,8 @@ internal sealed class HostedGuest
 
         _lastReport = _hold == Hold.Away ? _lastReport : guest.Report();
         _guest = null;
+        // Who has the guest has its console as well.
+        _console = _hold == Hold.Away ? null : _console;
         // The machine first: it must not run over memory that is gone.
         guest.Dispose();
         _restorer?.Dispose();

@@ -1,8 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Threading;
@@ -16,7 +18,7 @@ using Outcome = MigrationD.Protocol.V1.Outcome;
 namespace MigrationD.Daemon.Source;
 
 /// <summary>The destination daemon as its source sees it: one control connection, one session.</summary>
-internal sealed class DestinationClient : IDisposable
+internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 {
     // A daemon that restarts is back within this; a dead address is said within it.
     private static readonly TimeSpan DialFor = TimeSpan.FromSeconds(2);
@@ -210,6 +212,19 @@ internal sealed class DestinationClient : IDisposable
         catch (GrpcException error)
         {
             DaemonLog.AbortUndelivered(_logger, _session, _address, error.Message);
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Goes on working after <see cref="Dispose"/>: a console is read for as long as anybody wants to, a migration ends.</remarks>
+    public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
+        long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        using GrpcChannel channel = Connect();
+        var request = new RelayConsoleRequest { Session = _session, Offset = (ulong)offset, Follow = follow };
+        await foreach (ConsoleChunk chunk in channel.StreamAsync(TransportMethods.RelayConsole, request, cancel).ConfigureAwait(false))
+        {
+            yield return chunk;
         }
     }
 

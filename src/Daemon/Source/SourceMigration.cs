@@ -322,7 +322,7 @@ internal sealed class SourceMigration
                 }
 
             case SourceAction.GiveAway:
-                _hosted.GiveAway();
+                _hosted.GiveAway(_destination);
                 return null;
 
             case SourceAction.SendRun:

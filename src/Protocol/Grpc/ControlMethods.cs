@@ -40,6 +40,10 @@ public static class ControlMethods
     /// <summary>The memory of a guest that stands still, as far as it is here.</summary>
     public static readonly GrpcMethod<DumpGuestRequest, DumpChunk> DumpGuest = new(Service, nameof(DumpGuest), serverStreaming: true);
 
+    /// <summary>What a guest wrote on its serial port, and with follow what it writes from then on, wherever it is.</summary>
+    public static readonly GrpcMethod<ReadConsoleRequest, ConsoleChunk> ReadConsole =
+        new(Service, nameof(ReadConsole), serverStreaming: true);
+
     /// <summary>Starts a migration and returns at once.</summary>
     public static readonly GrpcMethod<MigrateRequest, Migration> Migrate = new(Service, nameof(Migrate));
 

@@ -29,4 +29,8 @@ public static class TransportMethods
 
     /// <summary>The source gives up before Run.</summary>
     public static readonly GrpcMethod<AbortRequest, AbortResponse> Abort = new(Service, nameof(Abort));
+
+    /// <summary>The console of the guest that came in a session.</summary>
+    public static readonly GrpcMethod<RelayConsoleRequest, ConsoleChunk> RelayConsole =
+        new(Service, nameof(RelayConsole), serverStreaming: true);
 }

@@ -64,6 +64,19 @@ public sealed class JsonShapesTests
     }
 
     [Fact]
+    public void A_part_of_a_console()
+    {
+        var bytes = Print(JsonShapes.Of(new ConsoleChunk { Offset = 7, Data = Google.Protobuf.ByteString.CopyFrom(0, 255) }));
+        Assert.Equal("offset base64", Keys(bytes));
+        Assert.Equal((7, "AP8="), (bytes.GetProperty("offset").GetInt32(), bytes.GetProperty("base64").GetString()));
+
+        var moved = Print(JsonShapes.Of(new ConsoleChunk { Moved = new ConsoleMove { To = "b:1", MigrationId = "m1" } }));
+        Assert.Equal("offset moved", Keys(moved));
+        Assert.Equal("to migrationId", Keys(moved.GetProperty("moved")));
+        Assert.Equal("offset notice", Keys(Print(JsonShapes.Of(new ConsoleChunk { Notice = "deleted" }))));
+    }
+
+    [Fact]
     public void The_demo()
     {
         var evidence = Demo.DemoVerdictTests.Good();

@@ -57,6 +57,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
             return Task.FromResult(Updates[0]);
         });
         _server.MapServerStreaming(ControlMethods.DumpGuest, (_, _) => Dump());
+        _server.MapServerStreaming(ControlMethods.ReadConsole, (request, _) => ReadConsole(request));
         _server.MapServerStreaming(ControlMethods.WatchMigration, (_, context) => Watch(context.CancellationToken));
         _server.MapGrpcFallback();
     }
@@ -99,6 +100,12 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     /// <summary>How DumpGuest ends after the chunks; null for well.</summary>
     public GrpcException? DumpFailure { get; set; }
 
+    /// <summary>What ReadConsole answers.</summary>
+    public List<ConsoleChunk> Console { get; } = [];
+
+    /// <summary>The last ReadConsole.</summary>
+    public ReadConsoleRequest? ConsoleAsked { get; private set; }
+
     public static async Task<ScriptedDaemon> StartAsync()
     {
         var daemon = new ScriptedDaemon();
@@ -118,6 +125,16 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
 
     private Protocol.V1.Guest Find(string name) => Guests.Find(guest => guest.Spec.Name == name)
         ?? throw new GrpcException(GrpcStatusCode.NotFound, $"there is no guest {name}");
+
+    private async IAsyncEnumerable<ConsoleChunk> ReadConsole(ReadConsoleRequest request)
+    {
+        await Task.Yield();
+        ConsoleAsked = request;
+        foreach (var chunk in Console)
+        {
+            yield return chunk;
+        }
+    }
 
     private async IAsyncEnumerable<DumpChunk> Dump()
     {

@@ -11,6 +11,7 @@ namespace MigrationD.Daemon.Cli.Json;
 [JsonSerializable(typeof(GuestHashJson))]
 [JsonSerializable(typeof(GuestDeletedJson))]
 [JsonSerializable(typeof(GuestDumpJson))]
+[JsonSerializable(typeof(GuestConsoleJson))]
 [JsonSerializable(typeof(MigrationJson))]
 [JsonSerializable(typeof(IReadOnlyList<MigrationJson>))]
 [JsonSerializable(typeof(NodeJson))]

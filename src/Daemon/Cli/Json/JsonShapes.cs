@@ -28,6 +28,13 @@ internal static class JsonShapes
     public static GuestReportJson Of(GuestReport report) =>
         new(report.Steps, report.Sweeps, report.CorruptPages, report.LargestGapUs / MicrosecondsPerMillisecond);
 
+    /// <summary>A part of a console.</summary>
+    public static GuestConsoleJson Of(ConsoleChunk chunk) => new(
+        chunk.Offset,
+        chunk.Data.IsEmpty ? null : chunk.Data.ToBase64(),
+        chunk.Moved is { } moved ? new(moved.To, moved.MigrationId) : null,
+        NullIfEmpty(chunk.Notice));
+
     /// <summary>A migration.</summary>
     public static MigrationJson Of(Migration migration)
     {

@@ -1,0 +1,173 @@
+using System.Runtime.CompilerServices;
+using Google.Protobuf;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Guests;
+
+/// <summary>A guest's console as one stream of bytes, wherever the guest is: from here, and from the node that it was given to.</summary>
+internal static class ConsoleFeed
+{
+    private const int ChunkBytes = 16 * 1024;
+
+    // Looked at, not waited for: a vCPU that writes pays nothing for who reads, and nobody reads faster than this.
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan RedialInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Everything from <paramref name="offset"/> on that is kept; with <paramref name="follow"/> until there can be no more.
+    /// </summary>
+    /// <exception cref="GrpcException">
+    /// FAILED_PRECONDITION: the guest has no serial port, or is not here yet. UNAVAILABLE and others: what it wrote is at a node that does
+    /// not answer, or does not have the guest.
+    /// </exception>
+    public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(
+        HostedGuest guest, long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        bool wasElsewhere = false;
+        bool first = true;
+        string announced = "";
+        string noticed = "";
+        while (true)
+        {
+            ConsolePlace place = guest.FindConsole();
+            if (place.Ring is { } ring && !place.IsComing)
+            {
+                // What is behind the switchover is not for now: this node may be about to let the guest go on from there.
+                long end = place.Elsewhere is null ? ring.Written : place.Switchover;
+                if (place.Elsewhere is null)
+                {
+                    // Back as it was then: what it wrote elsewhere has never been.
+                    offset = wasElsewhere ? Math.Min(offset, place.Switchover) : first ? Math.Min(offset, end) : offset;
+                }
+
+                wasElsewhere = place.Elsewhere is not null;
+                first = false;
+                while (offset < end)
+                {
+                    byte[] bytes = ring.Read(offset, ChunkBytes, out long from);
+                    int length = (int)Math.Clamp(end - from, 0, bytes.Length);
+                    if (length == 0)
+                    {
+                        break;
+                    }
+
+                    yield return new ConsoleChunk
+                    {
+                        Offset = (ulong)from,
+                        Data = UnsafeByteOperations.UnsafeWrap(bytes.AsMemory(0, length)),
+                    };
+                    offset = from + length;
+                }
+            }
+
+            if (place.Elsewhere is not { } elsewhere)
+            {
+                if (place.Failure is { } failure)
+                {
+                    yield return new ConsoleChunk { Offset = (ulong)offset, Notice = failure };
+                    yield break;
+                }
+
+                if (!follow)
+                {
+                    RefuseIfComing(guest, place);
+                    yield break;
+                }
+
+                await Task.Delay(LookInterval, cancel).ConfigureAwait(false);
+                continue;
+            }
+
+            if (announced != place.MigrationId)
+            {
+                announced = place.MigrationId;
+                yield return new ConsoleChunk
+                {
+                    Offset = (ulong)offset,
+                    Moved = new ConsoleMove { MigrationId = place.MigrationId, To = elsewhere.Address },
+                };
+            }
+
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, place.Returned);
+            await using IAsyncEnumerator<ConsoleChunk> chunks =
+                elsewhere.ReadConsoleAsync(offset, follow, stop.Token).GetAsyncEnumerator(stop.Token);
+            (bool more, GrpcException? error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
+            while (more)
+            {
+                // From here on a notice is news again.
+                noticed = chunks.Current.Data.IsEmpty ? noticed : "";
+                offset = Math.Min((long)chunks.Current.Offset, long.MaxValue / 2) + chunks.Current.Data.Length;
+                yield return chunks.Current;
+                (more, error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
+            }
+
+            if (place.Returned.IsCancellationRequested)
+            {
+                continue;
+            }
+
+            if (error is null)
+            {
+                yield break;
+            }
+
+            // As long as this node keeps the guest's pages the switchover may be taken back, and what the guest wrote before has been sent.
+            if (place.Ring is null && (!follow || IsFinal(error.Code)))
+            {
+                throw new GrpcException(
+                    error.Code,
+                    $"guest '{guest.Name}' went to {elsewhere.Address} in migration {place.MigrationId}, and its console cannot be read there: "
+                    + error.Message,
+                    error);
+            }
+
+            string notice = $"the console at {elsewhere.Address} cannot be read: {error.Message}";
+            if (notice != noticed)
+            {
+                noticed = notice;
+                yield return new ConsoleChunk { Offset = (ulong)offset, Notice = notice };
+            }
+
+            if (!follow)
+            {
+                yield break;
+            }
+
+            await Task.Delay(RedialInterval, cancel).ConfigureAwait(false);
+        }
+    }
+
+    private static void RefuseIfComing(HostedGuest guest, ConsolePlace place)
+    {
+        if (place.IsComing)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                $"console of guest '{guest.Name}': migration {place.MigrationId} is bringing it and it does not run here yet; read its console "
+                + "on the node that it comes from, or wait for it with --follow");
+        }
+    }
+
+    /// <summary>Whether asking again would bring the same answer.</summary>
+    private static bool IsFinal(GrpcStatusCode code) => code is GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition
+        or GrpcStatusCode.Aborted or GrpcStatusCode.Unimplemented or GrpcStatusCode.InvalidArgument or GrpcStatusCode.PermissionDenied
+        or GrpcStatusCode.Unauthenticated;
+
+    private static async ValueTask<(bool More, GrpcException? Error)> NextAsync(
+        IAsyncEnumerator<ConsoleChunk> chunks, CancellationToken returned)
+    {
+        try
+        {
+            return (await chunks.MoveNextAsync().ConfigureAwait(false), null);
+        }
+        catch (GrpcException error)
+        {
+            return (false, error);
+        }
+        catch (OperationCanceledException) when (returned.IsCancellationRequested)
+        {
+            return (false, null);
+        }
+    }
+}
