@@ -33,6 +33,7 @@ public static class Machine
         Needs.Root => Environment.IsPrivilegedProcess ? null : "needs root; run the tests as root",
         Needs.CCompiler => NotOnPath("cc"),
         Needs.Node => NotOnPath("node") ?? NotOnPath("npm"),
+        Needs.Groff => NotOnPath("groff"),
         Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
             ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),

@@ -24,4 +24,7 @@ public enum Needs
 
     /// <summary>Network namespaces of the test's own, joined and cut: root, iproute2 with ss, iptables, and a kernel that lets them.</summary>
     NetworkNamespaces = 32,
+
+    /// <summary>groff with the man macros, which sets man pages.</summary>
+    Groff = 64,
 }
