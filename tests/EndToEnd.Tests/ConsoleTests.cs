@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -11,6 +12,8 @@ public sealed partial class ConsoleTests
 {
     private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
     private const int Refused = 5;
+
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     // Some lines of each vCPU.
     private const int Some = 600;
@@ -121,9 +124,26 @@ public sealed partial class ConsoleTests
 
         await destination.KillAsync();
         await followed.UntilAsync(console => console.Words.Contains("cannot be read", StringComparison.Ordinal), "that it cannot be read");
-        (await source.CliAsync("guest", "console", "g")).Fails(destination.Listen, "cannot be read there");
+        Assert.Equal(
+            Refused, (await source.CliAsync("guest", "console", "g")).Fails(destination.Listen, "cannot be read there").ExitCode);
         (await source.CliAsync("guest", "delete", "g")).Succeeds();
         Assert.Equal(0, await followed.ExitAsync());
+    }
+
+    [MachineFact(Host)]
+    public async Task AReaderMayLeaveAndOneFileTakesBothOutputs()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", "32MiB", "16MiB", vcpus: 1);
+        Assert.Matches(ReportLine(), (await ShellAsync("\"$0\" guest console g --follow --control \"$1\" | head -n 1", source)).TrimEnd('\n'));
+
+        string id = (await source.MigrateAsync("g", destination)).Id;
+        (await destination.CliAsync("guest", "pause", "g")).Succeeds();
+        string kept = (await ConsoleAsync(destination)).Kept;
+        string both = await ShellAsync("\"$0\" guest console g --control \"$1\" > \"$2\" 2>&1 && cat \"$2\"", source);
+        Assert.Equal(
+            $"migrationd: guest g went to {destination.Listen} in migration {id}; what follows comes from there\n{kept}", both);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -137,6 +157,27 @@ public sealed partial class ConsoleTests
         Assert.Equal(Refused, (await source.CliAsync("guest", "console", "g", "--follow")).Fails("no serial port").ExitCode);
         Assert.Equal(Refused, (await destination.CliAsync("guest", "console", "g")).Fails("no serial port").ExitCode);
         Assert.Equal(4, (await source.CliAsync("guest", "console", "nobody")).Fails("nobody").ExitCode);
+    }
+
+    /// <summary>Runs a line of sh: $0 is the program, $1 the control socket, $2 a file. What it prints.</summary>
+    private static async Task<string> ShellAsync(string line, DaemonProcess daemon)
+    {
+        using var scratch = new Scratch();
+        using Process shell = Process.Start(new ProcessStartInfo(
+            "/bin/sh", ["-c", line, ProgramUnderTest.Start().FileName, daemon.Control, scratch.PathOf("file")])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        try
+        {
+            string output = await shell.StandardOutput.ReadToEndAsync().WaitAsync(Deadline);
+            await shell.WaitForExitAsync().WaitAsync(Deadline);
+            return output;
+        }
+        finally
+        {
+            shell.Kill(entireProcessTree: true);
+        }
     }
 
     /// <summary>What is kept of the console, and how much the guest has written in all.</summary>

@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli;
@@ -11,8 +10,6 @@ internal sealed class CliConsole
     /// </summary>
     private const int RedirectedWidth = 4096;
 
-    private Stream? _bytes;
-
     /// <summary>A console over these writers.</summary>
     /// <param name="output">Standard output.</param>
     /// <param name="error">Standard error.</param>
@@ -20,7 +17,7 @@ internal sealed class CliConsole
     /// <param name="bytes">Standard output for bytes that are not text; null for this process's.</param>
     public CliConsole(TextWriter output, TextWriter error, bool isTerminal, Stream? bytes = null)
     {
-        _bytes = bytes;
+        Bytes = bytes ?? new StandardOutput();
         Out = output;
         Error = error;
         IsTerminal = isTerminal;
@@ -40,11 +37,8 @@ internal sealed class CliConsole
     /// <summary>Standard output.</summary>
     public TextWriter Out { get; }
 
-    /// <summary>
-    /// Standard output for bytes as they are; not to be mixed with <see cref="Out"/>. Unlike the stream of <see cref="Console"/>, which drops
-    /// what is written to a pipe that nobody reads any more, it fails then, so that a command that goes on for ever ends with its reader.
-    /// </summary>
-    public Stream Bytes => _bytes ??= new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+    /// <summary>Standard output for bytes as they are; not to be mixed with <see cref="Out"/>.</summary>
+    public Stream Bytes { get; }
 
     /// <summary>Standard error.</summary>
     public TextWriter Error { get; }

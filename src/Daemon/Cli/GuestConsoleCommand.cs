@@ -9,9 +9,6 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>Shows what a guest writes on its serial port.</summary>
 internal sealed class GuestConsoleCommand : ClientCommand
 {
-    // EPIPE: .NET gives an error number that it has no exception for as it is.
-    private const int BrokenPipe = 32;
-
     private readonly Argument<string> _name = GuestCommand.NameArgument();
     private readonly Option<bool> _follow = new("--follow", "-f")
     {
@@ -66,7 +63,7 @@ internal sealed class GuestConsoleCommand : ClientCommand
                 await ShowAsync(name, chunks, Terminal.IsTerminal && !parse.GetValue(_raw) ? new TerminalText() : null);
             }
         }
-        catch (IOException error) when (error.HResult == BrokenPipe)
+        catch (IOException error) when (error.HResult == StandardOutput.BrokenPipe)
         {
             // The reader has seen enough.
         }

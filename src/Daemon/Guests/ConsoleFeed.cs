@@ -18,8 +18,8 @@ internal static class ConsoleFeed
     /// Everything from <paramref name="offset"/> on that is kept; with <paramref name="follow"/> until there can be no more.
     /// </summary>
     /// <exception cref="GrpcException">
-    /// FAILED_PRECONDITION: the guest has no serial port, or is not here yet. UNAVAILABLE and others: what it wrote is at a node that does
-    /// not answer, or does not have the guest.
+    /// FAILED_PRECONDITION: the guest has no serial port, or is not here yet, or is at a node that does not answer. NOT_FOUND: the node that
+    /// it went to does not have it.
     /// </exception>
     public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(
         HostedGuest guest, long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
@@ -115,8 +115,9 @@ internal static class ConsoleFeed
             // As long as this node keeps the guest's pages the switchover may be taken back, and what the guest wrote before has been sent.
             if (place.Ring is null && (!follow || IsFinal(error.Code)))
             {
+                // This daemon does answer: only that the guest is not known there means the same to who asks here.
                 throw new GrpcException(
-                    error.Code,
+                    error.Code == GrpcStatusCode.NotFound ? error.Code : GrpcStatusCode.FailedPrecondition,
                     $"guest '{guest.Name}' went to {elsewhere.Address} in migration {place.MigrationId}, and its console cannot be read there: "
                     + error.Message,
                     error);

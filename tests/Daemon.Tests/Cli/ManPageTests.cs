@@ -38,7 +38,8 @@ public sealed partial class ManPageTests
         }
 
         string[] everywhere = ["--json", "--control", "--help"];
-        foreach (Option option in command.Options.Where(option => !option.Hidden && option is not HelpOption && !everywhere.Contains(option.Name)))
+        foreach (Option option in command.Options.Where(
+            option => !option.Hidden && option is not HelpOption && !everywhere.Contains(option.Name)))
         {
             Assert.Matches($@"(?<![\w-]){Regex.Escape(option.Name)}(?![\w-])", entry);
             Assert.All(option.Aliases, alias => Assert.Matches($@"(?<![\w-]){Regex.Escape(alias)}(?![\w-])", entry));
@@ -62,7 +63,8 @@ public sealed partial class ManPageTests
     [Fact]
     public void No_option_of_the_daemon_is_there_that_it_does_not_have() => Assert.Equal(
         DaemonOptionKey.All.Select(key => key.Flag),
-        Section("DAEMON OPTIONS").Split('\n').Where(line => line.StartsWith(".BI --", StringComparison.Ordinal)).Select(line => line.Split(' ')[1]));
+        Section("DAEMON OPTIONS").Split('\n').Where(line => line.StartsWith(".BI --", StringComparison.Ordinal))
+            .Select(line => line.Split(' ')[1]));
 
     [Fact]
     public void No_command_is_there_that_the_program_does_not_have() => Assert.Equal(
@@ -78,7 +80,8 @@ public sealed partial class ManPageTests
     [Fact]
     public void Its_examples_are_command_lines_that_parse()
     {
-        string[] examples = [.. Section("EXAMPLES").Split('\n').Where(line => Prompt().IsMatch(line)).Select(line => Prompt().Replace(line, ""))];
+        string[] examples =
+            [.. Section("EXAMPLES").Split('\n').Where(line => Prompt().IsMatch(line)).Select(line => Prompt().Replace(line, ""))];
         Assert.NotEmpty(examples);
         Assert.All(examples, example => Assert.Empty(Root.Parse(example.TrimEnd('&').Split('|')[0].Trim()).Errors));
     }
