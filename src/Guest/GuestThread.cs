@@ -48,6 +48,24 @@ internal sealed class GuestThread
     /// <summary>Whether the thread is to return from its work.</summary>
     public bool StopRequested => _wish != Wish.Running;
 
+    /// <summary>The kernel's id of the thread; 0 once it has ended.</summary>
+    public int KernelId
+    {
+        get
+        {
+            lock (_gate)
+            {
+                // It takes its id before it parks for the first time, and says so.
+                while (_kernelId == 0 && !_ended)
+                {
+                    Monitor.Wait(_gate);
+                }
+
+                return _kernelId;
+            }
+        }
+    }
+
     /// <summary>Lets the thread run. It must be stopped, or running already.</summary>
     public void Go()
     {

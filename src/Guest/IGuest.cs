@@ -24,6 +24,9 @@ public interface IGuest : IDisposable
     /// <summary>What it wrote on its serial port, or null when it has none. Outlives it; does not change while it is paused.</summary>
     ConsoleRing? Console { get; }
 
+    /// <summary>The kernel's ids of the threads that run its vCPUs, by vCPU.</summary>
+    IReadOnlyList<int> VcpuThreads { get; }
+
     /// <summary>Lets the vCPUs run. Does nothing when they do.</summary>
     void Resume();
 

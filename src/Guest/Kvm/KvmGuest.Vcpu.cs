@@ -41,6 +41,9 @@ public sealed partial class KvmGuest
 
         public KvmVcpu Kernel { get; }
 
+        /// <summary>The kernel's id of its thread.</summary>
+        public int ThreadId => _thread.KernelId;
+
         /// <summary>What this vCPU last said about itself, on whatever host.</summary>
         public PulseReportLine LastReport
         {

@@ -80,6 +80,9 @@ public sealed partial class KvmGuest : IGuest
     /// <inheritdoc/>
     public string? Failure => _failure;
 
+    /// <inheritdoc/>
+    public IReadOnlyList<int> VcpuThreads => [.. _vcpus.Select(vcpu => vcpu.ThreadId)];
+
     /// <summary>The last 64 KiB that the guest wrote on its serial port, on whatever hosts it ran: whole lines of its vCPUs.</summary>
     public ConsoleRing Console => _console;
 

@@ -12,8 +12,11 @@ namespace MigrationD.Guest.Userfault;
 /// first and look second, with a full barrier in between: the placer marks the page as received and then looks for an entry, the fault
 /// thread opens the entry and then looks whether the page is received. At least one of them sees what the other did, and closing is
 /// an exchange that only one of them wins.
-/// <para>The entries, 12 bytes for each page of the guest, are native memory of zeros, which the kernel backs where a fault was entered: as
-/// arrays they would be 3 MB of the managed heap for each GB of guest. They are freed by the finalizer and in no other way, so no thread
+/// <para>An entry also keeps when its request was handed to the lane. With the moment at which the page's bytes had come, which its placer
+/// knows, that splits the wait in three: queue (until the request was handed over), network (until the bytes were there), place. Noted before
+/// the request is written and not after: on a busy host the page can be here before the writer runs on.</para>
+/// <para>The entries, 16 bytes for each page of the guest, are native memory of zeros, which the kernel backs where a fault was entered: as
+/// arrays they would be 4 MB of the managed heap for each GB of guest. They are freed by the finalizer and in no other way, so no thread
 /// that still has the ledger can come too late.</para>
 /// </remarks>
 internal sealed unsafe class FaultLedger
@@ -22,15 +25,22 @@ internal sealed unsafe class FaultLedger
 
     private readonly long* _openedAt;
     private readonly uint* _threads;
+
+    // Ticks after _openedAt, so that half the memory is enough; 0 while the page has not been requested.
+    private readonly uint* _requestedAfter;
     private readonly ReceivedPages _received;
     private long _open;
     private long _blockedTicks;
+    private long _otherTicks;
+    private long _otherCount;
+    private volatile VcpuWaits _vcpus = new([]);
 
     public FaultLedger(ReceivedPages received)
     {
         _received = received;
         _openedAt = (long*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(long));
         _threads = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
+        _requestedAfter = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
     }
 
     /// <summary>Frees the entries.</summary>
@@ -38,10 +48,26 @@ internal sealed unsafe class FaultLedger
     {
         NativeMemory.Free(_openedAt);
         NativeMemory.Free(_threads);
+        NativeMemory.Free(_requestedAfter);
     }
 
     /// <summary>How long pages took to come once they were asked for.</summary>
     public LatencyHistogram Latency { get; } = new();
+
+    /// <summary>The part of <see cref="Latency"/> until the request for the page was handed to the lane.</summary>
+    public LatencyHistogram Queue { get; } = new();
+
+    /// <summary>The part from there until the page's bytes had come.</summary>
+    public LatencyHistogram Network { get; } = new();
+
+    /// <summary>The part from there until the page was at its address.</summary>
+    public LatencyHistogram Place { get; } = new();
+
+    /// <summary>What the vCPUs have waited. Nothing until <see cref="Know"/> has said which threads they are.</summary>
+    public VcpuWaits Vcpus => _vcpus;
+
+    /// <summary>What threads have waited that are no vCPU's: KVM's own, and whoever loads device state.</summary>
+    public ThreadWaits Others => new(Interlocked.Read(ref _otherCount), Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _otherTicks)));
 
     /// <summary>Entries that are open.</summary>
     public long OpenCount => Interlocked.Read(ref _open);
@@ -50,7 +76,8 @@ internal sealed unsafe class FaultLedger
     public TimeSpan Blocktime => Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _blockedTicks));
 
     /// <summary>
-    /// Opens the entry of a page. <see cref="FaultOutcome.Received"/>: the page is there, its waiters have to be woken.
+    /// Opens the entry of a page. <see cref="FaultOutcome.Received"/>: the page is there, its waiters have to be woken. Called by one thread
+    /// at a time.
     /// </summary>
     public FaultOutcome Open(long page, uint thread)
     {
@@ -60,37 +87,64 @@ internal sealed unsafe class FaultLedger
             return FaultOutcome.Received;
         }
 
-        _threads[page] = thread;
-        if (Interlocked.CompareExchange(ref _openedAt[page], Stopwatch.GetTimestamp(), Closed) != Closed)
+        long now = Stopwatch.GetTimestamp();
+        _vcpus.Open(page, thread, now);
+        bool isNew = Volatile.Read(ref _openedAt[page]) == Closed;
+        if (isNew)
         {
-            return FaultOutcome.Repeated;
+            _threads[page] = thread;
+            _requestedAfter[page] = 0;
+            _ = Interlocked.Increment(ref _open);
+            _ = Interlocked.Exchange(ref _openedAt[page], now);
         }
 
-        _ = Interlocked.Increment(ref _open);
-        if (_received.IsReceived(page))
+        bool cameMeanwhile = _received.IsReceived(page);
+        if (cameMeanwhile)
         {
-            Close(page);
-            return FaultOutcome.Received;
+            CloseEntry(page, now, now);
+            _vcpus.Close(page, 1, now);
         }
 
         GC.KeepAlive(this);
-        return FaultOutcome.Request;
+        return !isNew ? FaultOutcome.Repeated : cameMeanwhile ? FaultOutcome.Received : FaultOutcome.Request;
+    }
+
+    /// <summary>The request for a page is handed to the lane now; nothing when the page has come, or was requested before.</summary>
+    public void NoteRequest(long page)
+    {
+        ThrowIfOutside(page, 1);
+        long openedAt = Volatile.Read(ref _openedAt[page]);
+        if (openedAt != Closed && Volatile.Read(ref _requestedAfter[page]) == 0)
+        {
+            long after = Math.Clamp(Stopwatch.GetTimestamp() - openedAt, 1, uint.MaxValue);
+            Volatile.Write(ref _requestedAfter[page], (uint)after);
+        }
+
+        GC.KeepAlive(this);
     }
 
     /// <summary>Closes the entries of pages that have been marked as received.</summary>
-    public void Close(long firstPage, long pageCount)
+    /// <param name="firstPage">The first of them.</param>
+    /// <param name="pageCount">How many.</param>
+    /// <param name="arrivedAt">When their bytes had come, in ticks of <see cref="Stopwatch"/>.</param>
+    public void Close(long firstPage, long pageCount, long arrivedAt)
     {
         ThrowIfOutside(firstPage, pageCount);
+        long now = Stopwatch.GetTimestamp();
         for (long page = firstPage; page < firstPage + pageCount; page++)
         {
             if (Volatile.Read(ref _openedAt[page]) != Closed)
             {
-                Close(page);
+                CloseEntry(page, arrivedAt, now);
             }
         }
 
+        _vcpus.Close(firstPage, pageCount, now);
         GC.KeepAlive(this);
     }
+
+    /// <summary>Says which threads the vCPUs are, by vCPU, before any of them runs.</summary>
+    public void Know(IReadOnlyList<int> vcpuThreads) => _vcpus = new VcpuWaits(vcpuThreads);
 
     /// <summary>Whether an entry of these pages is open.</summary>
     public bool AnyOpen(long firstPage, long pageCount)
@@ -126,17 +180,31 @@ internal sealed unsafe class FaultLedger
         }
     }
 
-    private void Close(long page)
+    private void CloseEntry(long page, long arrivedAt, long now)
     {
+        // Read first: a closed entry is the fault thread's to open anew.
+        uint thread = _threads[page];
+        uint requestedAfter = Volatile.Read(ref _requestedAfter[page]);
         long openedAt = Interlocked.Exchange(ref _openedAt[page], Closed);
         if (openedAt == Closed)
         {
             return;
         }
 
-        long ticks = Stopwatch.GetTimestamp() - openedAt;
+        // Bytes can have come before the fault, and before the request was written: then nobody waited for the network.
+        long ticks = Math.Max(0, now - openedAt);
+        long arrivedAfter = Math.Clamp(arrivedAt - openedAt, 0, ticks);
+        long queued = requestedAfter == 0 ? arrivedAfter : Math.Min(requestedAfter, arrivedAfter);
         Latency.Record(ticks);
+        Queue.Record(queued);
+        Network.Record(arrivedAfter - queued);
+        Place.Record(ticks - arrivedAfter);
         _ = Interlocked.Add(ref _blockedTicks, ticks);
         _ = Interlocked.Decrement(ref _open);
+        if (!_vcpus.Has(thread))
+        {
+            _ = Interlocked.Add(ref _otherTicks, ticks);
+            _ = Interlocked.Increment(ref _otherCount);
+        }
     }
 }

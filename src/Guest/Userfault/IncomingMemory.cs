@@ -169,6 +169,17 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// </summary>
     public IReadOnlyList<PageFault> OpenFaults() => _ledger.OpenFaults();
 
+    /// <summary>Says which threads the guest's vCPUs are, by vCPU, before any of them runs: whose waits are counted as theirs.</summary>
+    /// <param name="threads">The kernel's ids, as <see cref="PageFault.ThreadId"/> has them.</param>
+    public void KnowVcpus(IReadOnlyList<int> threads) => _ledger.Know(threads);
+
+    /// <summary>
+    /// A page that <see cref="WaitFaults"/> or <see cref="OpenFaults"/> returned is requested now; to be called right before. Takes no lock
+    /// and allocates nothing.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such page.</exception>
+    public void NoteRequest(long page) => _ledger.NoteRequest(page);
+
     /// <summary>What one receiving thread places pages with.</summary>
     /// <param name="singlePageSlots">How many single pages it may place before it calls <see cref="PagePlacer.Refill"/>.</param>
     /// <exception cref="SystemCallException">Staging cannot be mapped.</exception>
@@ -260,10 +271,10 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// Enters pages that the caller has just placed into the bitmap and the ledger. They are the caller's alone: the kernel lets one
     /// placer win a page.
     /// </summary>
-    internal long MarkPlaced(long firstPage, long pageCount)
+    internal long MarkPlaced(long firstPage, long pageCount, long arrivedAt)
     {
         long newly = Received.Mark(firstPage, pageCount);
-        _ledger.Close(firstPage, pageCount);
+        _ledger.Close(firstPage, pageCount, arrivedAt);
         return newly;
     }
 

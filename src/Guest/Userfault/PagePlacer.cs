@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 
@@ -35,6 +36,9 @@ public sealed class PagePlacer : IDisposable
     private bool _blockIsHuge;
 
     private int _smallUsed;
+
+    // When the bytes of what is being placed had come.
+    private long _arrivedAt;
 
     private StagingRegion? _staged;
     private int _stagedOffset;
@@ -121,6 +125,7 @@ public sealed class PagePlacer : IDisposable
                     + $"{_stagedCount} pages from page {_stagedFirst} on");
         }
 
+        _arrivedAt = Stopwatch.GetTimestamp();
         StagingRegion staged = _staged;
         nint source = staged.Address + _stagedOffset;
         _staged = null;
@@ -146,6 +151,7 @@ public sealed class PagePlacer : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, _memory.PageCount);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(firstPage, _memory.PageCount - pageCount);
+        _arrivedAt = Stopwatch.GetTimestamp();
         long end = firstPage + pageCount;
         long placed = 0;
         int retries = 0;
@@ -367,7 +373,7 @@ public sealed class PagePlacer : IDisposable
     /// </summary>
     private long Enter(long page, long count, ref long counter)
     {
-        long newly = _incoming.MarkPlaced(page, count);
+        long newly = _incoming.MarkPlaced(page, count, _arrivedAt);
         PlacementCounters.Add(ref counter, newly);
         PlacementCounters.Add(ref _counters.PagesRedundant, count - newly);
         return newly;

@@ -43,5 +43,11 @@ internal sealed class PlacementCounters
         Interlocked.Read(ref FaultsLate),
         ledger.OpenCount,
         ledger.Blocktime,
-        ledger.Latency.Snapshot());
+        ledger.Latency.Snapshot(),
+        ledger.Queue.Snapshot(),
+        ledger.Network.Snapshot(),
+        ledger.Place.Snapshot(),
+        ledger.Vcpus.AllAtOnce,
+        ledger.Vcpus.Snapshot(),
+        ledger.Others);
 }

@@ -22,10 +22,18 @@ namespace MigrationD.Guest.Userfault;
 /// <param name="FaultMessages">Messages read from the userfaultfd.</param>
 /// <param name="FaultsRequested">Messages that led to a request for a page.</param>
 /// <param name="FaultsRepeated">Messages for a page that was asked for already.</param>
-/// <param name="FaultsLate">Messages for a page that was there when they were read.</param>
+/// <param name="FaultsLate">Messages for a page that was there when they were read: it came ahead of its fault.</param>
 /// <param name="FaultsOpen">Pages asked for and not placed.</param>
 /// <param name="Blocktime">The time from the message to the placing, summed over all pages asked for and placed.</param>
 /// <param name="FaultLatency">The same times, as a distribution.</param>
+/// <param name="FaultQueue">The part of them until the request was handed to the lane.</param>
+/// <param name="FaultNetwork">The part from there until the page's bytes had come.</param>
+/// <param name="FaultPlace">The part from there until the page was at its address.</param>
+/// <param name="AllVcpusBlocktime">The time in which every vCPU waited for a page at once.</param>
+/// <param name="Vcpus">What each vCPU has waited; empty where nobody said which threads they are.</param>
+/// <param name="OtherThreads">
+/// What threads have waited that are no vCPU's. KVM reads pages for a vCPU on threads of the kernel where it can, so this may be the most.
+/// </param>
 public sealed record PlacementSnapshot(
     long PagesUrgent,
     long PagesPush,
@@ -45,4 +53,10 @@ public sealed record PlacementSnapshot(
     long FaultsLate,
     long FaultsOpen,
     TimeSpan Blocktime,
-    LatencySnapshot FaultLatency);
+    LatencySnapshot FaultLatency,
+    LatencySnapshot FaultQueue,
+    LatencySnapshot FaultNetwork,
+    LatencySnapshot FaultPlace,
+    TimeSpan AllVcpusBlocktime,
+    IReadOnlyList<ThreadWaits> Vcpus,
+    ThreadWaits OtherThreads);

@@ -45,6 +45,9 @@ internal sealed unsafe class Walker
         _thread = new GuestThread($"walker {number}", Run, () => { }, error => fail($"walker {number} stopped: {error.Message}"));
     }
 
+    /// <summary>The kernel's id of its thread.</summary>
+    public int ThreadId => _thread.KernelId;
+
     public void Go() => _thread.Go();
 
     public void RequestStop() => _thread.RequestStop();

@@ -53,6 +53,9 @@ public sealed class WorkloadGuest : IGuest
     /// <inheritdoc/>
     public ConsoleRing? Console => null;
 
+    /// <inheritdoc/>
+    public IReadOnlyList<int> VcpuThreads => [.. _walkers.Select(walker => walker.ThreadId)];
+
     /// <summary>A new guest in memory that was all zeros.</summary>
     internal static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)
     {

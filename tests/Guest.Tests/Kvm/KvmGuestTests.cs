@@ -50,6 +50,9 @@ public sealed class KvmGuestTests
             state, "vcpu.0", VcpuState.Parser, vcpu => vcpu.RealtimeUnixNs -= away.Ticks * TimeSpan.NanosecondsPerTick));
 
     [MachineFact(Needs.Kvm)]
+    public void It_names_the_threads_of_its_vCPUs() => GuestBattery.NamesTheThreadsOfItsVcpus(GuestKind.Kvm, "vcpu ");
+
+    [MachineFact(Needs.Kvm)]
     public void Dispose_ends_its_threads_and_descriptors() => GuestBattery.DisposeEndsThreadsAndDescriptors(GuestKind.Kvm, "vcpu ");
 
     [MachineFact(Needs.Kvm | Needs.Userfaultfd)]

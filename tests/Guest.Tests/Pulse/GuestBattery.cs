@@ -40,6 +40,16 @@ internal static class GuestBattery
         Assert.True(report.LargestGap > TimeSpan.Zero, report.ToString());
     }
 
+    public static void NamesTheThreadsOfItsVcpus(GuestKind kind, string threadName)
+    {
+        GuestSpec spec = Scenario.Spec(kind, WalkPattern.Uniform, vcpus: 4, workingSetMiB: 2);
+        using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+        using IGuest guest = GuestFactory.Create(spec, memory);
+        Assert.Equal(
+            [$"{threadName}0", $"{threadName}1", $"{threadName}2", $"{threadName}3"],
+            guest.VcpuThreads.Select(id => File.ReadAllText($"/proc/self/task/{id}/comm").Trim()));
+    }
+
     public static void PauseIsCompleteAndResumeGoesOn(GuestKind kind)
     {
         GuestSpec spec = Scenario.Spec(kind, WalkPattern.Uniform);

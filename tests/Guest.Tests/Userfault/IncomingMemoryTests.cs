@@ -241,6 +241,35 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
+    public void A_wait_is_counted_for_the_vCPU_whose_thread_it_was()
+    {
+        IncomingMemory incoming = Register();
+        using PagePlacer placer = incoming.CreatePlacer(8);
+        int vcpu = 0;
+        using var known = new ManualResetEventSlim();
+        var reader = new TestThread("vcpu", () =>
+        {
+            Volatile.Write(ref vcpu, Libc.Gettid());
+            Assert.True(known.Wait(TestPages.Deadline));
+            TestPages.AssertContent(_memory, 9, 1);
+        });
+        TestPages.AssertEventually(() => Volatile.Read(ref vcpu) != 0, "the id of the thread");
+        incoming.KnowVcpus([vcpu]);
+        known.Set();
+        var faults = new PageFault[1];
+        Assert.Equal(1, incoming.WaitFaults(faults));
+        incoming.NoteRequest(faults[0].Page);
+        Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
+        reader.Join();
+
+        PlacementSnapshot snapshot = incoming.Snapshot();
+        Assert.Equal([(1L, snapshot.Blocktime)], snapshot.Vcpus.Select(one => (one.Faults, one.Blocktime)));
+        Assert.Equal((snapshot.Blocktime, 0L), (snapshot.AllVcpusBlocktime, snapshot.OtherThreads.Faults));
+        Assert.Equal((1, 1, 1), (snapshot.FaultQueue.Count, snapshot.FaultNetwork.Count, snapshot.FaultPlace.Count));
+        Assert.Equal(snapshot.FaultLatency.Max, snapshot.FaultQueue.Max + snapshot.FaultNetwork.Max + snapshot.FaultPlace.Max, 0.005);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
     public void A_fault_that_is_read_after_its_page_came_is_woken_and_not_asked_for()
     {
         // A page that comes without waking leaves the reader asleep and its message unread, as if the two had crossed.
@@ -248,7 +277,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 9, 1));
         TestPages.AssertEventually(() => HasUnreadMessage(incoming), "the fault of the reader");
         TestPages.PlaceUnmarked(incoming, 9, wake: false);
-        _ = incoming.MarkPlaced(9, 1);
+        _ = incoming.MarkPlaced(9, 1, 0);
 
         int faults = -1;
         var faultThread = new TestThread("fault thread", () => faults = incoming.WaitFaults(new PageFault[4]));

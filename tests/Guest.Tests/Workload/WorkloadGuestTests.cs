@@ -57,6 +57,9 @@ public sealed class WorkloadGuestTests
             state, "walkers", WalkersState.Parser, walkers => walkers.RealtimeUnixNs -= away.Ticks * TimeSpan.NanosecondsPerTick));
 
     [Fact]
+    public void It_names_the_threads_of_its_vCPUs() => GuestBattery.NamesTheThreadsOfItsVcpus(GuestKind.Workload, "walker ");
+
+    [Fact]
     public void Dispose_ends_its_threads() => GuestBattery.DisposeEndsThreadsAndDescriptors(GuestKind.Workload, "walker ");
 
     [MachineFact(Needs.Userfaultfd)]
