@@ -5,7 +5,8 @@ namespace MigrationD.EndToEnd.Tests;
 /// <summary>What a command of the CLI did.</summary>
 internal sealed record CommandResult(string CommandLine, int ExitCode, string Output, string Error)
 {
-    public JsonNode Json => JsonNode.Parse(Output) ?? throw new InvalidDataException($"{CommandLine} printed no JSON: {Output}");
+    /// <summary>What it printed; the last object where it printed one a line.</summary>
+    public JsonNode Json => JsonNode.Parse(Output.TrimEnd().Split('\n')[^1]) ?? throw new InvalidDataException($"{CommandLine} printed no JSON: {Output}");
 
     public CommandResult Succeeds()
     {

@@ -34,6 +34,8 @@ public static class Machine
         Needs.CCompiler => NotOnPath("cc"),
         Needs.Node => NotOnPath("node") ?? NotOnPath("npm"),
         Needs.Groff => NotOnPath("groff"),
+        Needs.Bash => NotOnPath("bash"),
+        Needs.Terminal => NotOnPath("script") ?? NotOnPath("stty"),
         Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
             ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),

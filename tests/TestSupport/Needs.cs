@@ -27,4 +27,10 @@ public enum Needs
 
     /// <summary>groff with the man macros, which sets man pages.</summary>
     Groff = 64,
+
+    /// <summary>bash.</summary>
+    Bash = 128,
+
+    /// <summary>A terminal to run a program on: script of util-linux, and sh.</summary>
+    Terminal = 256,
 }

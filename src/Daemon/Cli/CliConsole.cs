@@ -46,6 +46,9 @@ internal sealed class CliConsole
     /// <summary>Whether the output is a terminal.</summary>
     public bool IsTerminal { get; }
 
+    /// <summary>Whether what was written can be drawn anew: a terminal that moves its cursor, which not every one does.</summary>
+    public bool CanRedraw => IsTerminal && Ansi.Profile.Capabilities is { Ansi: true, Interactive: true };
+
     /// <summary>Standard output for tables and live displays.</summary>
     public IAnsiConsole Ansi { get; }
 

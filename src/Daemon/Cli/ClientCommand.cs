@@ -38,7 +38,9 @@ internal abstract class ClientCommand : CliCommand
     /// <exception cref="CliException">It cannot be done.</exception>
     protected abstract Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation);
 
-    private string SocketPath(ParseResult parse)
+    /// <summary>The control socket that a command line is for.</summary>
+    /// <exception cref="CliException">It cannot be one.</exception>
+    internal string SocketPath(ParseResult parse)
     {
         var variable = Environment.GetEnvironmentVariable(DaemonOptionKey.Control.EnvironmentVariable);
         var given = parse.GetValue(_control) ?? (string.IsNullOrEmpty(variable) ? DaemonOptions.DefaultControlPath : variable);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Completions;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
@@ -31,10 +32,12 @@ internal sealed class CommandLine
             new MigrationCommand(console),
             new NodeCommand(console),
             new HealthCommand(console),
+            new TopCommand(console),
             new DoctorCommand(console),
             new CertsCommand(console),
             new ConfigCommand(console),
             new DemoCommand(console),
+            new CompletionCommand(console),
         };
 
         // Run as "dotnet migrationd.dll" it still goes by its own name.
@@ -45,6 +48,11 @@ internal sealed class CommandLine
             {
                 help.Action = new HelpWithExamples(help.Action as HelpAction ?? new HelpAction());
             }
+        }
+
+        foreach (var suggest in Root.Directives.OfType<SuggestDirective>())
+        {
+            suggest.Action = new SuggestAction(Root, suggest);
         }
     }
 

@@ -5,7 +5,7 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>Names and values under each other.</summary>
 internal static class FieldView
 {
-    /// <summary>Writes one line for each field whose value is not empty.</summary>
+    /// <summary>Writes one line for each field whose value is not empty. The names of a group's fields begin with blanks.</summary>
     public static void Write(IAnsiConsole console, IReadOnlyList<(string Name, string Value)> fields)
     {
         var shown = fields.Where(field => field.Value.Length > 0).ToArray();

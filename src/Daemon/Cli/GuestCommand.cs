@@ -32,6 +32,11 @@ internal sealed class GuestCommand : CliCommand
         Subcommands.Add(new GuestConsoleCommand(console));
     }
 
-    /// <summary>The argument that names a guest.</summary>
-    public static Argument<string> NameArgument() => new("NAME") { Description = "The guest's name." };
+    /// <summary>The argument that names a guest that is there.</summary>
+    public static Argument<string> NameArgument()
+    {
+        var name = new Argument<string>("NAME") { Description = "The guest's name." };
+        name.CompletionSources.Add(DaemonNames.Guests);
+        return name;
+    }
 }

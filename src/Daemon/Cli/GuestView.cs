@@ -52,5 +52,5 @@ internal static class GuestView
         ]);
     }
 
-    private static string Number(ulong value) => value.ToString("N0", CultureInfo.InvariantCulture);
+    private static string Number(ulong value) => Figures.Number(value);
 }

@@ -27,5 +27,10 @@ internal sealed class MigrationCommand : CliCommand
     }
 
     /// <summary>The argument that names a migration.</summary>
-    public static Argument<string> IdArgument() => new("ID") { Description = "The migration's id; 'migration list' shows it." };
+    public static Argument<string> IdArgument()
+    {
+        var id = new Argument<string>("ID") { Description = "The migration's id; 'migration list' shows it." };
+        id.CompletionSources.Add(DaemonNames.Migrations);
+        return id;
+    }
 }

@@ -1,10 +1,11 @@
 using System.Globalization;
+using MigrationD.Daemon.Cli.Json;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli;
 
-/// <summary>Follows the updates of one migration: a live bar on a terminal, plain lines anywhere else.</summary>
+/// <summary>Follows the updates of one migration: a live view on a terminal, plain lines anywhere else, or JSON.</summary>
 internal static class MigrationProgress
 {
     /// <summary>Plain lines are written at each change of state and whenever this much more of the pages has come.</summary>
@@ -26,32 +27,42 @@ internal static class MigrationProgress
     /// <summary>Shows the progress.</summary>
     /// <returns>The migration in its last state.</returns>
     public static Task<Migration> ShowAsync(CliConsole console, IAsyncEnumerable<Migration> updates) =>
-        console.IsTerminal ? ShowBarAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);
+        console.CanRedraw ? ShowLiveAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);
 
-    private static Task<Migration> ShowBarAsync(IAnsiConsole console, IAsyncEnumerable<Migration> updates) =>
-        console.Progress()
-            .AutoClear(true)
-            .Columns(new ProgressBarColumn(), new PercentageColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
-            .StartAsync(async progress =>
+    /// <summary>Prints each update as one line of JSON; not the final state, which is the outcome's to print.</summary>
+    /// <returns>The migration in its last state.</returns>
+    public static async Task<Migration> StreamAsync(CliConsole console, IAsyncEnumerable<Migration> updates)
+    {
+        // The client throws when the stream ends without a final state.
+        var last = new Migration();
+        await foreach (var migration in updates)
+        {
+            last = migration;
+            if (!Words.IsFinal(last.State))
             {
-                var bar = progress.AddTask("setup");
-                var last = new Migration();
-                await foreach (var migration in updates)
-                {
-                    if (Interruption(migration, last) is { } interruption)
-                    {
-                        // Above the bar, and once: a reason is longer than the line of a terminal.
-                        console.WriteLine(interruption);
-                    }
+                CliJson.WriteLine(console.Out, JsonShapes.Of(last));
+                console.Out.Flush();
+            }
+        }
 
-                    last = migration;
-                    bar.Value = Percent(migration);
-                    bar.Description = Markup.Escape(Line(migration));
-                    progress.Refresh();
-                }
+        return last;
+    }
 
-                return last;
-            });
+    /// <summary>Draws one view and draws it anew at each update; it is gone at the end.</summary>
+    /// <returns>The migration in its last state.</returns>
+    internal static async Task<Migration> ShowLiveAsync(IAnsiConsole console, IAsyncEnumerable<Migration> updates)
+    {
+        var last = new Migration();
+        await console.Live(new Text("")).AutoClear(true).Overflow(VerticalOverflow.Crop).StartAsync(async live =>
+        {
+            await foreach (var migration in updates)
+            {
+                last = migration;
+                live.UpdateTarget(MigrationLiveView.Of(migration, console.Profile.Width));
+            }
+        });
+        return last;
+    }
 
     private static async Task<Migration> ShowLinesAsync(TextWriter output, IAsyncEnumerable<Migration> updates)
     {

@@ -12,6 +12,11 @@ internal sealed class MigrationShowCommand : ClientCommand
     public MigrationShowCommand(CliConsole console)
         : base("show", "Show a migration as it is now: times, pages by path, fault latency.", console)
     {
+        Notes =
+        [
+            "Fields that QEMU's query-migrate has bear its names. With --json: also the whole in the words of query-migrate (queryMigrate) and of",
+            "libvirt's domjobinfo (domJobInfo). What this side of the migration does not know is '-', and absent with --json.",
+        ];
         Examples = ["migrationd migration show ID", "migrationd migration show ID --json"];
         Arguments.Add(_id);
     }
@@ -22,7 +27,7 @@ internal sealed class MigrationShowCommand : ClientCommand
         var migration = await client.GetMigrationAsync(parse.GetRequiredValue(_id), cancellation);
         if (parse.GetValue(Json))
         {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(migration));
+            CliJson.WriteLine(Terminal.Out, JsonShapes.Detailed(migration));
         }
         else
         {

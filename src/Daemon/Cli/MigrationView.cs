@@ -1,16 +1,18 @@
 using System.Globalization;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
+using Spectre.Console.Rendering;
 
 namespace MigrationD.Daemon.Cli;
 
 /// <summary>Migrations for people.</summary>
 internal static class MigrationView
 {
-    private const int BarCells = 40;
-
     /// <summary>One line a migration.</summary>
-    public static void WriteList(IAnsiConsole console, IReadOnlyList<Migration> migrations)
+    public static void WriteList(IAnsiConsole console, IReadOnlyList<Migration> migrations) => console.Write(List(migrations));
+
+    /// <summary>A table with one line a migration.</summary>
+    public static IRenderable List(IReadOnlyList<Migration> migrations)
     {
         var table = new Table().Border(TableBorder.None);
         foreach (var column in new[] { "ID", "GUEST", "ROLE", "PEER", "STATE", "PAGES", "TOTAL", "DOWNTIME" })
@@ -26,99 +28,129 @@ internal static class MigrationView
                 new Text(Words.Of(migration.Role)),
                 new Text(migration.Peer),
                 new Text(Words.Of(migration.State)),
-                new Text($"{Number(migration.PagesReceived)}/{Number(migration.PagesTotal)}"),
-                new Text(Milliseconds(migration.TotalUs)),
-                new Text(Milliseconds(migration.DowntimeUs)));
+                new Text($"{Figures.Number(migration.PagesReceived)}/{Figures.Number(migration.PagesTotal)}"),
+                new Text(Figures.Milliseconds(migration.TotalUs)),
+                new Text(Figures.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)));
         }
 
-        console.Write(table);
+        return table;
     }
 
     /// <summary>Everything about one migration, the histogram of fault latencies included.</summary>
     public static void Write(IAnsiConsole console, Migration migration)
     {
-        var placement = migration.Placement ?? new PlacementCounters();
-        FieldView.Write(console,
-        [
-            ("migration", migration.Id),
-            ("guest", migration.Guest),
-            ("role", Words.Of(migration.Role)),
-            ("peer", migration.Peer),
-            ("state", Words.Of(migration.State)),
-            ("reason", migration.Reason),
-            ("recoveries", migration.Recoveries > 0 ? Number(migration.Recoveries) : ""),
-            ("total time", Milliseconds(migration.TotalUs)),
-            ("downtime", Milliseconds(migration.DowntimeUs)),
-            ("bytes sent", new ByteSize((long)migration.BytesSent).ToRoundedString()),
-            ("pages", $"{Number(migration.PagesReceived)} of {Number(migration.PagesTotal)}"),
-            ("  lost", migration.PagesLost > 0 ? Number(migration.PagesLost) : ""),
-            ("  by fault", Number(placement.PagesUrgent)),
-            ("  by push", Number(placement.PagesPush)),
-            ("  as zeros", Number(placement.PagesZero)),
-            ("  redundant", Number(placement.PagesRedundant)),
-            ("placed", $"{Number(placement.Moves2M)} blocks of 2 MiB moved whole, {Number(placement.Moves4K)} pages moved, "
-                + $"{Number(placement.Copies)} pages copied, by {Number(placement.Ioctls)} calls"),
-            ("retries", $"{Number(placement.Retries)}, and {Number(placement.BusyFallbacks)} moves that the kernel refused and a copy did"),
-            ("blocktime", Milliseconds(placement.BlocktimeUs)),
-        ]);
-        WriteLatency(console, placement.FaultLatency ?? new LatencySummary());
+        var figures = new TransferFigures(migration);
+        FieldView.Write(console, [.. Head(migration), .. Ram(migration, figures), .. Pages(migration, figures), .. Waits(figures)]);
+        WriteLatency(console, figures);
     }
 
-    /// <summary>Percentiles and histogram of fault latencies.</summary>
-    private static void WriteLatency(IAnsiConsole console, LatencySummary latency)
+    /// <summary>What it is and how long it took. Fields that QEMU or libvirt have bear QEMU's names, here and below.</summary>
+    private static IEnumerable<(string Name, string Value)> Head(Migration migration) =>
+    [
+        ("migration", migration.Id),
+        ("guest", migration.Guest),
+        ("role", Words.Of(migration.Role)),
+        ("peer", migration.Peer),
+        ("status", Words.Of(migration.State)),
+        ("reason", migration.Reason),
+        ("recoveries", migration.Recoveries > 0 ? Figures.Number(migration.Recoveries) : ""),
+        ("total-time", Figures.Milliseconds(migration.TotalUs)),
+        ("setup-time", Figures.Milliseconds(migration.HasSetupUs, migration.SetupUs)),
+        ("downtime", Figures.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)),
+    ];
+
+    private static IEnumerable<(string Name, string Value)> Ram(Migration migration, TransferFigures figures) =>
+    [
+        ("ram", $"{Figures.Bytes(figures.ProcessedBytes)} of {Figures.Bytes(figures.TotalBytes)}"),
+        ("  transferred", Figures.Bytes(migration.BytesSent)),
+        ("  remaining", Figures.Bytes(figures.RemainingBytes)),
+        ("  total", Figures.Bytes(figures.TotalBytes)),
+        ("  duplicate", $"{Figures.Number(figures.Placement.PagesZero)} pages of zeros"),
+        ("  normal", $"{Figures.Number(figures.NormalPages)} pages"),
+        ("  normal-bytes", Figures.Bytes(figures.NormalPages * TransferFigures.PageSize)),
+        ("  page-size", Figures.Bytes(TransferFigures.PageSize)),
+        ("  mbps", string.Create(CultureInfo.InvariantCulture, $"{figures.MegabitsPerSecond:N2}")),
+        ("  pages-per-second", string.Create(CultureInfo.InvariantCulture, $"{migration.PagesPerSecond:N0}")),
+        ("  postcopy-requests", Figures.Number(figures.Placement.FaultsRequested)),
+        ("  precopy-bytes", Figures.Bytes(0)),
+        ("  downtime-bytes", migration.HasDowntimeBytes ? Figures.Bytes(migration.DowntimeBytes) : Figures.Unknown),
+        ("  postcopy-bytes", figures.PostcopyBytes is { } bytes ? Figures.Bytes(bytes) : Figures.Unknown),
+    ];
+
+    private static IEnumerable<(string Name, string Value)> Pages(Migration migration, TransferFigures figures)
+    {
+        var placement = figures.Placement;
+        return
+        [
+            ("pages", $"{Figures.Number(migration.PagesReceived)} of {Figures.Number(migration.PagesTotal)}"),
+            ("  lost", migration.PagesLost > 0 ? Figures.Number(migration.PagesLost) : ""),
+            ("  by fault", Figures.Number(placement.PagesUrgent)),
+            ("  by push", Figures.Number(placement.PagesPush)),
+            ("  as zeros", Figures.Number(placement.PagesZero)),
+            ("  redundant", Figures.Number(placement.PagesRedundant)),
+            ("  prefetch hits", Figures.Number(placement.PrefetchHits)),
+            ("placed", $"{Figures.Number(placement.Moves2M)} huge pages moved whole, {Figures.Number(placement.Moves4K)} pages moved, "
+                + $"{Figures.Number(placement.Copies)} pages copied, by {Figures.Number(placement.Ioctls)} calls"),
+            ("retries", $"{Figures.Number(placement.Retries)}, and {Figures.Number(placement.BusyFallbacks)} moves that the kernel refused and "
+                + "a copy did"),
+        ];
+    }
+
+    private static IEnumerable<(string Name, string Value)> Waits(TransferFigures figures)
+    {
+        var placement = figures.Placement;
+        return
+        [
+            ("postcopy-blocktime", $"{Figures.Milliseconds(placement.AllVcpusBlocktimeUs)} with every vCPU waiting, "
+                + $"{Figures.Milliseconds(placement.BlocktimeUs)} summed over all waits"),
+            ("postcopy-vcpu-blocktime", Of(placement.Vcpus, waits => Figures.Milliseconds(waits.BlocktimeUs))),
+            ("postcopy-latency", Mean(figures.MeanLatencyNs)),
+            ("postcopy-vcpu-latency", Of(placement.Vcpus, waits => Mean(TransferFigures.Mean(waits)))),
+            ("postcopy-non-vcpu-latency", Mean(TransferFigures.Mean(placement.OtherThreads))
+                + (placement.OtherThreads is { Faults: > 0 } others
+                    ? $", {Figures.Number(others.Faults)} faults of the kernel's threads and of the loading of device state" : "")),
+        ];
+    }
+
+    private static string Of(IReadOnlyList<ThreadWaits> vcpus, Func<ThreadWaits, string> value) =>
+        vcpus.Count == 0 ? Figures.Unknown : string.Join(", ", vcpus.Select(value));
+
+    private static string Mean(ulong? nanoseconds) =>
+        nanoseconds is { } value ? Figures.Microseconds(value / 1000.0) : Figures.Unknown;
+
+    /// <summary>Percentiles, what they are made of, and histogram of fault latencies.</summary>
+    private static void WriteLatency(IAnsiConsole console, TransferFigures figures)
     {
         console.WriteLine();
+        var (latency, placement) = (figures.FaultLatency, figures.Placement);
         if (latency.Count == 0)
         {
             console.Write(new Text("fault latency: no faults\n"));
             return;
         }
 
-        console.Write(new Text(string.Create(CultureInfo.InvariantCulture,
-            $"fault latency, {latency.Count:N0} faults: p50 {latency.P50:0} µs, p90 {latency.P90:0} µs, p99 {latency.P99:0} µs, ")
-            + string.Create(CultureInfo.InvariantCulture, $"p99.9 {latency.P999:0} µs, max {latency.Max:0} µs\n")));
-        foreach (var line in Histogram(latency.Buckets))
+        console.Write(new Text($"fault latency, {Figures.Number(latency.Count)} faults: {Percentiles(latency)}\n"));
+        foreach (var (part, summary) in new[]
         {
-            console.Write(new Text(line + "\n"));
+            ("queue, until the request went to the lane:", placement.FaultQueue),
+            ("network, until the page's bytes had come: ", placement.FaultNetwork),
+            ("place, until the page was at its address: ", placement.FaultPlace),
+        })
+        {
+            if (summary is { Count: > 0 })
+            {
+                console.Write(new Text($"  {part} {Percentiles(summary)}\n"));
+            }
+        }
+
+        console.Write(new Text("postcopy-latency-dist:\n"));
+        foreach (var line in LatencyChart.Lines(latency.Buckets))
+        {
+            console.Write(new Text($"  {line}\n"));
         }
     }
 
-    /// <summary>
-    /// One line for each bucket from the first to the last that holds something, with a bar in proportion to its count and never empty
-    /// for a bucket that is not.
-    /// </summary>
-    internal static IEnumerable<string> Histogram(IReadOnlyList<ulong> buckets)
-    {
-        var filled = Enumerable.Range(0, buckets.Count).Where(i => buckets[i] > 0).ToArray();
-        if (filled.Length == 0)
-        {
-            yield break;
-        }
-
-        var most = buckets.Max();
-        for (var i = filled[0]; i <= filled[^1]; i++)
-        {
-            var from = i == 0 ? "0" : Microseconds(i);
-            var cells = (int)Math.Ceiling(buckets[i] * (double)BarCells / most);
-            var bar = new string('█', cells).PadRight(BarCells);
-            yield return $"  {from,8} to {Microseconds(i + 1),-8} {bar} {Number(buckets[i])}";
-        }
-    }
-
-    /// <summary>2^<paramref name="exponent"/> microseconds with a unit that keeps it short.</summary>
-    private static string Microseconds(int exponent)
-    {
-        var value = Math.Pow(2, exponent);
-        return value switch
-        {
-            < 1000 => string.Create(CultureInfo.InvariantCulture, $"{value:0} µs"),
-            < 1_000_000 => string.Create(CultureInfo.InvariantCulture, $"{value / 1e3:0.0} ms"),
-            _ => string.Create(CultureInfo.InvariantCulture, $"{value / 1e6:0.0} s"),
-        };
-    }
-
-    private static string Milliseconds(ulong microseconds) =>
-        string.Create(CultureInfo.InvariantCulture, $"{microseconds / 1000.0:N2} ms");
-
-    private static string Number(ulong value) => value.ToString("N0", CultureInfo.InvariantCulture);
+    private static string Percentiles(LatencySummary latency) =>
+        $"p50 {Figures.Microseconds(latency.P50)}, p90 {Figures.Microseconds(latency.P90)}, p99 {Figures.Microseconds(latency.P99)}, "
+        + $"p99.9 {Figures.Microseconds(latency.P999)}, max {Figures.Microseconds(latency.Max)}";
 }

@@ -1,6 +1,4 @@
 using System.CommandLine;
-using MigrationD.Daemon.Cli.Json;
-using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
 
@@ -15,8 +13,9 @@ internal sealed class MigrationWatchCommand : ClientCommand
     {
         Notes =
         [
+            "On a terminal it draws one view of what has come, how fast, and what the guest feels of it; elsewhere it prints a line now and then.",
             "With --json: one JSON object a line whenever it has changed and once a second otherwise, the final state last.",
-            "While the link is lost (postcopy-paused) it goes on watching, and says so once with the reason and what can be done.",
+            "While the link is lost (postcopy-paused) it goes on watching, and says so with the reason and what can be done.",
         ];
         Examples = ["migrationd migration watch ID", "migrationd migration watch ID --json"];
         Arguments.Add(_id);
@@ -25,23 +24,9 @@ internal sealed class MigrationWatchCommand : ClientCommand
     /// <inheritdoc/>
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
+        var json = parse.GetValue(Json);
         var updates = client.WatchMigrationAsync(parse.GetRequiredValue(_id), cancellation);
-        if (!parse.GetValue(Json))
-        {
-            return MigrationOutcome.Write(Terminal, await MigrationProgress.ShowAsync(Terminal, updates), json: false);
-        }
-
-        // The final state is printed once, with the outcome; the client throws when the stream ends without one.
-        var last = new Migration();
-        await foreach (var migration in updates)
-        {
-            last = migration;
-            if (!Words.IsFinal(last.State))
-            {
-                CliJson.WriteLine(Terminal.Out, JsonShapes.Of(last));
-            }
-        }
-
-        return MigrationOutcome.Write(Terminal, last, json: true);
+        var last = json ? await MigrationProgress.StreamAsync(Terminal, updates) : await MigrationProgress.ShowAsync(Terminal, updates);
+        return MigrationOutcome.Write(Terminal, last, json);
     }
 }

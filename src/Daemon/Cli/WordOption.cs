@@ -15,6 +15,7 @@ internal sealed class WordOption<T> : Option<T>
         var words = Words.Of<T>();
         Description = description;
         HelpName = string.Join('|', words);
+        CompletionSources.Clear(); // The enum's own names are not what is written here.
         CompletionSources.Add(words);
         CustomParser = result =>
         {

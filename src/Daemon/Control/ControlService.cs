@@ -197,13 +197,13 @@ internal sealed class ControlService(
         }
     }
 
-    /// <summary>Whether more than the time that has passed is different.</summary>
+    /// <summary>Whether more than the time that has passed is different, and what is computed with it.</summary>
     private static bool Differs(Migration now, Migration before)
     {
-        ulong total = now.TotalUs;
-        now.TotalUs = before.TotalUs;
+        (ulong, double, double) passing = (now.TotalUs, now.BytesPerSecond, now.PagesPerSecond);
+        (now.TotalUs, now.BytesPerSecond, now.PagesPerSecond) = (before.TotalUs, before.BytesPerSecond, before.PagesPerSecond);
         bool differs = !now.Equals(before);
-        now.TotalUs = total;
+        (now.TotalUs, now.BytesPerSecond, now.PagesPerSecond) = passing;
         return differs;
     }
 }

@@ -118,6 +118,7 @@ internal sealed class DestinationSession
         {
             _expiry.Dispose();
             _incoming!.Arrive();
+            _record.NoteSwitchover();
             _started.SetResult();
             FaultInjection.At("destination.running");
         }

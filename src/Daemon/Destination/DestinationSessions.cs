@@ -201,6 +201,7 @@ internal sealed class DestinationSessions(
                 // Registered before anything can touch it: a page that is there already would never be asked for.
                 incoming = IncomingMemory.Register(memory, PlacementMessages.FromMessage(request.Placement));
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
+                incoming.KnowVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(incoming, spec.Name, logger);
                 return HostedGuest.Coming(guest, share, request.MigrationId);
             }

@@ -59,6 +59,7 @@ internal sealed class FaultRequester(IncomingMemory incoming, ILogger logger)
             foreach (PageFault fault in faults)
             {
                 int length = PageRequestCodec.Encode(new PageAddress(0, (ulong)fault.Page), request);
+                incoming.NoteRequest(fault.Page);
                 lane.Write(request[..length]);
             }
         }

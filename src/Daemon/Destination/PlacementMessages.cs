@@ -24,11 +24,25 @@ internal static class PlacementMessages
         Ioctls = (ulong)snapshot.Ioctls,
         BlocktimeUs = (ulong)snapshot.Blocktime.TotalMicroseconds,
         FaultLatency = ToMessage(snapshot.FaultLatency),
+        FaultsRequested = (ulong)snapshot.FaultsRequested,
+        PrefetchHits = (ulong)snapshot.FaultsLate,
+        FaultQueue = ToMessage(snapshot.FaultQueue),
+        FaultNetwork = ToMessage(snapshot.FaultNetwork),
+        FaultPlace = ToMessage(snapshot.FaultPlace),
+        AllVcpusBlocktimeUs = (ulong)snapshot.AllVcpusBlocktime.TotalMicroseconds,
+        Vcpus = { snapshot.Vcpus.Select(ToMessage) },
+        OtherThreads = ToMessage(snapshot.OtherThreads),
     };
 
     /// <summary>MOVE unless the request says COPY.</summary>
     public static Placement FromMessage(Protocol.V1.Placement placement) =>
         placement == Protocol.V1.Placement.Copy ? Placement.Copy : Placement.Move;
+
+    private static Protocol.V1.ThreadWaits ToMessage(MigrationD.Guest.Userfault.ThreadWaits waits) => new()
+    {
+        Faults = (ulong)waits.Faults,
+        BlocktimeUs = (ulong)waits.Blocktime.TotalMicroseconds,
+    };
 
     private static LatencySummary ToMessage(LatencySnapshot latency) => new()
     {

@@ -11,6 +11,7 @@ internal sealed class MigrationRecord
     private readonly Lock _lock = new();
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Migration _message;
+    private readonly TransferRate _rate;
     private Func<LiveFigures>? _live;
     private TimeSpan? _total;
     private long _pagesLost;
@@ -21,6 +22,7 @@ internal sealed class MigrationRecord
     {
         Id = id;
         Guest = guest;
+        _rate = new TransferRate(_started);
         _message = new Migration
         {
             Id = id,
@@ -77,6 +79,11 @@ internal sealed class MigrationRecord
             }
 
             CopyLiveFigures();
+            if (state == MigrationState.Device && !_message.HasSetupUs)
+            {
+                _message.SetupUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+            }
+
             _message.State = state;
             _message.Reason = reason;
             _message.PagesLost = state == MigrationState.Failed ? (ulong)Math.Max(0, _pagesLost) : 0;
@@ -132,6 +139,16 @@ internal sealed class MigrationRecord
         }
     }
 
+    /// <summary>The guest runs on the destination from now on: what has been sent until now was sent during its downtime.</summary>
+    public void NoteSwitchover()
+    {
+        lock (_lock)
+        {
+            CopyLiveFigures();
+            _message.DowntimeBytes = _message.BytesSent;
+        }
+    }
+
     public void SetDowntime(TimeSpan downtime)
     {
         lock (_lock)
@@ -156,7 +173,19 @@ internal sealed class MigrationRecord
         {
             CopyLiveFigures();
             Migration copy = _message.Clone();
-            copy.TotalUs = (ulong)(_total ?? Stopwatch.GetElapsedTime(_started)).TotalMicroseconds;
+            TimeSpan total = _total ?? Stopwatch.GetElapsedTime(_started);
+            copy.TotalUs = (ulong)total.TotalMicroseconds;
+            if (_total is not null)
+            {
+                _rate.Conclude((long)copy.BytesSent, (long)copy.PagesReceived, total);
+            }
+            else
+            {
+                _rate.Observe((long)copy.BytesSent, (long)copy.PagesReceived, Stopwatch.GetTimestamp());
+            }
+
+            copy.BytesPerSecond = _rate.BytesPerSecond;
+            copy.PagesPerSecond = _rate.PagesPerSecond;
             return copy;
         }
     }

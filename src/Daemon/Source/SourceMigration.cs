@@ -435,6 +435,7 @@ internal sealed class SourceMigration
     private SourceEvent Confirmed()
     {
         _clock.Running();
+        _record.NoteSwitchover();
         if (_wasRunning)
         {
             _record.SetDowntime(_clock.Downtime);

@@ -32,7 +32,7 @@ namespace MigrationD.Guest.Userfault;
 /// <param name="AllVcpusBlocktime">The time in which every vCPU waited for a page at once.</param>
 /// <param name="Vcpus">What each vCPU has waited; empty where nobody said which threads they are.</param>
 /// <param name="OtherThreads">
-/// What threads have waited that are no vCPU's. KVM reads pages for a vCPU on threads of the kernel where it can, so this may be the most.
+/// What threads have waited that are no vCPU's. KVM leaves faults of vCPUs that can take interrupts to threads of the kernel.
 /// </param>
 public sealed record PlacementSnapshot(
     long PagesUrgent,

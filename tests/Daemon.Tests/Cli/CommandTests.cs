@@ -149,14 +149,17 @@ public sealed class CommandTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Migrate_waits_for_the_end_and_prints_one_object()
+    public async Task Migrate_waits_for_the_end_and_prints_one_object_an_update()
     {
         _daemon.Updates.AddRange(
             [Samples.Migration(MigrationState.Setup), Samples.Migration(MigrationState.PostcopyActive), Samples.Migration()]);
         var run = await Run("migrate", "web", "--to", "10.0.0.6:7461", "--placement", "copy", "--json");
 
         Assert.Equal((ExitCode.Ok, ""), (run.ExitCode, run.Error));
-        Assert.Equal("completed", JsonDocument.Parse(run.Out).RootElement.GetProperty("state").GetString());
+        Assert.Equal(
+            ["setup", "postcopy-active", "completed"],
+            run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line =>
+                JsonDocument.Parse(line).RootElement.GetProperty("state").GetString()));
         Assert.Equal(new MigrateRequest { Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Copy }, _daemon.Asked);
     }
 
@@ -233,6 +236,16 @@ public sealed class CommandTests : IAsyncLifetime
             ["setup", "device", "completed"],
             run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line =>
                 JsonDocument.Parse(line).RootElement.GetProperty("state").GetString()));
+    }
+
+    [Fact]
+    public async Task Show_says_the_same_in_the_words_of_QEMU_and_libvirt()
+    {
+        _daemon.Updates.Add(Samples.Migration());
+        var json = JsonDocument.Parse((await Run("migration", "show", "m1", "--json")).Out).RootElement;
+        Assert.Equal(924, json.GetProperty("queryMigrate").GetProperty("ram").GetProperty("normal").GetInt32());
+        Assert.Equal(924, json.GetProperty("domJobInfo").GetProperty("memory_normal").GetInt32());
+        Assert.Contains("postcopy-requests", (await Run("migration", "show", "m1")).Out, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -37,6 +37,10 @@ internal static class Samples
         PagesReceived = 1024,
         Recoveries = 3,
         PagesLost = 17,
+        SetupUs = 210_500,
+        DowntimeBytes = 200_000,
+        BytesPerSecond = 1_700_000,
+        PagesPerSecond = 409.6,
         Placement = new PlacementCounters
         {
             PagesUrgent = 24,
@@ -51,6 +55,14 @@ internal static class Samples
             BlockSplitsAvoided = 7,
             Ioctls = 8,
             BlocktimeUs = 12_345,
+            FaultsRequested = 26,
+            PrefetchHits = 9,
+            AllVcpusBlocktimeUs = 1_500,
+            Vcpus = { new ThreadWaits { Faults = 10, BlocktimeUs = 4_000 }, new ThreadWaits { Faults = 0, BlocktimeUs = 5_000 } },
+            OtherThreads = new ThreadWaits { Faults = 11, BlocktimeUs = 3_300 },
+            FaultQueue = new LatencySummary { Count = 24, P50 = 5, P90 = 6, P99 = 7, P999 = 8, Max = 9 },
+            FaultNetwork = new LatencySummary { Count = 24, P50 = 50, P90 = 60, P99 = 70, P999 = 80, Max = 90 },
+            FaultPlace = new LatencySummary { Count = 24, P50 = 2, P90 = 3, P99 = 4, P999 = 5, Max = 6 },
             FaultLatency = new LatencySummary
             {
                 Count = 24,

@@ -44,6 +44,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
             return Task.FromResult(Samples.Migration(MigrationState.Setup));
         });
         _server.MapUnary(ControlMethods.ListMigrations, (_, _) => Task.FromResult(new ListMigrationsResponse { Migrations = { Updates } }));
+        _server.MapUnary(ControlMethods.GetMigration, (_, _) => Task.FromResult(Updates[^1]));
         _server.MapUnary(ControlMethods.CancelMigration, (request, _) => throw new GrpcException(
             GrpcStatusCode.FailedPrecondition, $"cancel migration {request.Id} of guest 'web': it is postcopy-active; too late"));
         _server.MapUnary(ControlMethods.RecoverMigration, (request, _) =>

@@ -20,6 +20,7 @@ namespace MigrationD.Daemon.Cli.Json;
 [JsonSerializable(typeof(ErrorJson))]
 [JsonSerializable(typeof(DoctorJson))]
 [JsonSerializable(typeof(DemoJson))]
+[JsonSerializable(typeof(TopJson))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     /// <summary>Writes quotes and µ as they are: the output goes to terminals and files, never into HTML.</summary>

@@ -18,7 +18,7 @@ internal sealed record DemoJson(string Verdict, string? Reason, DemoJson.GuestPa
     internal sealed record MigrationPart(
         string State,
         double TotalMs,
-        double DowntimeMs,
+        double? DowntimeMs,
         ulong BytesSent,
         ulong PagesUrgent,
         ulong PagesPush,

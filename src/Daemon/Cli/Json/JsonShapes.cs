@@ -49,8 +49,12 @@ internal static class JsonShapes
             NullIfEmpty(migration.Reason),
             DateTimeOffset.UnixEpoch.AddMicroseconds(migration.StartedUnixUs),
             migration.TotalUs / MicrosecondsPerMillisecond,
-            migration.DowntimeUs / MicrosecondsPerMillisecond,
+            migration.HasSetupUs ? migration.SetupUs / MicrosecondsPerMillisecond : null,
+            migration.HasDowntimeUs ? migration.DowntimeUs / MicrosecondsPerMillisecond : null,
             migration.BytesSent,
+            migration.HasDowntimeBytes ? migration.DowntimeBytes : null,
+            migration.BytesPerSecond,
+            migration.PagesPerSecond,
             migration.PagesTotal,
             migration.PagesReceived,
             migration.Recoveries,
@@ -59,6 +63,8 @@ internal static class JsonShapes
             placement.PagesPush,
             placement.PagesZero,
             placement.PagesRedundant,
+            placement.FaultsRequested,
+            placement.PrefetchHits,
             placement.Moves4K,
             placement.Moves2M,
             placement.Copies,
@@ -67,9 +73,81 @@ internal static class JsonShapes
             placement.BlockSplitsAvoided,
             placement.Ioctls,
             placement.BlocktimeUs / MicrosecondsPerMillisecond,
+            placement.AllVcpusBlocktimeUs / MicrosecondsPerMillisecond,
+            [.. placement.Vcpus.Select(Of)],
+            Of(placement.OtherThreads ?? new ThreadWaits()),
             Of(latency),
+            Of(placement.FaultQueue ?? new LatencySummary()),
+            Of(placement.FaultNetwork ?? new LatencySummary()),
+            Of(placement.FaultPlace ?? new LatencySummary()),
             latency.Buckets);
     }
+
+    /// <summary>A migration, and the same in the words of QEMU and libvirt.</summary>
+    public static MigrationJson Detailed(Migration migration) =>
+        Of(migration) with { QueryMigrate = QueryMigrate(migration), DomJobInfo = DomJobInfo(migration) };
+
+    /// <summary>A migration in QEMU's words.</summary>
+    public static QueryMigrateJson QueryMigrate(Migration migration)
+    {
+        var figures = new TransferFigures(migration);
+        var placement = figures.Placement;
+        return new(
+            Words.Of(migration.State),
+            new(
+                migration.BytesSent,
+                figures.RemainingBytes,
+                figures.TotalBytes,
+                placement.PagesZero,
+                figures.NormalPages,
+                figures.NormalPages * TransferFigures.PageSize,
+                figures.MegabitsPerSecond,
+                (ulong)migration.PagesPerSecond,
+                TransferFigures.PageSize,
+                placement.FaultsRequested,
+                PrecopyBytes: 0,
+                migration.HasDowntimeBytes ? migration.DowntimeBytes : null,
+                figures.PostcopyBytes),
+            WholeMilliseconds(migration.TotalUs),
+            migration.HasSetupUs ? WholeMilliseconds(migration.SetupUs) : null,
+            migration.HasDowntimeUs ? WholeMilliseconds(migration.DowntimeUs) : null,
+            NullIfEmpty(migration.Reason),
+            WholeMilliseconds(placement.AllVcpusBlocktimeUs),
+            placement.Vcpus.Count == 0 ? null : [.. placement.Vcpus.Select(vcpu => WholeMilliseconds(vcpu.BlocktimeUs))],
+            figures.MeanLatencyNs,
+            figures.FaultLatency.Buckets,
+            placement.Vcpus.Count == 0 ? null : [.. placement.Vcpus.Select(vcpu => TransferFigures.Mean(vcpu) ?? 0)],
+            TransferFigures.Mean(placement.OtherThreads));
+    }
+
+    /// <summary>A migration in libvirt's words.</summary>
+    public static DomJobInfoJson DomJobInfo(Migration migration)
+    {
+        var figures = new TransferFigures(migration);
+        return new(
+            migration.Role == MigrationRole.Destination ? "Incoming migration" : "Outgoing migration",
+            Words.IsFinal(migration.State) ? migration.State == MigrationState.Completed : null,
+            NullIfEmpty(migration.Reason),
+            WholeMilliseconds(migration.TotalUs),
+            figures.TimeRemaining is { } left ? (ulong)left.TotalMilliseconds : null,
+            migration.HasDowntimeUs ? WholeMilliseconds(migration.DowntimeUs) : null,
+            migration.HasSetupUs ? WholeMilliseconds(migration.SetupUs) : null,
+            figures.TotalBytes,
+            migration.BytesSent,
+            figures.RemainingBytes,
+            figures.TotalBytes,
+            migration.BytesSent,
+            figures.RemainingBytes,
+            figures.Placement.PagesZero,
+            figures.NormalPages,
+            figures.NormalPages * TransferFigures.PageSize,
+            (ulong)migration.BytesPerSecond,
+            TransferFigures.PageSize,
+            figures.Placement.FaultsRequested);
+    }
+
+    /// <summary>What threads waited.</summary>
+    public static ThreadWaitsJson Of(ThreadWaits waits) => new(waits.Faults, waits.BlocktimeUs / MicrosecondsPerMillisecond);
 
     /// <summary>Percentiles.</summary>
     public static FaultLatencyJson Of(LatencySummary latency) =>
@@ -103,6 +181,12 @@ internal static class JsonShapes
         return new(all.State, all.TotalMs, all.DowntimeMs, all.BytesSent, all.PagesUrgent, all.PagesPush, all.PagesZero,
             all.PagesRedundant, all.Moves4K, all.Moves2M, all.Copies, all.BlocktimeMs, all.FaultLatencyUs);
     }
+
+    /// <summary>Everything on a daemon.</summary>
+    public static TopJson Of(NodeSnapshot snapshot) =>
+        new(Of(snapshot.Node), [.. snapshot.Guests.Select(Of)], [.. snapshot.Migrations.Select(Of)]);
+
+    private static ulong WholeMilliseconds(ulong microseconds) => (ulong)Math.Round(microseconds / MicrosecondsPerMillisecond);
 
     private static string VerdictOf(bool ok) => ok ? "ok" : "failed";
 

@@ -2,7 +2,8 @@ namespace MigrationD.Daemon.Cli.Json;
 
 /// <summary>
 /// A migration in --json. What the demo prints as well has the same names there. <paramref name="FaultLatencyBuckets"/>: element i counts
-/// faults of [2^i, 2^(i+1)) microseconds, element 0 everything below 2 as well.
+/// faults of [2^i, 2^(i+1)) microseconds, element 0 everything below 2 as well. <paramref name="QueryMigrate"/> and
+/// <paramref name="DomJobInfo"/>, the same in the words of QEMU and libvirt, are in the answer of <c>migration show</c> only.
 /// </summary>
 internal sealed record MigrationJson(
     string Id,
@@ -13,8 +14,12 @@ internal sealed record MigrationJson(
     string? Reason,
     DateTimeOffset StartedAt,
     double TotalMs,
-    double DowntimeMs,
+    double? SetupMs,
+    double? DowntimeMs,
     ulong BytesSent,
+    ulong? DowntimeBytes,
+    double BytesPerSecond,
+    double PagesPerSecond,
     ulong PagesTotal,
     ulong PagesReceived,
     uint Recoveries,
@@ -23,6 +28,8 @@ internal sealed record MigrationJson(
     ulong PagesPush,
     ulong PagesZero,
     ulong PagesRedundant,
+    ulong PagesRequested,
+    ulong PrefetchHits,
     ulong Moves4K,
     ulong Moves2M,
     ulong Copies,
@@ -31,5 +38,13 @@ internal sealed record MigrationJson(
     ulong BlockSplitsAvoided,
     ulong Ioctls,
     double BlocktimeMs,
+    double AllVcpusBlocktimeMs,
+    IReadOnlyList<ThreadWaitsJson> Vcpus,
+    ThreadWaitsJson OtherThreads,
     FaultLatencyJson FaultLatencyUs,
-    IReadOnlyList<ulong> FaultLatencyBuckets);
+    FaultLatencyJson FaultQueueUs,
+    FaultLatencyJson FaultNetworkUs,
+    FaultLatencyJson FaultPlaceUs,
+    IReadOnlyList<ulong> FaultLatencyBuckets,
+    QueryMigrateJson? QueryMigrate = null,
+    DomJobInfoJson? DomJobInfo = null);

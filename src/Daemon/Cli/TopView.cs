@@ -1,0 +1,112 @@
+using System.Globalization;
+using MigrationD.Protocol.V1;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>A daemon with its guests and migrations in one view.</summary>
+internal static class TopView
+{
+    /// <summary>Ended migrations that are shown, the newest ones; those under way are shown all.</summary>
+    private const int EndedShown = 10;
+
+    private const int BarCells = 20;
+
+    /// <summary>The view of a daemon as it is now.</summary>
+    /// <param name="now">The daemon.</param>
+    /// <param name="before">The same a while earlier, for how fast guests are; null when there was none.</param>
+    public static IRenderable Of(NodeSnapshot now, NodeSnapshot? before)
+    {
+        var migrations = Shown(now.Migrations);
+        return new Rows(
+            new Text(Head(now)),
+            new Text(""),
+            now.Guests.Count == 0 ? new Text("no guests") : Guests(now, before),
+            new Text(""),
+            migrations.Count == 0 ? new Text("no migrations") : Migrations(migrations));
+    }
+
+    /// <summary>What a guest did each second since <paramref name="before"/>; null where that cannot be said.</summary>
+    internal static double? StepsPerSecond(Protocol.V1.Guest guest, NodeSnapshot now, NodeSnapshot? before)
+    {
+        var earlier = before?.Guests.FirstOrDefault(one => one.Spec.Name == guest.Spec.Name);
+        var seconds = before is null ? 0 : (now.At - before.At).TotalSeconds;
+        // A guest that was deleted and created anew under its name has made fewer steps than the one before it.
+        return earlier?.Report is { } then && guest.Report is { } report && seconds > 0 && report.Steps >= then.Steps
+            ? (report.Steps - then.Steps) / seconds
+            : null;
+    }
+
+    private static List<Migration> Shown(IReadOnlyList<Migration> all) =>
+    [
+        .. all.Where(one => !Words.IsFinal(one.State)).Reverse(),
+        .. all.Where(one => Words.IsFinal(one.State)).Reverse().Take(EndedShown),
+    ];
+
+    private static string Head(NodeSnapshot now)
+    {
+        var running = now.Guests.Count(guest => guest.State == GuestState.Running);
+        var underWay = now.Migrations.Count(migration => !Words.IsFinal(migration.State));
+        return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {now.Node.Version}  process {now.Node.ProcessId}  ")
+            + $"control {now.Node.Listen}  lanes {now.Node.Lanes}  "
+            + string.Create(CultureInfo.InvariantCulture, $"{now.Guests.Count} guests, {running} running  ")
+            + string.Create(CultureInfo.InvariantCulture, $"{now.Migrations.Count} migrations, {underWay} under way");
+    }
+
+    private static Table Guests(NodeSnapshot now, NodeSnapshot? before)
+    {
+        var table = Plain("GUEST", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS/S", "STEPS", "CORRUPT", "MIGRATION");
+        foreach (var guest in now.Guests)
+        {
+            var corrupt = guest.Report?.CorruptPages ?? 0;
+            table.AddRow(
+                new Text(guest.Spec.Name),
+                new Text(Words.Of(guest.Spec.Kind)),
+                new Text(Words.Of(guest.State), new Style(guest.State == GuestState.Failed ? Color.Red : Color.Default)),
+                new Text(new ByteSize((long)guest.Spec.MemoryBytes).ToString()),
+                new Text(Figures.Number(guest.Spec.Vcpus)),
+                new Text(StepsPerSecond(guest, now, before) is { } speed ? Figures.Number((ulong)speed) : Figures.Unknown),
+                new Text(Figures.Number(guest.Report?.Steps ?? 0)),
+                new Text(Figures.Number(corrupt), new Style(corrupt > 0 ? Color.Red : Color.Default)),
+                new Text(guest.MigrationId.Length > 0 ? guest.MigrationId : Figures.Unknown));
+        }
+
+        return table;
+    }
+
+    private static Table Migrations(IReadOnlyList<Migration> migrations)
+    {
+        var table = Plain("MIGRATION", "GUEST", "ROLE", "PEER", "STATE", "RAM", "", "RATE", "ETA", "FAULT P99", "DOWNTIME", "TOTAL");
+        foreach (var migration in migrations)
+        {
+            var figures = new TransferFigures(migration);
+            table.AddRow(
+                new Text(migration.Id),
+                new Text(migration.Guest),
+                new Text(Words.Of(migration.Role)),
+                new Text(migration.Peer),
+                new Text(Words.Of(migration.State)),
+                RamBar.Draw(RamBar.Of(migration), BarCells),
+                new Text(string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(figures.Fraction * 100):0}%")),
+                new Text(Figures.Megabits(figures.MegabitsPerSecond)),
+                new Text(Figures.Duration(figures.TimeRemaining)),
+                new Text(figures.FaultLatency.Count > 0 ? Figures.Microseconds(figures.FaultLatency.P99) : Figures.Unknown),
+                new Text(Figures.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)),
+                new Text(Figures.Milliseconds(migration.TotalUs)));
+        }
+
+        return table;
+    }
+
+    private static Table Plain(params string[] columns)
+    {
+        var table = new Table().Border(TableBorder.None);
+        foreach (var column in columns)
+        {
+            table.AddColumn(new TableColumn(column).NoWrap());
+        }
+
+        return table;
+    }
+}
