@@ -6,7 +6,8 @@ namespace MigrationD.EndToEnd.Tests;
 internal sealed record CommandResult(string CommandLine, int ExitCode, string Output, string Error)
 {
     /// <summary>What it printed; the last object where it printed one a line.</summary>
-    public JsonNode Json => JsonNode.Parse(Output.TrimEnd().Split('\n')[^1]) ?? throw new InvalidDataException($"{CommandLine} printed no JSON: {Output}");
+    public JsonNode Json => JsonNode.Parse(Output.TrimEnd().Split('\n')[^1])
+        ?? throw new InvalidDataException($"{CommandLine} printed no JSON: {Output}");
 
     public CommandResult Succeeds()
     {

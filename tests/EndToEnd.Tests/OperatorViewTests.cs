@@ -41,7 +41,8 @@ public sealed class OperatorViewTests
             // Each wait has its three parts, and is a vCPU's or somebody else's.
             long faults = (long)shown["faultLatencyUs"]!["count"]!;
             Assert.True(faults > 0, shown.ToString());
-            Assert.All(new[] { "faultQueueUs", "faultNetworkUs", "faultPlaceUs" }, part => Assert.Equal(faults, (long)shown[part]!["count"]!));
+            string[] parts = ["faultQueueUs", "faultNetworkUs", "faultPlaceUs"];
+            Assert.All(parts, part => Assert.Equal(faults, (long)shown[part]!["count"]!));
             long waits = shown["vcpus"]!.AsArray().Sum(vcpu => (long)vcpu!["faults"]!) + (long)shown["otherThreads"]!["faults"]!;
             Assert.True(waits > 0, shown.ToString());
         }
@@ -109,10 +110,9 @@ public sealed class OperatorViewTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "128MiB", "96MiB");
 
-        ProcessStartInfo program = ProgramUnderTest.Start();
+        string command = $"{ProgramUnderTest.Start().FileName} migrate g --to {destination.Listen} --control {source.Control}";
         var start = new ProcessStartInfo(
-            "script",
-            ["--quiet", "--return", "--command", $"stty cols 120 rows 50; exec {program.FileName} migrate g --to {destination.Listen} --control {source.Control}", "/dev/null"])
+            "script", ["--quiet", "--return", "--command", $"stty cols 120 rows 50; exec {command}", "/dev/null"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -1,8 +1,8 @@
 namespace MigrationD.Daemon.Cli;
 
 /// <summary>
-/// For each shell the script that asks this program how a command line can go on: <c>migrationd "[suggest:POSITION]" "WORDS"</c>, where WORDS
-/// is the command line up to the cursor without the program's name.
+/// For each shell the script that asks this program how a command line can go on: <c>migrationd "[suggest:POSITION]" "WORDS"</c>, where
+/// WORDS is the command line up to the cursor without the program's name.
 /// </summary>
 internal static class CompletionScripts
 {

@@ -2,10 +2,11 @@ using System.CommandLine.Completions;
 
 namespace MigrationD.Daemon.Cli;
 
-/// <summary>Names that only the daemon knows, for completing a command line. A daemon that does not answer at once has none.</summary>
+/// <summary>Names that only the daemon knows, for completing a command line. A daemon that does not answer soon has none.</summary>
 internal static class DaemonNames
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    // Long for a key that was pressed, and only a daemon that hangs, or a host that is very busy, takes it.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     /// <summary>The guests of the daemon that the command line is for.</summary>
     public static IEnumerable<string> Guests(CompletionContext context) => Ask(context, async (client, cancellation) =>

@@ -30,9 +30,9 @@ internal sealed class MigrateCommand : ClientCommand
     {
         Notes =
         [
-            "Waits for the end unless --detach is given, and shows the migration as 'migration watch' does; with --json that is a JSON object a",
-            "line, the final state last. The exit code is 0 only when the migration completed. While the link is lost (postcopy-paused) it goes on",
-            "waiting, and says so with the reason and what can be done.",
+            "Waits for the end unless --detach is given, and shows the migration as 'migration watch' does; with --json that is a JSON object",
+            "a line, the final state last. The exit code is 0 only when the migration completed. While the link is lost (postcopy-paused) it",
+            "goes on waiting, and says so with the reason and what can be done.",
         ];
         Examples =
         [

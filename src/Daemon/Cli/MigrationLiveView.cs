@@ -21,8 +21,8 @@ internal static class MigrationLiveView
         var parts = RamBar.Of(migration);
         var rows = new List<IRenderable>
         {
-            new Text(string.Create(CultureInfo.InvariantCulture,
-                $"guest {migration.Guest}  {(migration.Role == MigrationRole.Destination ? "from" : "to")} {migration.Peer}  ({migration.Id})")),
+            new Text($"guest {migration.Guest}  {(migration.Role == MigrationRole.Destination ? "from" : "to")} {migration.Peer}  "
+                + $"({migration.Id})"),
             Row("phase", Phase(migration)),
         };
         if (migration.Reason.Length > 0)
@@ -32,9 +32,8 @@ internal static class MigrationLiveView
 
         rows.Add(Row("RAM", RamBar.Draw(parts, Math.Clamp(width - LabelWidth - 2, NarrowestBar, WidestBar))));
         rows.Add(Row("", Legend(figures, parts)));
-        rows.Add(Row("rate", new Text(string.Create(CultureInfo.InvariantCulture,
-            $"{Figures.Megabits(figures.MegabitsPerSecond)}  {migration.PagesPerSecond:N0} pages/s  {Figures.Bytes(migration.BytesSent)} sent  ")
-            + $"ETA {Figures.Duration(figures.TimeRemaining)}")));
+        rows.Add(Row("rate", new Text($"{Figures.Megabits(figures.MegabitsPerSecond)}  {Figures.Number((ulong)migration.PagesPerSecond)} pages/s  "
+            + $"{Figures.Bytes(migration.BytesSent)} sent  ETA {Figures.Duration(figures.TimeRemaining)}")));
         rows.Add(Row("downtime", new Text(Figures.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)
             + (migration.Recoveries > 0 ? $"  link restored {Figures.Number(migration.Recoveries)} times" : ""))));
         rows.Add(Row("faults", new Text(Faults(figures))));

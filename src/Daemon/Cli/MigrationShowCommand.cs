@@ -14,8 +14,8 @@ internal sealed class MigrationShowCommand : ClientCommand
     {
         Notes =
         [
-            "Fields that QEMU's query-migrate has bear its names. With --json: also the whole in the words of query-migrate (queryMigrate) and of",
-            "libvirt's domjobinfo (domJobInfo). What this side of the migration does not know is '-', and absent with --json.",
+            "Fields that QEMU's query-migrate has bear its names. With --json: also the whole in the words of query-migrate (queryMigrate)",
+            "and of libvirt's domjobinfo (domJobInfo). What this side of the migration does not know is '-', and absent with --json.",
         ];
         Examples = ["migrationd migration show ID", "migrationd migration show ID --json"];
         Arguments.Add(_id);

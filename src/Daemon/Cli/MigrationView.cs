@@ -91,8 +91,8 @@ internal static class MigrationView
             ("  prefetch hits", Figures.Number(placement.PrefetchHits)),
             ("placed", $"{Figures.Number(placement.Moves2M)} huge pages moved whole, {Figures.Number(placement.Moves4K)} pages moved, "
                 + $"{Figures.Number(placement.Copies)} pages copied, by {Figures.Number(placement.Ioctls)} calls"),
-            ("retries", $"{Figures.Number(placement.Retries)}, and {Figures.Number(placement.BusyFallbacks)} moves that the kernel refused and "
-                + "a copy did"),
+            ("retries", $"{Figures.Number(placement.Retries)}, and {Figures.Number(placement.BusyFallbacks)} moves that the kernel refused "
+                + "and a copy did"),
         ];
     }
 

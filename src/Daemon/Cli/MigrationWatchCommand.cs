@@ -13,7 +13,8 @@ internal sealed class MigrationWatchCommand : ClientCommand
     {
         Notes =
         [
-            "On a terminal it draws one view of what has come, how fast, and what the guest feels of it; elsewhere it prints a line now and then.",
+            "On a terminal it draws one view of what has come, how fast, and what the guest feels of it; elsewhere it prints a line now",
+            "and then.",
             "With --json: one JSON object a line whenever it has changed and once a second otherwise, the final state last.",
             "While the link is lost (postcopy-paused) it goes on watching, and says so with the reason and what can be done.",
         ];

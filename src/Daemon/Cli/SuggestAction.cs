@@ -6,8 +6,8 @@ using System.CommandLine.Parsing;
 namespace MigrationD.Daemon.Cli;
 
 /// <summary>
-/// Answers the [suggest] directive: how a command line can go on at a position. The library's own answer has every spelling of help on every
-/// line, and what only contains the word.
+/// Answers the [suggest] directive: how a command line can go on at a position. The library's own answer has every spelling of help on
+/// every line, and what only contains the word.
 /// </summary>
 internal sealed class SuggestAction : SynchronousCommandLineAction
 {
@@ -40,7 +40,10 @@ internal sealed class SuggestAction : SynchronousCommandLineAction
         return ExitCode.Ok;
     }
 
-    /// <summary>What can stand at a position of a command line that begins after the program's name; options only where they are asked for.</summary>
+    /// <summary>
+    /// What can stand at a position of a command line that begins after the program's name; options where nothing else can, or where they are
+    /// asked for.
+    /// </summary>
     internal IReadOnlyList<string> Suggest(string line, int position)
     {
         var before = line[..position];

@@ -15,7 +15,8 @@ internal sealed class TopCommand : ClientCommand
     {
         Notes =
         [
-            "On a terminal the view is drawn anew every second, until Ctrl-C. Elsewhere it is printed once, and so is the JSON object of --json.",
+            "On a terminal the view is drawn anew every second, until Ctrl-C. Elsewhere it is printed once, and so is the JSON object of",
+            "--json.",
         ];
         Examples = ["migrationd top", "migrationd top --json"];
     }

@@ -48,10 +48,12 @@ internal static class TopView
     {
         var running = now.Guests.Count(guest => guest.State == GuestState.Running);
         var underWay = now.Migrations.Count(migration => !Words.IsFinal(migration.State));
-        return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {now.Node.Version}  process {now.Node.ProcessId}  ")
+        // Without the commit that it was built from.
+        var version = now.Node.Version.Split('+')[0];
+        return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {version}  process {now.Node.ProcessId}  ")
             + $"control {now.Node.Listen}  lanes {now.Node.Lanes}  "
-            + string.Create(CultureInfo.InvariantCulture, $"{now.Guests.Count} guests, {running} running  ")
-            + string.Create(CultureInfo.InvariantCulture, $"{now.Migrations.Count} migrations, {underWay} under way");
+            + string.Create(CultureInfo.InvariantCulture, $"guests {now.Guests.Count}, running {running}  ")
+            + string.Create(CultureInfo.InvariantCulture, $"migrations {now.Migrations.Count}, under way {underWay}");
     }
 
     private static Table Guests(NodeSnapshot now, NodeSnapshot? before)

@@ -33,7 +33,8 @@ internal sealed class TransferFigures(Migration migration)
     public ulong OtherResidentPages => migration.PagesReceived - Math.Min(migration.PagesReceived, NormalPages + Placement.PagesZero);
 
     /// <summary>Pages that are not there.</summary>
-    public ulong MissingPages => migration.PagesTotal - Math.Min(migration.PagesTotal, Math.Max(migration.PagesReceived, NormalPages + Placement.PagesZero));
+    public ulong MissingPages =>
+        migration.PagesTotal - Math.Min(migration.PagesTotal, Math.Max(migration.PagesReceived, NormalPages + Placement.PagesZero));
 
     /// <summary>Bytes that came after the guest ran at the destination; null before.</summary>
     public ulong? PostcopyBytes =>

@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace MigrationD.Daemon.Migrations;
 
 /// <summary>
-/// How fast bytes and pages come, over the time between two looks that are a while apart. Nothing runs while nobody looks. Used by one thread
-/// at a time.
+/// How fast bytes and pages come, over the time between two looks that are a while apart. Nothing runs while nobody looks. Used by one
+/// thread at a time.
 /// </summary>
 /// <param name="start">When nothing had come yet, in ticks of <see cref="Stopwatch"/>.</param>
 internal sealed class TransferRate(long start)

@@ -13,8 +13,8 @@ namespace MigrationD.Guest.Userfault;
 /// thread opens the entry and then looks whether the page is received. At least one of them sees what the other did, and closing is
 /// an exchange that only one of them wins.
 /// <para>An entry also keeps when its request was handed to the lane. With the moment at which the page's bytes had come, which its placer
-/// knows, that splits the wait in three: queue (until the request was handed over), network (until the bytes were there), place. Noted before
-/// the request is written and not after: on a busy host the page can be here before the writer runs on.</para>
+/// knows, that splits the wait in three: queue (until the request was handed over), network (until the bytes were there), place. Noted
+/// before the request is written and not after: on a busy host the page can be here before the writer runs on.</para>
 /// <para>The entries, 16 bytes for each page of the guest, are native memory of zeros, which the kernel backs where a fault was entered: as
 /// arrays they would be 4 MB of the managed heap for each GB of guest. They are freed by the finalizer and in no other way, so no thread
 /// that still has the ledger can come too late.</para>
@@ -76,8 +76,8 @@ internal sealed unsafe class FaultLedger
     public TimeSpan Blocktime => Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _blockedTicks));
 
     /// <summary>
-    /// Opens the entry of a page. <see cref="FaultOutcome.Received"/>: the page is there, its waiters have to be woken. Called by one thread
-    /// at a time.
+    /// Opens the entry of a page. <see cref="FaultOutcome.Received"/>: the page is there, its waiters have to be woken. Called by one
+    /// thread at a time.
     /// </summary>
     public FaultOutcome Open(long page, uint thread)
     {

@@ -43,9 +43,9 @@ public sealed class JsonShapesTests
 
         Assert.Equal(
             "id guest role peer state reason startedAt totalMs setupMs downtimeMs bytesSent downtimeBytes bytesPerSecond pagesPerSecond "
-            + "pagesTotal pagesReceived recoveries pagesLost pagesUrgent pagesPush pagesZero pagesRedundant pagesRequested prefetchHits moves4K "
-            + "moves2M copies retries busyFallbacks blockSplitsAvoided ioctls blocktimeMs allVcpusBlocktimeMs vcpus otherThreads faultLatencyUs "
-            + "faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets",
+            + "pagesTotal pagesReceived recoveries pagesLost pagesUrgent pagesPush pagesZero pagesRedundant pagesRequested prefetchHits "
+            + "moves4K moves2M copies retries busyFallbacks blockSplitsAvoided ioctls blocktimeMs allVcpusBlocktimeMs vcpus otherThreads "
+            + "faultLatencyUs faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets",
             Keys(json));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
@@ -81,8 +81,12 @@ public sealed class JsonShapesTests
             Keys(json.GetProperty("ram")));
         Assert.Equal(
             """
-            {"status":"completed","ram":{"transferred":4200000,"remaining":0,"total":4194304,"duplicate":100,"normal":924,"normal-bytes":3784704,"mbps":13.6,"pages-per-second":409,"page-size":4096,"postcopy-requests":26,"precopy-bytes":0,"downtime-bytes":200000,"postcopy-bytes":4000000},"total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because","postcopy-blocktime":2,"postcopy-vcpu-blocktime":[4,5],"postcopy-latency":514375,"postcopy-latency-dist":[0,0,0,0,0,20,3,0,1],"postcopy-vcpu-latency":[400000,0],"postcopy-non-vcpu-latency":300000}
-            """,
+            {"status":"completed","ram":{"transferred":4200000,"remaining":0,"total":4194304,"duplicate":100,"normal":924,
+            "normal-bytes":3784704,"mbps":13.6,"pages-per-second":409,"page-size":4096,"postcopy-requests":26,"precopy-bytes":0,
+            "downtime-bytes":200000,"postcopy-bytes":4000000},"total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because",
+            "postcopy-blocktime":2,"postcopy-vcpu-blocktime":[4,5],"postcopy-latency":514375,"postcopy-latency-dist":[0,0,0,0,0,20,3,0,1],
+            "postcopy-vcpu-latency":[400000,0],"postcopy-non-vcpu-latency":300000}
+            """.ReplaceLineEndings(""),
             json.GetRawText());
         Assert.Equal(
             "status ram total-time postcopy-blocktime postcopy-latency-dist",
@@ -96,8 +100,11 @@ public sealed class JsonShapesTests
         migration.Reason = "because";
         Assert.Equal(
             """
-            {"operation":"Outgoing migration","success":true,"errmsg":"because","time_elapsed":2500,"downtime":8,"setup_time":210,"data_total":4194304,"data_processed":4200000,"data_remaining":0,"memory_total":4194304,"memory_processed":4200000,"memory_remaining":0,"memory_constant":100,"memory_normal":924,"memory_normal_bytes":3784704,"memory_bps":1700000,"memory_page_size":4096,"memory_postcopy_requests":26}
-            """,
+            {"operation":"Outgoing migration","success":true,"errmsg":"because","time_elapsed":2500,"downtime":8,"setup_time":210,
+            "data_total":4194304,"data_processed":4200000,"data_remaining":0,"memory_total":4194304,"memory_processed":4200000,
+            "memory_remaining":0,"memory_constant":100,"memory_normal":924,"memory_normal_bytes":3784704,"memory_bps":1700000,
+            "memory_page_size":4096,"memory_postcopy_requests":26}
+            """.ReplaceLineEndings(""),
             Print(JsonShapes.Detailed(migration)).GetProperty("domJobInfo").GetRawText());
 
         migration.State = MigrationState.PostcopyActive;

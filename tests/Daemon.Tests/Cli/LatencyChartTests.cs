@@ -11,7 +11,11 @@ public sealed class LatencyChartTests
         Assert.Empty(LatencyChart.Lines([0, 0]));
         var lines = LatencyChart.Lines([0, 1, 0, 80, 0]).ToArray();
         Assert.Equal(
-            ["[     2 us -     4 us ]:          1 █", "[     4 us -     8 us ]:          0", "[     8 us -    16 us ]:         80 " + new string('█', 40)],
+            [
+                "[     2 us -     4 us ]:          1 █",
+                "[     4 us -     8 us ]:          0",
+                "[     8 us -    16 us ]:         80 " + new string('█', 40),
+            ],
             lines);
     }
 
@@ -21,8 +25,8 @@ public sealed class LatencyChartTests
         // QEMU's 24 buckets, as its monitor labels them.
         string[] borders =
         [
-            "1 us", "2 us", "4 us", "8 us", "16 us", "32 us", "64 us", "128 us", "256 us", "512 us", "1 ms", "2 ms", "4 ms", "8 ms", "16 ms",
-            "32 ms", "65 ms", "131 ms", "262 ms", "524 ms", "1 sec", "2 sec", "4 sec", "8 sec", "16 sec",
+            "1 us", "2 us", "4 us", "8 us", "16 us", "32 us", "64 us", "128 us", "256 us", "512 us", "1 ms", "2 ms", "4 ms", "8 ms",
+            "16 ms", "32 ms", "65 ms", "131 ms", "262 ms", "524 ms", "1 sec", "2 sec", "4 sec", "8 sec", "16 sec",
         ];
         Assert.Equal(
             borders.Zip(borders.Skip(1), (from, to) => $"[ {from,8} - {to,8} ]:          1"),

@@ -60,7 +60,9 @@ public sealed class MigrationViewTests
         migration.ClearDowntimeBytes();
         migration.Placement = null;
         var lines = Lines(migration);
-        foreach (var name in new[] { "downtime", "setup-time", "  downtime-bytes", "  postcopy-bytes", "postcopy-latency", "postcopy-vcpu-blocktime" })
+        string[] unknown =
+            ["downtime", "setup-time", "  downtime-bytes", "  postcopy-bytes", "postcopy-latency", "postcopy-vcpu-blocktime"];
+        foreach (var name in unknown)
         {
             Assert.Contains(lines, line => line.StartsWith(name + " ", StringComparison.Ordinal) && line[name.Length..].Trim() == "-");
         }

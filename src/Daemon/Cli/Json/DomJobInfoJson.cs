@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 namespace MigrationD.Daemon.Cli.Json;
 
 /// <summary>
-/// A migration as libvirt's virDomainGetJobStats tells it, which <c>virsh domjobinfo</c> shows: its names, its units, and no field that has no
-/// meaning here. Times in milliseconds, sizes in bytes.
+/// A migration as libvirt's virDomainGetJobStats tells it, which <c>virsh domjobinfo</c> shows: its names, its units, and no field that has
+/// no meaning here. Times in milliseconds, sizes in bytes.
 /// </summary>
 internal sealed record DomJobInfoJson(
     [property: JsonPropertyName("operation")] string Operation,

@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 namespace MigrationD.Daemon.Cli.Json;
 
 /// <summary>
-/// A migration as QEMU's <c>query-migrate</c> answers (MigrationInfo of qapi/migration.json): its names, its units, and no field that has no
-/// meaning here. Times in milliseconds, latencies in nanoseconds, sizes in bytes.
+/// A migration as QEMU's <c>query-migrate</c> answers (MigrationInfo of qapi/migration.json): its names, its units, and no field that has
+/// no meaning here. Times in milliseconds, latencies in nanoseconds, sizes in bytes.
 /// </summary>
 internal sealed record QueryMigrateJson(
     [property: JsonPropertyName("status")] string Status,
