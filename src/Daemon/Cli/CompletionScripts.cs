@@ -51,9 +51,14 @@ internal static class CompletionScripts
         # migrationd completion for fish.
         function __migrationd_suggestions
             set -l words (commandline -cp | string replace -r '^\s*\S+\s?' '')
-            migrationd "[suggest:"(string length -- "$words")"]" "$words" 2>/dev/null
+            set -l found (migrationd "[suggest:"(string length -- "$words")"]" "$words" 2>/dev/null)
+            if set -q found[1]
+                printf '%s\n' $found
+            else
+                __fish_complete_path (commandline -ct)
+            end
         end
-        complete -c migrationd -a '(__migrationd_suggestions)'
+        complete -c migrationd -f -a '(__migrationd_suggestions)'
 
         """;
 
