@@ -75,11 +75,11 @@ remove_containers() {
   [ "$containers" = yes ] && [ -z "$engine_parent" ] || return 0
   local id
   for id in $(docker ps -q --filter "name=^${project}[-_]" --filter status=paused); do docker unpause "$id"; done
-  compose down --volumes --remove-orphans --timeout 5
-  docker image rm -f "$project"
   for id in $(docker ps -aq --filter "name=^$project-shut" && docker ps -aq --filter "label=migrationd.build=$project"); do
     docker rm -f "$id"
   done
+  compose down --volumes --remove-orphans --timeout 5
+  docker image rm -f "$project"
   docker image prune -f --filter "label=migrationd.build=$project"
   docker image rm -f "$project-sdk" "$project-base" ${fetched[@]+"${fetched[@]}"}
   [ -z "$(
