@@ -31,13 +31,9 @@ public sealed partial class ManPageTests
         Command command = Leaves(Root, "").Single(leaf => leaf.Path == path).Command;
         string heading = entry[..entry.IndexOf('\n', StringComparison.Ordinal)];
         Assert.All(command.Arguments, argument => Assert.Contains(argument.Name, heading, StringComparison.Ordinal));
-        if (path == "serve")
-        {
-            // They have a section of their own.
-            return;
-        }
-
-        string[] everywhere = ["--json", "--control", "--help"];
+        // The daemon's options have a section of their own, and so have those of every command.
+        bool isDaemons = path is "serve" or "config check";
+        string[] everywhere = ["--json", "--control", "--help", .. isDaemons ? DaemonOptionKey.All.Select(key => key.Flag) : []];
         foreach (Option option in command.Options.Where(
             option => !option.Hidden && option is not HelpOption && !everywhere.Contains(option.Name)))
         {
