@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using MigrationD.EndToEnd.Tests.Security;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -57,9 +58,11 @@ public sealed partial class ConsoleTests
     [MachineFact(Host)]
     public async Task ItIsFollowedThereAndBackAndOnToAThirdNode()
     {
-        await using DaemonProcess one = await DaemonProcess.StartAsync("one");
-        await using DaemonProcess two = await DaemonProcess.StartAsync("two");
-        await using DaemonProcess three = await DaemonProcess.StartAsync("three");
+        // With certificates: what is passed on goes the way that pages go, and nobody else hears it.
+        using var authority = new Authority();
+        await using DaemonProcess one = await DaemonProcess.StartAsync("one", "--tls", authority.Issue("one", "127.0.0.1"));
+        await using DaemonProcess two = await DaemonProcess.StartAsync("two", "--tls", authority.Issue("two", "127.0.0.1"));
+        await using DaemonProcess three = await DaemonProcess.StartAsync("three", "--tls", authority.Issue("three", "127.0.0.1"));
         await one.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");
         await using FollowedConsole followed = FollowedConsole.Start(one, "g");
         foreach ((DaemonProcess from, DaemonProcess to) in new[] { (one, two), (two, one), (one, three) })
