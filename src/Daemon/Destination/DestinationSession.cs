@@ -55,7 +55,7 @@ internal sealed class DestinationSession
         incoming.Lanes.Lost += OnLaneLost;
         incoming.Lanes.Opened += OnLanesOpened;
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
-        record.Follow(() => Figures(incoming));
+        record.Follow(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
         _ = FinishWhenCompleteAsync(incoming);
         // They stay with what is remembered of the session, so they must know no local of this method: it would keep the guest as well.
         _sourceExpiry = new Timer(OnSourceExpired, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -277,7 +277,7 @@ internal sealed class DestinationSession
         if (from == DestinationState.Lost && to == DestinationState.PostcopyRecover && _incoming is { } incoming)
         {
             _lost = NewSignal();
-            _record.Revive(() => Figures(incoming));
+            _record.Revive(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
         }
     }
 

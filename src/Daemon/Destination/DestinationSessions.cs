@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
@@ -22,8 +23,9 @@ namespace MigrationD.Daemon.Destination;
 /// <param name="limit">How many there may be at a time.</param>
 /// <param name="logger">The daemon's log.</param>
 /// <param name="laneLogger">The log of what is wrong with lanes, which anybody can fill who reaches the listener.</param>
+/// <param name="meter">What counts faults and refusals; null where nothing is counted.</param>
 internal sealed class DestinationSessions(
-    GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, int limit, ILogger logger, ILogger laneLogger)
+    GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, int limit, ILogger logger, ILogger laneLogger, DaemonMeter? meter)
 {
     // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
     private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
@@ -138,6 +140,7 @@ internal sealed class DestinationSessions(
         catch (GrpcException refusal)
         {
             DaemonLog.LaneRefused(laneLogger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
+            meter?.LaneRefused(refusal.Code);
             call.Finish(refusal.Code, refusal.Message);
         }
     }
@@ -199,7 +202,8 @@ internal sealed class DestinationSessions(
             try
             {
                 // Registered before anything can touch it: a page that is there already would never be asked for.
-                incoming = IncomingMemory.Register(memory, PlacementMessages.FromMessage(request.Placement));
+                incoming = IncomingMemory.Register(
+                    memory, PlacementMessages.FromMessage(request.Placement), meter is null ? null : meter.FaultServed);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(incoming, spec.Name, logger);

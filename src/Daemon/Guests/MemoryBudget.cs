@@ -12,6 +12,18 @@ internal sealed class MemoryBudget(long limit)
     /// <summary>Bytes that all guests may have.</summary>
     public long Limit { get; } = limit;
 
+    /// <summary>Bytes that guests have.</summary>
+    public long Used
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _used;
+            }
+        }
+    }
+
     /// <summary>
     /// Takes <paramref name="bytes"/> out of the budget until the returned share is disposed; null when they are not free.
     /// </summary>

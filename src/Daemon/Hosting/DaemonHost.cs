@@ -9,6 +9,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
@@ -26,7 +27,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _shutdown = new();
     private readonly GuestRegistry _guests;
-    private readonly MigrationLog _migrations = new();
+    private readonly DaemonMeter _meter;
+    private readonly MigrationLog _migrations;
     private readonly SourceMigrations _outgoing;
     private readonly MigrationTimeouts _timeouts;
     private readonly PeerSecurity _security;
@@ -40,7 +42,10 @@ internal sealed class DaemonHost : IAsyncDisposable
         _options = options;
         _logging = logging;
         _logger = logging.CreateLogger("migrationd");
-        _guests = new GuestRegistry(new MemoryBudget(options.GuestMemory));
+        var budget = new MemoryBudget(options.GuestMemory);
+        _guests = new GuestRegistry(budget);
+        _meter = new DaemonMeter(options.Node, _guests, budget);
+        _migrations = new MigrationLog(_meter.Migrations.Follow);
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout);
         _security = PeerSecurity.Of(options);
         _outgoing = new SourceMigrations(new SourceNode(options.Node, _migrations, _timeouts, _security, _logger));
@@ -92,6 +97,7 @@ internal sealed class DaemonHost : IAsyncDisposable
             DaemonLog.GuestEndsWithDaemon(_logger, guest.Name);
         }
 
+        _meter.Dispose();
         _shutdown.Dispose();
     }
 
@@ -148,7 +154,8 @@ internal sealed class DaemonHost : IAsyncDisposable
             node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config(), _guests, _migrations, _outgoing, _peers.Sessions, _logger,
             _shutdown.Token);
         _control = await GrpcServer.StartAsync(
-            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map)
+            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map,
+            new RequestMeter(_meter))
             .ConfigureAwait(false);
         _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
@@ -173,8 +180,13 @@ internal sealed class DaemonHost : IAsyncDisposable
         try
         {
             return await PeerDoor.OpenAsync(
-                kestrel => kestrel.Listen(_options.Listen, Secure), _options.Lanes, _guests, _migrations, _timeouts,
-                new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security, _logging).ConfigureAwait(false);
+                (kestrel, attend) => kestrel.Listen(_options.Listen, listen =>
+                {
+                    Secure(listen);
+                    attend(listen);
+                }),
+                _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security,
+                _logging, _meter, new MetricsPage(_meter).Map).ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {

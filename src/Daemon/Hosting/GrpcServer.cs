@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Metrics;
 using MigrationD.Protocol.Grpc;
 
 namespace MigrationD.Daemon.Hosting;
@@ -27,9 +28,13 @@ internal sealed class GrpcServer : IAsyncDisposable
         new Uri(_application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Authority;
 
     /// <summary>Listens and serves.</summary>
+    /// <param name="logging">The daemon's log.</param>
+    /// <param name="listen">Where.</param>
+    /// <param name="map">What.</param>
+    /// <param name="requests">Counts requests; null where nothing is counted.</param>
     /// <exception cref="IOException">The address cannot be had.</exception>
     public static async Task<GrpcServer> StartAsync(
-        ILoggerFactory logging, Action<KestrelServerOptions> listen, Action<IEndpointRouteBuilder> map)
+        ILoggerFactory logging, Action<KestrelServerOptions> listen, Action<IEndpointRouteBuilder> map, RequestMeter? requests)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddSingleton(logging);
@@ -40,6 +45,11 @@ internal sealed class GrpcServer : IAsyncDisposable
             listen(kestrel);
         });
         WebApplication application = builder.Build();
+        if (requests is not null)
+        {
+            application.Use(requests.CountAsync);
+        }
+
         map(application);
         application.MapGrpcFallback();
         try

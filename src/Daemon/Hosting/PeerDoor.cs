@@ -1,27 +1,31 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Daemon.Hosting;
 
-/// <summary>Where guests come in: the control listener for other daemons, and the lanes.</summary>
+/// <summary>Where guests come in: the control listener for other daemons, and the lanes. What may be read is read at the former.</summary>
 internal sealed class PeerDoor : IAsyncDisposable
 {
     private readonly LaneListener _lanes;
     private readonly GrpcServer _control;
+    private readonly Http1Door? _http1;
 
-    private PeerDoor(DestinationSessions sessions, LaneListener lanes, GrpcServer control)
+    private PeerDoor(DestinationSessions sessions, LaneListener lanes, GrpcServer control, Http1Door? http1)
     {
         Sessions = sessions;
         _lanes = lanes;
         _control = control;
+        _http1 = http1;
     }
 
     /// <summary>HOST:PORT for control, or what a unix socket is called by its server.</summary>
@@ -32,7 +36,10 @@ internal sealed class PeerDoor : IAsyncDisposable
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
     /// <summary>Opens both.</summary>
-    /// <param name="listen">Where control calls come in; it secures that endpoint as <paramref name="security"/> wants.</param>
+    /// <param name="listen">
+    /// Adds the control listener to a Kestrel, with what it is given for that listener; TLS, as <paramref name="security"/> wants it, is to
+    /// be added before that.
+    /// </param>
     /// <param name="lanes">Where lanes come in.</param>
     /// <param name="guests">Where the guests are to live.</param>
     /// <param name="migrations">Where their migrations are recorded.</param>
@@ -40,32 +47,54 @@ internal sealed class PeerDoor : IAsyncDisposable
     /// <param name="limits">What others can make this daemon hold.</param>
     /// <param name="security">Who may send guests.</param>
     /// <param name="logging">The log.</param>
+    /// <param name="meter">What counts; null where nothing is counted.</param>
+    /// <param name="pages">What browsers and scrapers can read; nothing without a meter.</param>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
-        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations, MigrationTimeouts timeouts,
-        PeerLimits limits, PeerSecurity security, ILoggerFactory logging)
+        Action<KestrelServerOptions, Action<ListenOptions>> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
+        MigrationTimeouts timeouts, PeerLimits limits, PeerSecurity security, ILoggerFactory logging, DaemonMeter? meter = null,
+        Action<IEndpointRouteBuilder>? pages = null)
     {
         ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
-        var sessions = new DestinationSessions(guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger);
+        var sessions = new DestinationSessions(
+            guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
         var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.Incoming);
+        RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
+        Http1Door? http1 = null;
         try
         {
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security);
-            GrpcServer control = await GrpcServer.StartAsync(logging, Limited, transport.Map).ConfigureAwait(false);
-            return new PeerDoor(sessions, listener, control);
+            if (pages is not null && requests is not null)
+            {
+                http1 = await Http1Door.StartAsync(logging, pages, requests).ConfigureAwait(false);
+            }
+
+            GrpcServer control = await GrpcServer.StartAsync(logging, Limited, Map, requests).ConfigureAwait(false);
+            return new PeerDoor(sessions, listener, control, http1);
+
+            void Map(IEndpointRouteBuilder routes)
+            {
+                transport.Map(routes);
+                pages?.Invoke(routes);
+            }
         }
         catch
         {
             listener.Dispose();
+            if (http1 is not null)
+            {
+                await http1.DisposeAsync().ConfigureAwait(false);
+            }
+
             throw;
         }
 
         void Limited(KestrelServerOptions kestrel)
         {
             kestrel.Limits.MaxConcurrentConnections = limits.Connections;
-            listen(kestrel);
+            listen(kestrel, options => http1?.Attend(options));
         }
     }
 
@@ -75,6 +104,11 @@ internal sealed class PeerDoor : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _lanes.Dispose();
+        if (_http1 is not null)
+        {
+            await _http1.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 

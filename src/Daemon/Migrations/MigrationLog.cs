@@ -3,9 +3,13 @@ using System.Diagnostics.CodeAnalysis;
 namespace MigrationD.Daemon.Migrations;
 
 /// <summary>The migrations that this node took part in, newest last; the oldest ended ones are forgotten beyond a bound.</summary>
-internal sealed class MigrationLog
+/// <param name="added">Told of each migration when it begins.</param>
+internal sealed class MigrationLog(Action<MigrationRecord>? added = null)
 {
     private const int Kept = 1000;
+
+    // A map has 6 bytes for each block of 2 MiB: 192 KiB for a guest of 64 GiB.
+    private const int MapsKept = 50;
 
     private readonly Lock _lock = new();
     private readonly List<MigrationRecord> _records = [];
@@ -20,7 +24,14 @@ internal sealed class MigrationLog
             {
                 _records.RemoveAt(oldest);
             }
+
+            foreach (MigrationRecord old in _records.Where(old => old.IsFinal).SkipLast(MapsKept))
+            {
+                old.ForgetMap();
+            }
         }
+
+        added?.Invoke(record);
     }
 
     public IReadOnlyList<MigrationRecord> All()

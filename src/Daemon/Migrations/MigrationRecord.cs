@@ -13,6 +13,8 @@ internal sealed class MigrationRecord
     private readonly Migration _message;
     private readonly TransferRate _rate;
     private Func<LiveFigures>? _live;
+    private Func<RamMap>? _liveMap;
+    private RamMap? _lastMap;
     private TimeSpan? _total;
     private long _pagesLost;
     private TaskCompletionSource _changed = NewSignal();
@@ -23,6 +25,7 @@ internal sealed class MigrationRecord
         Id = id;
         Guest = guest;
         _rate = new TransferRate(_started);
+        Role = role;
         _message = new Migration
         {
             Id = id,
@@ -35,9 +38,14 @@ internal sealed class MigrationRecord
         };
     }
 
+    /// <summary>Raised after each change of state, on the thread that made it.</summary>
+    public event Action? Entered;
+
     public string Id { get; }
 
     public string Guest { get; }
+
+    public MigrationRole Role { get; }
 
     /// <summary>A task that ends at the next change of state.</summary>
     public Task Changed
@@ -90,7 +98,9 @@ internal sealed class MigrationRecord
             if (IsFinalState(state))
             {
                 _total ??= Stopwatch.GetElapsedTime(_started);
+                _lastMap = _liveMap?.Invoke();
                 _live = null;
+                _liveMap = null;
             }
 
             changed = _changed;
@@ -98,6 +108,7 @@ internal sealed class MigrationRecord
         }
 
         changed.SetResult();
+        Entered?.Invoke();
     }
 
     /// <summary>How many pages are lost; said when the migration fails.</summary>
@@ -119,23 +130,45 @@ internal sealed class MigrationRecord
     }
 
     /// <summary>A migration that had been given up goes on after all.</summary>
-    public void Revive(Func<LiveFigures> live)
+    public void Revive(Func<LiveFigures> live, Func<RamMap> map)
     {
         lock (_lock)
         {
             _message.State = MigrationState.PostcopyPaused;
             _live = live;
+            _liveMap = map;
             _total = null;
             _pagesLost = 0;
         }
+
+        Entered?.Invoke();
     }
 
-    /// <summary>Where figures that change all the time come from, until the final state is entered.</summary>
-    public void Follow(Func<LiveFigures> live)
+    /// <summary>Where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.</summary>
+    public void Follow(Func<LiveFigures> live, Func<RamMap> map)
     {
         lock (_lock)
         {
             _live = live;
+            _liveMap = map;
+        }
+    }
+
+    /// <summary>How far the guest's memory has come; null before there is any to tell of, and when it has been forgotten.</summary>
+    public RamMap? Map()
+    {
+        lock (_lock)
+        {
+            return _liveMap?.Invoke() ?? _lastMap;
+        }
+    }
+
+    /// <summary>Lets go of the map of a migration that has ended.</summary>
+    public void ForgetMap()
+    {
+        lock (_lock)
+        {
+            _lastMap = null;
         }
     }
 

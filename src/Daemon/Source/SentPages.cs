@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Numerics;
+using MigrationD.Guest.Memory;
 
 namespace MigrationD.Daemon.Source;
 
@@ -68,6 +70,19 @@ internal sealed class SentPages
         }
 
         return count;
+    }
+
+    /// <summary>How many pages of each block of 2 MiB are marked.</summary>
+    public int[] CountBlocks()
+    {
+        const int WordsPerBlock = GuestPage.PerBlock / BitsPerWord;
+        int[] counts = new int[_words.Length / WordsPerBlock];
+        for (int word = 0; word < counts.Length * WordsPerBlock; word++)
+        {
+            counts[word / WordsPerBlock] += BitOperations.PopCount(Volatile.Read(ref _words[word]));
+        }
+
+        return counts;
     }
 
     /// <summary>Marks all pages of a range.</summary>

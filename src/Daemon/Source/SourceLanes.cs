@@ -57,6 +57,9 @@ internal sealed class SourceLanes : IDisposable
         }
     }
 
+    /// <summary>What has been sent so far, over these lanes and those before.</summary>
+    public RamMap Map() => RamMap.OfSent(_sent.CountBlocks());
+
     /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
     public static SourceLanes Open(
         EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent, string guest,

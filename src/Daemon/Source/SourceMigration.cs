@@ -377,7 +377,7 @@ internal sealed class SourceMigration
     {
         _lanes = lanes;
         LiveFigures before = _before;
-        _record.Follow(() => Sum(before, lanes.Figures));
+        _record.Follow(() => Sum(before, lanes.Figures), lanes.Map);
     }
 
     private async Task SendStateAsync(CancellationToken cancel)
@@ -473,8 +473,8 @@ internal sealed class SourceMigration
             FaultInjection.At("source.complete");
             _record.StopClock();
             long before = _before.LaneBytes;
-            _record.Follow(() => new LiveFigures(
-                before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement));
+            _record.Follow(
+                () => new LiveFigures(before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement), lanes.Map);
             return SourceEvent.AllPagesPlaced;
         }
         catch (GrpcException error)
@@ -495,7 +495,8 @@ internal sealed class SourceMigration
             await CloseLanesAsync(complete: false).ConfigureAwait(false);
             LiveFigures last = Sum(_before, lost.Figures);
             _before = last;
-            _record.Follow(() => last);
+            RamMap map = lost.Map();
+            _record.Follow(() => last, () => map);
             lost.Dispose();
             _lanes = null;
         }

@@ -29,15 +29,20 @@ internal sealed unsafe class FaultLedger
     // Ticks after _openedAt, so that half the memory is enough; 0 while the page has not been requested.
     private readonly uint* _requestedAfter;
     private readonly ReceivedPages _received;
+    private readonly Action<TimeSpan>? _served;
     private long _open;
     private long _blockedTicks;
     private long _otherTicks;
     private long _otherCount;
     private volatile VcpuWaits _vcpus = new([]);
 
-    public FaultLedger(ReceivedPages received)
+    /// <summary>A ledger without an entry.</summary>
+    /// <param name="received">Which pages are there.</param>
+    /// <param name="served">Told how long each entry was open, by the thread that closes it.</param>
+    public FaultLedger(ReceivedPages received, Action<TimeSpan>? served = null)
     {
         _received = received;
+        _served = served;
         _openedAt = (long*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(long));
         _threads = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
         _requestedAfter = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
@@ -206,5 +211,7 @@ internal sealed unsafe class FaultLedger
             _ = Interlocked.Add(ref _otherTicks, ticks);
             _ = Interlocked.Increment(ref _otherCount);
         }
+
+        _served?.Invoke(Stopwatch.GetElapsedTime(0, ticks));
     }
 }

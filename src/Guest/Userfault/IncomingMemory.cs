@@ -31,7 +31,9 @@ public sealed unsafe class IncomingMemory : IDisposable
     private int _completed;
     private int _disposed;
 
-    private IncomingMemory(GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, DescriptorHandle stop)
+    private IncomingMemory(
+        GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, DescriptorHandle stop,
+        Action<TimeSpan>? faultServed)
     {
         Memory = memory;
         Placement = placement;
@@ -39,8 +41,9 @@ public sealed unsafe class IncomingMemory : IDisposable
         Pagemap = pagemap;
         _stop = stop;
         Received = new ReceivedPages(memory.PageCount);
+        Blocks = new ReceivedBlocks(memory.BlockCount);
         _wereHuge = new bool[memory.BlockCount];
-        _ledger = new FaultLedger(Received);
+        _ledger = new FaultLedger(Received, faultServed);
     }
 
     /// <summary>The memory.</summary>
@@ -51,6 +54,9 @@ public sealed unsafe class IncomingMemory : IDisposable
 
     /// <summary>Which pages are there.</summary>
     public ReceivedPages Received { get; }
+
+    /// <summary>In which ways they came, block by block.</summary>
+    public ReceivedBlocks Blocks { get; }
 
     /// <summary>Whether <see cref="Complete"/> has succeeded.</summary>
     public bool IsCompleted => Volatile.Read(ref _completed) != 0;
@@ -65,12 +71,18 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// Opens a userfaultfd and registers <paramref name="memory"/>, which nobody has touched, for faults of missing pages. The memory stays
     /// the caller's to dispose; but see <see cref="Dispose"/>.
     /// </summary>
+    /// <param name="memory">The memory.</param>
+    /// <param name="placement">How pages get to their addresses.</param>
+    /// <param name="faultServed">
+    /// Told, for each page that was asked for, how long it took until it was placed; called after the waiting thread has been woken, by the
+    /// thread that placed the page, which others may be waiting for.
+    /// </param>
     /// <exception cref="UserfaultfdException">
     /// This process may not open one, or the kernel lacks UFFDIO_MOVE (with <see cref="Userfault.Placement.Move"/>) or THREAD_ID.
     /// </exception>
     /// <exception cref="SystemCallException">The kernel refused to register the memory.</exception>
     /// <exception cref="InvalidOperationException">Something has touched the memory: those pages could never be missing.</exception>
-    public static IncomingMemory Register(GuestMemory memory, Placement placement)
+    public static IncomingMemory Register(GuestMemory memory, Placement placement, Action<TimeSpan>? faultServed = null)
     {
         ArgumentNullException.ThrowIfNull(memory);
         UserfaultfdFeatures features = UserfaultfdFeatures.ThreadId;
@@ -90,7 +102,7 @@ public sealed unsafe class IncomingMemory : IDisposable
                 throw SystemCallException.FromLast("eventfd");
             }
 
-            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new DescriptorHandle(stop));
+            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new DescriptorHandle(stop), faultServed);
             incoming.RegisterRange();
             return incoming;
         }

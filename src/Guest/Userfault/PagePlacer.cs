@@ -135,9 +135,15 @@ public sealed class PagePlacer : IDisposable
         }
 
         ref long counter = ref path == PagePath.Urgent ? ref _counters.PagesUrgent : ref _counters.PagesPush;
-        return staged == _block && _incoming.Placement == Placement.Move
+        int placed = staged == _block && _incoming.Placement == Placement.Move
             ? PlaceBlock(firstPage, source, ref counter)
             : PlaceRuns(firstPage, source, pageCount, _incoming.Placement == Placement.Move, ref counter);
+        if (placed > 0)
+        {
+            _incoming.Blocks.Note(firstPage, path);
+        }
+
+        return placed;
     }
 
     /// <summary>
@@ -164,6 +170,7 @@ public sealed class PagePlacer : IDisposable
             if (done > 0)
             {
                 placed += Enter(page, done, ref _counters.PagesZero);
+                _incoming.Blocks.NoteZeros(page, done);
                 if (path == PagePath.Urgent)
                 {
                     PlacementCounters.Add(ref _counters.PagesZeroUrgent, done);

@@ -30,7 +30,7 @@ public sealed class MigrationRecordTests
     {
         var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", 1024);
         var sent = 5000L;
-        record.Follow(() => new LiveFigures(sent, sent / 100, null));
+        record.Follow(() => new LiveFigures(sent, sent / 100, null), () => new RamMap([], ""));
         record.NoteSwitchover();
         sent = 90_000;
         record.Enter(MigrationState.Completed);

@@ -1,0 +1,156 @@
+using System.Diagnostics.Metrics;
+using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
+
+namespace MigrationD.Daemon.Metrics;
+
+/// <summary>
+/// What this daemon counts and measures, as instruments of the meter <c>migrationd</c>. Whoever listens to meters can have it; the daemon's
+/// own listener is <see cref="PrometheusExporter"/>.
+/// </summary>
+internal sealed class DaemonMeter : IDisposable
+{
+    private static readonly double[] FaultLatencyBounds =
+    [
+        25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+    ];
+
+    private static readonly double[] DowntimeBounds = [5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5];
+
+    private static readonly MigrationRole[] Roles = [MigrationRole.Source, MigrationRole.Destination];
+
+    private readonly Meter _meter = new("migrationd", DaemonVersion.Text);
+    private readonly Histogram<double> _faultLatency;
+    private readonly Counter<long> _requests;
+    private readonly Counter<long> _lanesRefused;
+    private readonly PrometheusExporter _exporter;
+
+    /// <summary>The instruments of a daemon.</summary>
+    /// <param name="node">What it calls itself.</param>
+    /// <param name="guests">Its guests.</param>
+    /// <param name="budget">The memory that they may have.</param>
+    public DaemonMeter(string node, GuestRegistry guests, MemoryBudget budget)
+    {
+        Histogram<double> downtime = _meter.CreateHistogram(
+            "migrationd.downtime", "s", "From pausing a guest here until its destination reported it running.", null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = DowntimeBounds });
+        Migrations = new MigrationTotals(time => downtime.Record(time.TotalSeconds));
+        _faultLatency = _meter.CreateHistogram(
+            "migrationd.fault.latency", "s", "From reading a userfault of an arriving guest until its page was placed.", null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = FaultLatencyBounds });
+        _requests = _meter.CreateCounter<long>(
+            "migrationd.requests", "{request}",
+            "Requests that were answered, by route and by code: a gRPC status, or an HTTP status where the route is no gRPC method.");
+        _lanesRefused = _meter.CreateCounter<long>(
+            "migrationd.lanes.refused", "{lane}", "Lanes that were refused, by gRPC status.");
+        _meter.CreateObservableGauge(
+            "migrationd.info", () => new Measurement<long>(1, new("node", node), new("version", DaemonVersion.Text)), null,
+            "Always 1; its labels say which daemon this is.");
+        ObserveGuests(guests, budget);
+        ObserveMigrations();
+        _exporter = new PrometheusExporter(_meter);
+    }
+
+    /// <summary>The figures of migrations.</summary>
+    public MigrationTotals Migrations { get; }
+
+    /// <summary>Everything in the text format of Prometheus.</summary>
+    public string Scrape() => _exporter.Scrape();
+
+    /// <summary>A page that a guest waited for has been placed. Called once a fault, by the thread that placed it.</summary>
+    public void FaultServed(TimeSpan latency) => _faultLatency.Record(latency.TotalSeconds);
+
+    /// <summary>A request has been answered.</summary>
+    /// <param name="route">Its route as it is mapped here, never what a stranger asked for.</param>
+    /// <param name="code">A gRPC status, or an HTTP status.</param>
+    public void RequestAnswered(string route, string code) => _requests.Add(1, new("route", route), new("code", code));
+
+    /// <summary>A lane has been refused.</summary>
+    public void LaneRefused(GrpcStatusCode code) => _lanesRefused.Add(1, new KeyValuePair<string, object?>("code", code.ToString()));
+
+    public void Dispose()
+    {
+        _exporter.Dispose();
+        _meter.Dispose();
+    }
+
+    private void ObserveGuests(GuestRegistry guests, MemoryBudget budget)
+    {
+        _meter.CreateObservableGauge(
+            "migrationd.guests",
+            () =>
+            {
+                ILookup<GuestState, GuestMessage> byState = Snapshots(guests).ToLookup(guest => guest.State);
+                return Enum.GetValues<GuestState>().Where(state => state != GuestState.Unspecified)
+                    .Select(state => new Measurement<long>(byState[state].LongCount(), new KeyValuePair<string, object?>("state", Words.Of(state))));
+            },
+            "{guest}", "Guests of this node, by state; of those that have migrated away only the record is here.");
+        _meter.CreateObservableGauge(
+            "migrationd.guest.memory", () => budget.Used, "By", "RAM that the guests of this node have together.");
+        _meter.CreateObservableGauge(
+            "migrationd.guest.memory.limit", () => budget.Limit, "By", "RAM that the guests of this node may have together.");
+        _meter.CreateObservableGauge(
+            "migrationd.guest.pages.corrupt", () => Snapshots(guests).Sum(guest => (long)guest.Report.CorruptPages), "{page}",
+            "Pages that guests of this node found with a wrong content. Anything but 0 is a bug of a host.");
+    }
+
+    private static IEnumerable<GuestMessage> Snapshots(GuestRegistry guests) => guests.All().Select(guest => guest.Snapshot());
+
+    private void ObserveMigrations()
+    {
+        _meter.CreateObservableGauge(
+            "migrationd.migrations", () => ByRoleAndState(Migrations.UnderWay(), isFinal: false), "{migration}",
+            "Migrations under way, by the role of this node and by state.");
+        _meter.CreateObservableCounter(
+            "migrationd.migrations.ended", () => ByRoleAndState(Migrations.Ended(), isFinal: true), "{migration}",
+            "Migrations that have ended, by the role of this node and by how they ended.");
+        _meter.CreateObservableCounter(
+            "migrationd.pages.received",
+            () =>
+            {
+                MigrationSums sums = Migrations.Sums();
+                return new Measurement<long>[]
+                {
+                    new(sums.PagesUrgent, new KeyValuePair<string, object?>("path", "urgent")),
+                    new(sums.PagesPush, new KeyValuePair<string, object?>("path", "push")),
+                    new(sums.PagesZero, new KeyValuePair<string, object?>("path", "zero")),
+                    new(sums.PagesRedundant, new KeyValuePair<string, object?>("path", "redundant")),
+                };
+            },
+            "{page}",
+            "Pages of 4096 bytes that came to this node: asked for, pushed, as zeros without content, or once more and dropped.");
+        _meter.CreateObservableGauge(
+            "migrationd.pages.lost", () => Migrations.Sums().PagesLost, "{page}",
+            "Pages that were lost with their source. Fewer again when a source that was given up comes back.");
+        _meter.CreateObservableCounter(
+            "migrationd.lanes.sent", () => Migrations.Sums().BytesSent, "By", "Bytes sent on lanes from this node, framing included.");
+        _meter.CreateObservableCounter(
+            "migrationd.lanes.received", () => Migrations.Sums().BytesReceived, "By", "Bytes received on lanes by this node, framing included.");
+        _meter.CreateObservableCounter(
+            "migrationd.recoveries",
+            () =>
+            {
+                MigrationSums sums = Migrations.Sums();
+                return new Measurement<long>[]
+                {
+                    new(sums.RecoveriesAsSource, new KeyValuePair<string, object?>("role", Words.Of(MigrationRole.Source))),
+                    new(sums.RecoveriesAsDestination, new KeyValuePair<string, object?>("role", Words.Of(MigrationRole.Destination))),
+                };
+            },
+            "{recovery}", "Times that a lost link was restored.");
+    }
+
+    /// <summary>With a 0 for what there is none of, so that a series does not begin with its first event.</summary>
+    private static IEnumerable<Measurement<long>> ByRoleAndState(
+        IReadOnlyDictionary<(MigrationRole Role, MigrationState State), long> counts, bool isFinal) =>
+        from role in Roles
+        from state in Enum.GetValues<MigrationState>()
+        where state != MigrationState.Unspecified && MigrationRecord.IsFinalState(state) == isFinal
+        select new Measurement<long>(
+            counts.GetValueOrDefault((role, state)), new("role", Words.Of(role)), new("state", Words.Of(state)));
+}

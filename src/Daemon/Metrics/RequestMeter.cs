@@ -1,0 +1,47 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using MigrationD.Protocol.Grpc;
+
+namespace MigrationD.Daemon.Metrics;
+
+/// <summary>Counts the requests of a server, each when it has been answered.</summary>
+/// <param name="meter">Where to.</param>
+internal sealed class RequestMeter(DaemonMeter meter)
+{
+    // What is not mapped is one route, or a stranger could make as many as he likes.
+    private const string OtherRoute = "other";
+
+    public async Task CountAsync(HttpContext http, RequestDelegate next)
+    {
+        try
+        {
+            await next(http).ConfigureAwait(false);
+        }
+        finally
+        {
+            meter.RequestAnswered(RouteOf(http), CodeOf(http));
+        }
+    }
+
+    private static string RouteOf(HttpContext http) =>
+        http.GetEndpoint() is RouteEndpoint { RoutePattern: { RawText: { } route, Parameters: var parameters } }
+        && !parameters.Any(parameter => parameter.IsCatchAll)
+            ? route
+            : OtherRoute;
+
+    private static string CodeOf(HttpContext http)
+    {
+        if (http.RequestAborted.IsCancellationRequested)
+        {
+            return nameof(GrpcStatusCode.Cancelled);
+        }
+
+        string? status = http.Response.Headers["grpc-status"];
+        status ??= http.Features.Get<IHttpResponseTrailersFeature>()?.Trailers["grpc-status"];
+        return int.TryParse(status, NumberStyles.None, CultureInfo.InvariantCulture, out int code)
+            ? ((GrpcStatusCode)code).ToString()
+            : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,53 @@
+using MigrationD.Guest.Memory;
+
+namespace MigrationD.Guest.Userfault;
+
+/// <summary>
+/// In which ways the pages of each block of 2 MiB came. For whoever looks on: nothing depends on it, so the page path pays a load for it and,
+/// the first time in a block, a store. A way of its own has a cell of its own: threads that write different ways need no agreement.
+/// </summary>
+public sealed class ReceivedBlocks
+{
+    private readonly bool[] _urgent;
+    private readonly bool[] _push;
+    private readonly bool[] _zero;
+
+    internal ReceivedBlocks(long count)
+    {
+        _urgent = new bool[count];
+        _push = new bool[count];
+        _zero = new bool[count];
+    }
+
+    /// <summary>How many blocks there are.</summary>
+    public int Count => _urgent.Length;
+
+    /// <summary>The ways in which pages of a block came; a page that has just come may not be seen in it yet.</summary>
+    /// <exception cref="IndexOutOfRangeException">There is no such block.</exception>
+    public BlockPaths Of(int block) =>
+        (Volatile.Read(ref _urgent[block]) ? BlockPaths.Urgent : BlockPaths.None)
+        | (Volatile.Read(ref _push[block]) ? BlockPaths.Push : BlockPaths.None)
+        | (Volatile.Read(ref _zero[block]) ? BlockPaths.Zero : BlockPaths.None);
+
+    /// <summary>Pages with content have been placed in one block.</summary>
+    internal void Note(long page, PagePath path) => Note(path == PagePath.Urgent ? _urgent : _push, page / GuestPage.PerBlock);
+
+    /// <summary>Pages of zeros have been placed.</summary>
+    internal void NoteZeros(long firstPage, long pageCount)
+    {
+        long last = (firstPage + pageCount - 1) / GuestPage.PerBlock;
+        for (long block = firstPage / GuestPage.PerBlock; block <= last; block++)
+        {
+            Note(_zero, block);
+        }
+    }
+
+    private static void Note(bool[] cells, long block)
+    {
+        // Written once: a line of the cache that is written again and again would travel between the processors of both lanes.
+        if (!Volatile.Read(ref cells[block]))
+        {
+            Volatile.Write(ref cells[block], true);
+        }
+    }
+}
