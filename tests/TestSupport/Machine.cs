@@ -36,6 +36,7 @@ public static class Machine
         Needs.Groff => NotOnPath("groff"),
         Needs.Bash => NotOnPath("bash"),
         Needs.Terminal => NotOnPath("script") ?? NotOnPath("stty"),
+        Needs.Chromium => NotOnPath("chromium"),
         Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
             ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),

@@ -33,4 +33,7 @@ public enum Needs
 
     /// <summary>A terminal to run a program on: script of util-linux, and sh.</summary>
     Terminal = 256,
+
+    /// <summary>Chromium, as chromium, for the page that a daemon serves.</summary>
+    Chromium = 512,
 }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.Logging;
@@ -13,6 +14,7 @@ using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
+using MigrationD.Daemon.Web;
 using MigrationD.Guest.Scheduling;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
@@ -32,6 +34,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly SourceMigrations _outgoing;
     private readonly MigrationTimeouts _timeouts;
     private readonly PeerSecurity _security;
+    private volatile Node? _node;
     private PeerDoor? _peers;
     private ControlSocket? _socket;
     private ControlCallers? _callers;
@@ -148,6 +151,7 @@ internal sealed class DaemonHost : IAsyncDisposable
             ProcessId = Environment.ProcessId,
             ProtocolVersions = { ProtocolVersion.Accepted },
         };
+        _node = node;
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
         var control = new ControlService(
@@ -175,6 +179,16 @@ internal sealed class DaemonHost : IAsyncDisposable
         },
     };
 
+    /// <summary>What can be read at the control listener for other daemons.</summary>
+    private void MapPages(IEndpointRouteBuilder routes)
+    {
+        new MetricsPage(_meter).Map(routes);
+        if (_options.Web)
+        {
+            new WebPage(() => _node, _guests, _migrations).Map(routes);
+        }
+    }
+
     private async Task<PeerDoor> OpenPeerDoorAsync()
     {
         try
@@ -186,7 +200,7 @@ internal sealed class DaemonHost : IAsyncDisposable
                     attend(listen);
                 }),
                 _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security,
-                _logging, _meter, new MetricsPage(_meter).Map).ConfigureAwait(false);
+                _logging, _meter, MapPages).ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {

@@ -74,6 +74,11 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey ControlGroup { get; } = new("control group", "GROUP",
         "Group whose members may use the control socket, besides root and the daemon's own user [default: the daemon's own group].");
 
+    /// <summary>Whether there is a page for browsers.</summary>
+    public static DaemonOptionKey Web { get; } = new("web", "true|false",
+        "Serve a page for browsers at http://LISTEN/, which shows guests and migrations and changes nothing; whoever reaches the listener can "
+        + "read it [default: false].");
+
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
         "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
@@ -116,7 +121,7 @@ public sealed class DaemonOptionKey
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
-        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, Insecure, GuestMemory, MaxConnections,
+        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, Insecure, Web, GuestMemory, MaxConnections,
         MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
     ];
 }

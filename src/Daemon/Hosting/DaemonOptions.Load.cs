@@ -56,6 +56,7 @@ public sealed partial record DaemonOptions
             ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
             ConfigFile = config?.Path,
             Insecure = insecure,
+            Web = given.Read(DaemonOptionKey.Web, "false", ParseBoolean, errors),
             GuestMemory = given.Read(
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
             MaxConnections = given.Read(DaemonOptionKey.MaxConnections, "256", text => ParseCount(text, 4, 10_000), errors),

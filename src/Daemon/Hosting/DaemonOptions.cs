@@ -67,6 +67,9 @@ public sealed partial record DaemonOptions
     /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
     public bool Insecure { get; init; }
 
+    /// <summary>Whether the control listener for other daemons has a page for browsers.</summary>
+    public bool Web { get; init; }
+
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;
 

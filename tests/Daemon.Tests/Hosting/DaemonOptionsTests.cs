@@ -39,6 +39,7 @@ public sealed class DaemonOptionsTests : IDisposable
         Assert.NotEmpty(options.Node);
         Assert.Null(options.ConfigFile);
         Assert.False(options.Insecure);
+        Assert.False(options.Web);
         Assert.Equal(DaemonOptions.DefaultGuestMemory, options.GuestMemory);
         Assert.Equal(LogLevel.Information, options.LogLevel);
         Assert.Equal(LogFormat.Auto, options.LogFormat);
@@ -56,6 +57,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["allowSenders"] = (i => $"alpha{i},beta", options => string.Join(',', options.AllowSenders)),
         ["allowReceivers"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReceivers)),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
+        ["web"] = (i => i % 2 == 1 ? "true" : "false", options => options.Web ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
         ["maxIncoming"] = (i => $"{i}", options => $"{options.MaxIncoming}"),
