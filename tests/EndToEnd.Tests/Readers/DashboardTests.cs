@@ -1,0 +1,70 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace MigrationD.EndToEnd.Tests.Readers;
+
+/// <summary>The example dashboard asks for nothing that a daemon does not tell.</summary>
+public sealed partial class DashboardTests
+{
+    [Fact]
+    public async Task EachMetricThatItNamesIsOnThePageOfMetrics()
+    {
+        JsonNode dashboard = JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "grafana", "migrationd.json")))!;
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using var http = new HttpClient();
+        string metrics = await http.GetStringAsync(new Uri($"http://{daemon.Listen}/metrics"));
+        // A family that has counted nothing yet has no series, and its name and type all the same.
+        Dictionary<string, string> types = TypeLine().Matches(metrics).ToDictionary(line => line.Groups[1].Value, line => line.Groups[2].Value);
+
+        string[] expressions = [.. dashboard["panels"]!.AsArray().SelectMany(panel => panel!["targets"]!.AsArray()).Select(one => (string)one!["expr"]!)];
+        Assert.NotEmpty(expressions);
+        Assert.All(expressions, expression => Assert.NotEmpty(Name().Matches(expression)));
+        var named = new SortedSet<string>(Name().Matches(dashboard.ToJsonString()).Select(match => match.Value), StringComparer.Ordinal);
+        foreach (string name in named)
+        {
+            string family = HistogramSuffix().Replace(name, "");
+            bool isKnown = types.TryGetValue(name, out string? type)
+                ? type != "histogram"
+                : types.GetValueOrDefault(family) == "histogram";
+            Assert.True(isKnown, $"{name} is not on the page of metrics:\n{metrics}");
+        }
+    }
+
+    [Fact]
+    public void ItIsWholeAndItsPanelsDoNotOverlap()
+    {
+        JsonNode dashboard = JsonNode.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "grafana", "migrationd.json")))!;
+        JsonArray panels = dashboard["panels"]!.AsArray();
+        Assert.Equal(panels.Count, panels.Select(panel => (int)panel!["id"]!).Distinct().Count());
+        string[] variables = [.. dashboard["templating"]!["list"]!.AsArray().Select(one => (string)one!["name"]!)];
+        foreach (string used in Variable().Matches(dashboard.ToJsonString()).Select(match => match.Groups[1].Value).Where(name => !name.StartsWith("__", StringComparison.Ordinal)))
+        {
+            Assert.Contains(used, variables);
+        }
+
+        var taken = new HashSet<(int X, int Y)>();
+        foreach (JsonNode at in panels.Select(panel => panel!["gridPos"]!))
+        {
+            for (int x = (int)at["x"]!; x < (int)at["x"]! + (int)at["w"]!; x++)
+            {
+                for (int y = (int)at["y"]!; y < (int)at["y"]! + (int)at["h"]!; y++)
+                {
+                    Assert.InRange(x, 0, 23);
+                    Assert.True(taken.Add((x, y)), $"two panels at {x}, {y}");
+                }
+            }
+        }
+    }
+
+    [GeneratedRegex("^# TYPE (\\S+) (\\S+)$", RegexOptions.Multiline)]
+    private static partial Regex TypeLine();
+
+    [GeneratedRegex("migrationd_[a-z_]+")]
+    private static partial Regex Name();
+
+    [GeneratedRegex("_(bucket|sum|count)$")]
+    private static partial Regex HistogramSuffix();
+
+    [GeneratedRegex("\\$\\{?([a-z_]+)\\}?")]
+    private static partial Regex Variable();
+}
