@@ -71,4 +71,19 @@ public sealed class SentPagesTests
         Assert.False(sent.Mark(127));
         Assert.Equal(127, sent.CountIn(1, 128));
     }
+
+    [Fact]
+    public void Marked_pages_are_counted_block_by_block()
+    {
+        Prop.ForAll(Gen.Choose(0, (4 * 512) - 1).ListOf().ToArbitrary(), pages =>
+        {
+            var sent = new SentPages(4 * 512);
+            foreach (int page in pages)
+            {
+                sent.Mark(page);
+            }
+
+            return sent.CountBlocks().SequenceEqual(Enumerable.Range(0, 4).Select(block => pages.Distinct().Count(page => page / 512 == block)));
+        }).QuickCheckThrowOnFailure();
+    }
 }

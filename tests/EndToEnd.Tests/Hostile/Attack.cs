@@ -35,4 +35,7 @@ internal enum Attack
 
     /// <summary>A lane of a session that is not its own.</summary>
     WrongSecret,
+
+    /// <summary>Requests of HTTP/1.1 as browsers make them, with bytes changed, left out or doubled.</summary>
+    MutatedHttp1,
 }

@@ -16,6 +16,9 @@ internal static class AttackBytes
         PageLanePaths.Push, PageLanePaths.Urgent, "/", "/nothing/Here",
     ];
 
+    private static readonly string[] Http1Paths =
+        ["/metrics", "/", "/api/state", "/api/migrations/x/map", "/migrationd.v1.Transport/Prepare", "/../../etc/passwd", "*", "http://a/metrics"];
+
     public static byte[] Of(Attack attack, Random random) => attack switch
     {
         Attack.Noise => Bytes(random, 1 + random.Next(2000)),
@@ -44,6 +47,8 @@ internal static class AttackBytes
                     .Select(pair => (pair.Key, pair.Value))]),
             .. Message(1, Bytes(random, random.Next(2000)), 0),
         ],
+        // The first byte stays: it is what leads to the server for HTTP/1.1.
+        Attack.MutatedHttp1 => [(byte)"GH"[random.Next(2)], .. Mutated(Http1(random), random)],
         _ => throw new ArgumentOutOfRangeException(nameof(attack)),
     };
 
@@ -73,6 +78,15 @@ internal static class AttackBytes
         }
 
         return [.. mutated];
+    }
+
+    private static byte[] Http1(Random random)
+    {
+        string path = Http1Paths[random.Next(Http1Paths.Length)];
+        string headers = string.Concat(Enumerable.Range(0, random.Next(80)).Select(i => $"x-{i}: {new string('v', random.Next(400))}\r\n"));
+        string body = random.Next(2) == 0 ? "" : "content-length: 4000000000\r\ntransfer-encoding: chunked\r\n";
+        string request = $"ET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}{body}\r\nG";
+        return System.Text.Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(request, 1 + random.Next(20))));
     }
 
     private static byte[] Prepare(Random random) => Requests.Prepare($"fuzz{random.Next(1000)}", $"{random.Next()}").ToByteArray();
