@@ -76,8 +76,8 @@ public sealed class DaemonOptionKey
 
     /// <summary>Whether there is a page for browsers.</summary>
     public static DaemonOptionKey Web { get; } = new("web", "true|false",
-        "Serve a page for browsers at http://LISTEN/, which shows guests and migrations and changes nothing; whoever reaches the listener can "
-        + "read it [default: false].");
+        "Serve a page for browsers at http://LISTEN/, which shows guests and migrations and changes nothing; whoever reaches the "
+        + "listener can read it [default: false].");
 
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",

@@ -6,8 +6,8 @@ using Microsoft.AspNetCore.Http.Features;
 namespace MigrationD.Daemon.Hosting;
 
 /// <summary>
-/// A connection that one server lends to another: the same bytes and the same ends, with features of its own over the first server's, as each
-/// server enters its heartbeat and its notices of closing there.
+/// A connection that one server lends to another: the same bytes and the same ends, with features of its own over the first server's, as
+/// each server enters its heartbeat and its notices of closing there.
 /// </summary>
 internal sealed class HandedOverConnection : ConnectionContext
 {

@@ -87,7 +87,8 @@ internal sealed class DaemonMeter : IDisposable
             {
                 ILookup<GuestState, GuestMessage> byState = Snapshots(guests).ToLookup(guest => guest.State);
                 return Enum.GetValues<GuestState>().Where(state => state != GuestState.Unspecified)
-                    .Select(state => new Measurement<long>(byState[state].LongCount(), new KeyValuePair<string, object?>("state", Words.Of(state))));
+                    .Select(state => new Measurement<long>(
+                        byState[state].LongCount(), new KeyValuePair<string, object?>("state", Words.Of(state))));
             },
             "{guest}", "Guests of this node, by state; of those that have migrated away only the record is here.");
         _meter.CreateObservableGauge(
@@ -130,7 +131,8 @@ internal sealed class DaemonMeter : IDisposable
         _meter.CreateObservableCounter(
             "migrationd.lanes.sent", () => Migrations.Sums().BytesSent, "By", "Bytes sent on lanes from this node, framing included.");
         _meter.CreateObservableCounter(
-            "migrationd.lanes.received", () => Migrations.Sums().BytesReceived, "By", "Bytes received on lanes by this node, framing included.");
+            "migrationd.lanes.received", () => Migrations.Sums().BytesReceived, "By",
+            "Bytes received on lanes by this node, framing included.");
         _meter.CreateObservableCounter(
             "migrationd.recoveries",
             () =>

@@ -73,7 +73,8 @@ internal sealed class MetricFamily
         double[] bounds = [.. histogram.Advice?.HistogramBucketBoundaries
             ?? throw new NotSupportedException($"histogram {histogram.Name} does not say its buckets")];
         var family = new MetricFamily(
-            PrometheusText.Name(histogram.Name, histogram.Unit, isCounter: false), "histogram", histogram, () => new HistogramSeries(bounds));
+            PrometheusText.Name(histogram.Name, histogram.Unit, isCounter: false), "histogram", histogram,
+            () => new HistogramSeries(bounds));
         // Empty rather than absent until something is measured, so that a rate of its first events can be told.
         family._unlabelled = family._series.GetOrAdd("", _ => family._newSeries());
         return family;

@@ -2,7 +2,9 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Metrics;
 
-/// <summary>Figures of migrations, added up. Pages are those that came here; bytes are counted on the side that they are named after.</summary>
+/// <summary>
+/// Figures of migrations, added up. Pages are those that came here; bytes are counted on the side that they are named after.
+/// </summary>
 internal struct MigrationSums
 {
     public long PagesUrgent;
@@ -16,8 +18,8 @@ internal struct MigrationSums
     public long RecoveriesAsDestination;
 
     /// <summary>
-    /// Adds the difference between two looks at one migration. Only the lost pages may become fewer: a source may come back. What else seems
-    /// to have become fewer is put right in <paramref name="now"/>, or it would be counted again when it grows.
+    /// Adds the difference between two looks at one migration. Only the lost pages may become fewer: a source may come back. What else
+    /// seems to have become fewer is put right in <paramref name="now"/>, or it would be counted again when it grows.
     /// </summary>
     public void Add(Migration before, Migration now)
     {

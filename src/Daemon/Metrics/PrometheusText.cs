@@ -43,7 +43,8 @@ internal sealed class PrometheusText
     public override string ToString() => _text.ToString();
 
     /// <summary>
-    /// What an instrument is called here: its name with underscores, then its unit in full where it has one, then <c>total</c> for a counter.
+    /// What an instrument is called here: its name with underscores, then its unit in full where it has one, then <c>total</c> for a
+    /// counter.
     /// </summary>
     public static string Name(string instrument, string? unit, bool isCounter)
     {

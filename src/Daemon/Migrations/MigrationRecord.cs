@@ -144,7 +144,9 @@ internal sealed class MigrationRecord
         Entered?.Invoke();
     }
 
-    /// <summary>Where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.</summary>
+    /// <summary>
+    /// Where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.
+    /// </summary>
     public void Follow(Func<LiveFigures> live, Func<RamMap> map)
     {
         lock (_lock)

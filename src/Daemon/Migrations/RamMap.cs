@@ -6,8 +6,8 @@ namespace MigrationD.Daemon.Migrations;
 /// <summary>How far a guest's memory has come, block of 2 MiB by block, and how.</summary>
 /// <param name="Pages">How many of the pages of each block are there (on the destination) or have been sent (on the source).</param>
 /// <param name="Paths">
-/// For each block a letter: <c>u</c> for pages that were asked for, <c>p</c> for pushed ones, <c>z</c> for zeros, <c>m</c> when they came in
-/// more than one of these ways, <c>s</c> for sent (on the source, which keeps no more than that), <c>.</c> for none.
+/// For each block a letter: <c>u</c> for pages that were asked for, <c>p</c> for pushed ones, <c>z</c> for zeros, <c>m</c> when they
+/// came in more than one of these ways, <c>s</c> for sent (on the source, which keeps no more than that), <c>.</c> for none.
 /// </param>
 internal sealed record RamMap(IReadOnlyList<int> Pages, string Paths)
 {

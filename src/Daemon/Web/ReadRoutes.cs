@@ -5,7 +5,9 @@ using Microsoft.AspNetCore.Routing;
 
 namespace MigrationD.Daemon.Web;
 
-/// <summary>Routes that only ever answer GET and HEAD, with the headers that keep a browser from making more of an answer than it is.</summary>
+/// <summary>
+/// Routes that only ever answer GET and HEAD, with the headers that keep a browser from making more of an answer than it is.
+/// </summary>
 internal static class ReadRoutes
 {
     // Nothing but what this daemon serves itself, nothing inline, nobody else's frame.
@@ -27,15 +29,16 @@ internal static class ReadRoutes
                 http.Response.StatusCode = StatusCodes.Status421MisdirectedRequest;
                 http.Response.ContentType = "text/plain; charset=utf-8";
                 return http.Response.WriteAsync(
-                    $"This daemon listens on loopback only, and there it is called localhost or by its address, not {http.Request.Host.Host}.\n");
+                    "This daemon listens on loopback only, and there it is called localhost or by its address, not "
+                    + $"{http.Request.Host.Host}.\n");
             }
 
             return answer(http);
         }));
 
     /// <summary>
-    /// Whether a browser was led here by a name that is not this host's: a stranger's page may have its name point to loopback, and would then
-    /// read what is served to this host alone (DNS rebinding).
+    /// Whether a browser was led here by a name that is not this host's: a stranger's page may have its name point to loopback, and
+    /// would then read what is served to this host alone (DNS rebinding).
     /// </summary>
     private static bool IsMisdirected(HttpContext http) =>
         http.Connection.LocalIpAddress is { } local && IPAddress.IsLoopback(local)

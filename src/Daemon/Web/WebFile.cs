@@ -34,7 +34,9 @@ internal sealed class WebFile
 
     public string Path { get; }
 
-    /// <summary>Asked again each time, and answered with nothing while the browser's copy is this one: after an upgrade no half is old.</summary>
+    /// <summary>
+    /// Asked again each time, and answered with nothing while the browser's copy is this one: after an upgrade no half is old.
+    /// </summary>
     public Task AnswerAsync(HttpContext http)
     {
         IHeaderDictionary headers = http.Response.Headers;

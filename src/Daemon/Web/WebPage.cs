@@ -44,7 +44,8 @@ internal sealed class WebPage(Func<Node?> node, GuestRegistry guests, MigrationL
     }
 
     private static MapJson MapOf(MigrationRecord record, RamMap map) => new(
-        record.Id, record.Guest, Words.Of(record.Role), Words.Of(record.State), GuestPage.BlockSize, GuestPage.PerBlock, map.Pages, map.Paths);
+        record.Id, record.Guest, Words.Of(record.Role), Words.Of(record.State), GuestPage.BlockSize, GuestPage.PerBlock, map.Pages,
+        map.Paths);
 
     private StateJson StateOf(Node self)
     {
@@ -60,7 +61,8 @@ internal sealed class WebPage(Func<Node?> node, GuestRegistry guests, MigrationL
         }
 
         return new StateJson(
-            DateTimeOffset.UtcNow, JsonShapes.Of(self), [.. guests.All().Select(guest => JsonShapes.Of(guest.Snapshot()))], shown, all.Count);
+            DateTimeOffset.UtcNow, JsonShapes.Of(self), [.. guests.All().Select(guest => JsonShapes.Of(guest.Snapshot()))], shown,
+            all.Count);
     }
 
     private static Task RefuseAsync(HttpContext http, int status, string why) =>

@@ -3,8 +3,8 @@ using MigrationD.Guest.Memory;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>
-/// In which ways the pages of each block of 2 MiB came. For whoever looks on: nothing depends on it, so the page path pays a load for it and,
-/// the first time in a block, a store. A way of its own has a cell of its own: threads that write different ways need no agreement.
+/// In which ways the pages of each block of 2 MiB came. For whoever looks on: nothing depends on it, so the page path pays a load for it
+/// and, the first time in a block, a store. A way of its own has a cell of its own: threads that write different ways need no agreement.
 /// </summary>
 public sealed class ReceivedBlocks
 {

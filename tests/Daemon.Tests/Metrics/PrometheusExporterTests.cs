@@ -68,7 +68,8 @@ public sealed class PrometheusExporterTests : IDisposable
         }
 
         Assert.Equal(
-            "# HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\nwait_seconds_bucket{le=\"0.5\"} 2\nwait_seconds_bucket{le=\"1\"} 3\n"
+            "# HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\n"
+            + "wait_seconds_bucket{le=\"0.5\"} 2\nwait_seconds_bucket{le=\"1\"} 3\n"
             + "wait_seconds_bucket{le=\"20\"} 4\nwait_seconds_bucket{le=\"+Inf\"} 5\nwait_seconds_sum 104.5\nwait_seconds_count 5\n",
             _exporter.Scrape());
     }

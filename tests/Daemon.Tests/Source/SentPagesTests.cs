@@ -83,7 +83,8 @@ public sealed class SentPagesTests
                 sent.Mark(page);
             }
 
-            return sent.CountBlocks().SequenceEqual(Enumerable.Range(0, 4).Select(block => pages.Distinct().Count(page => page / 512 == block)));
+            return sent.CountBlocks().SequenceEqual(
+                Enumerable.Range(0, 4).Select(block => pages.Distinct().Count(page => page / 512 == block)));
         }).QuickCheckThrowOnFailure();
     }
 }

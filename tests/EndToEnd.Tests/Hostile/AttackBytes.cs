@@ -17,7 +17,10 @@ internal static class AttackBytes
     ];
 
     private static readonly string[] Http1Paths =
-        ["/metrics", "/", "/api/state", "/api/migrations/x/map", "/migrationd.v1.Transport/Prepare", "/../../etc/passwd", "*", "http://a/metrics"];
+    [
+        "/metrics", "/", "/api/state", "/api/migrations/x/map", "/migrationd.v1.Transport/Prepare", "/../../etc/passwd", "*",
+        "http://a/metrics",
+    ];
 
     public static byte[] Of(Attack attack, Random random) => attack switch
     {

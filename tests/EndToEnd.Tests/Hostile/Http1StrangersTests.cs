@@ -6,8 +6,8 @@ using System.Text;
 namespace MigrationD.EndToEnd.Tests.Hostile;
 
 /// <summary>
-/// The server for HTTP/1.1 that browsers and scrapers reach at the listener for daemons is no way around the limits of that listener, and does
-/// not keep a daemon that stops.
+/// The server for HTTP/1.1 that browsers and scrapers reach at the listener for daemons is no way around the limits of that listener,
+/// and does not keep a daemon that stops.
 /// </summary>
 public sealed class Http1StrangersTests
 {

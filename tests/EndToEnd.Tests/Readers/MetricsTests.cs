@@ -167,7 +167,9 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         public Dictionary<string, double> Counters { get; } = [];
 
         public double Value(string name, params (string Label, string Value)[] labels) =>
-            _values.TryGetValue(Series(name, labels), out double value) ? value : throw new KeyNotFoundException($"{Series(name, labels)} in\n{Text}");
+            _values.TryGetValue(Series(name, labels), out double value)
+                ? value
+                : throw new KeyNotFoundException($"{Series(name, labels)} in\n{Text}");
 
         private void AddHistogram(string name, JsonNode metric)
         {
@@ -200,7 +202,8 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         private static double Number(JsonNode value) => double.Parse((string)value!, CultureInfo.InvariantCulture);
 
         private static string Series(string name, IEnumerable<(string Label, string Value)> labels) =>
-            $"{name}{{{string.Join(',', labels.OrderBy(one => one.Label, StringComparer.Ordinal).Select(one => $"{one.Label}={one.Value}"))}}}"
-                .Replace("{}", "", StringComparison.Ordinal);
+            labels.Any()
+                ? $"{name}{{{string.Join(',', labels.Select(one => $"{one.Label}={one.Value}").Order(StringComparer.Ordinal))}}}"
+                : name;
     }
 }

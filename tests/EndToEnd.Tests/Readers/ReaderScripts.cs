@@ -5,8 +5,8 @@ using MigrationD.TestSupport;
 namespace MigrationD.EndToEnd.Tests.Readers;
 
 /// <summary>
-/// Node.js with the packages that read what a daemon serves, installed from package-lock.json into a temporary folder. Runs the scripts that
-/// stand next to this file. A class fixture: tests that use it carry <see cref="Needs.Node"/>.
+/// Node.js with the packages that read what a daemon serves, installed from package-lock.json into a temporary folder. Runs the scripts
+/// that stand next to this file. A class fixture: tests that use it carry <see cref="Needs.Node"/>.
 /// </summary>
 public sealed class ReaderScripts : IAsyncLifetime
 {
@@ -74,11 +74,13 @@ public sealed class ReaderScripts : IAsyncLifetime
         catch (Exception error) when (error is OperationCanceledException or IOException)
         {
             process.Kill(entireProcessTree: true);
-            throw new InvalidOperationException($"{command} did not end within {limit}, or did not read its input. It wrote: {await errors}", error);
+            throw new InvalidOperationException(
+                $"{command} did not end within {limit}, or did not read its input. It wrote: {await errors}", error);
         }
 
         return process.ExitCode == 0
             ? await output
-            : throw new InvalidOperationException($"{command} ended with exit code {process.ExitCode}. It wrote: {await output}\n{await errors}");
+            : throw new InvalidOperationException(
+                $"{command} ended with exit code {process.ExitCode}. It wrote: {await output}\n{await errors}");
     }
 }

@@ -21,7 +21,8 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     [MachineFact(Host | Browser)]
     public async Task TheMapOfAGuestsMemoryFillsUp()
     {
-        // The guest runs at the destination, which gets only what it asks for, until the source goes on: half of the map is empty meanwhile.
+        // The guest runs at the destination, which gets only what it asks for, until the source goes on: half of the map is empty
+        // meanwhile.
         await using DaemonProcess source = await DaemonProcess.StartAsync(
             "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:delay:12000");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--web");
@@ -90,7 +91,8 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     public async Task TwoHundredGuestsAreListedFilteredAndSorted()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--web");
-        (await daemon.CliAsync("guest", "create", "g", "--kind", "workload", "--memory", "4MiB", "--working-set", "1MiB", "--vcpus", "1")).Succeeds();
+        (await daemon.CliAsync(
+            "guest", "create", "g", "--kind", "workload", "--memory", "4MiB", "--working-set", "1MiB", "--vcpus", "1")).Succeeds();
 
         JsonNode seen = await BrowseAsync("many", daemon, "200");
 
@@ -221,7 +223,9 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         {
             double painted = (int)picture["painted"]![path]! / pixels;
             double expected = (int)picture["expected"]![path]! / pixels;
-            Assert.True(Math.Abs(painted - expected) < 0.01, $"{path} is {painted:P1} of the map and should be {expected:P1}: {picture.ToJsonString()}");
+            Assert.True(
+                Math.Abs(painted - expected) < 0.01,
+                $"{path} is {painted:P1} of the map and should be {expected:P1}: {picture.ToJsonString()}");
         }
     }
 }
