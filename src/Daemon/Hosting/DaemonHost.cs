@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
@@ -218,8 +219,14 @@ internal sealed class DaemonHost : IAsyncDisposable
             ILogger refusals = _logging.CreateLogger(DaemonLogging.LanesSource);
             listen.UseHttps(new TlsHandshakeCallbackOptions
             {
-                OnConnection = context => ValueTask.FromResult(_security.Incoming!.ServerOptions(
-                    why => DaemonLog.PeerRefused(refusals, context.Connection.RemoteEndPoint?.ToString() ?? "", why))),
+                OnConnection = context =>
+                {
+                    SslServerAuthenticationOptions handshake = _security.IncomingCalls!.ServerOptions(
+                        why => DaemonLog.PeerRefused(refusals, context.Connection.RemoteEndPoint?.ToString() ?? "", why));
+                    // For readers that know nothing newer.
+                    handshake.ApplicationProtocols!.Add(SslApplicationProtocol.Http11);
+                    return ValueTask.FromResult(handshake);
+                },
             });
         }
     }

@@ -66,6 +66,11 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey AllowReceivers { get; } = new("allow receivers", "NAMES",
         "The same for daemons that may receive guests from here [default: all of the same authority].");
 
+    /// <summary>Who may read without sending.</summary>
+    public static DaemonOptionKey AllowReaders { get; } = new("allow readers", "NAMES",
+        "The same for programs that may read /metrics and the page for browsers, and nothing else, besides those who may send guests "
+        + "[default: none besides].");
+
     /// <summary>Permission to leave the loopback without authentication.</summary>
     public static DaemonOptionKey Insecure { get; } = new("insecure", "true|false",
         "Without --tls: allow addresses other than loopback, in plain text. Peers are NOT authenticated: only on a network you trust.");
@@ -76,8 +81,8 @@ public sealed class DaemonOptionKey
 
     /// <summary>Whether there is a page for browsers.</summary>
     public static DaemonOptionKey Web { get; } = new("web", "true|false",
-        "Serve a page for browsers at http://LISTEN/, which shows guests and migrations and changes nothing; whoever reaches the "
-        + "listener can read it [default: false].");
+        "Serve a page for browsers at LISTEN, which shows guests and migrations and changes nothing; whoever may connect there can "
+        + "read it [default: false].");
 
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
@@ -121,7 +126,7 @@ public sealed class DaemonOptionKey
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
-        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, Insecure, Web, GuestMemory, MaxConnections,
-        MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
+        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web, GuestMemory,
+        MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
     ];
 }

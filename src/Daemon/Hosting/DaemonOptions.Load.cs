@@ -49,6 +49,7 @@ public sealed partial record DaemonOptions
             Tls = identity?.Folder,
             AllowSenders = given.Read(DaemonOptionKey.AllowSenders, "", ParseNames, errors)!,
             AllowReceivers = given.Read(DaemonOptionKey.AllowReceivers, "", ParseNames, errors)!,
+            AllowReaders = given.Read(DaemonOptionKey.AllowReaders, "", ParseNames, errors)!,
             ControlGroup = given.Read(DaemonOptionKey.ControlGroup, "", ParseGroup, errors),
             Node = given.Read(DaemonOptionKey.Node, DefaultNode(), ParseNode, errors)!,
             Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParseAddress(text, mayLeaveLoopback), errors)!,
@@ -75,7 +76,7 @@ public sealed partial record DaemonOptions
             errors.Add(given.Error(lanes, $"is the control address {options.Listen} as well; give the lanes a port of their own"));
         }
 
-        foreach (var key in new[] { DaemonOptionKey.AllowSenders, DaemonOptionKey.AllowReceivers })
+        foreach (var key in new[] { DaemonOptionKey.AllowSenders, DaemonOptionKey.AllowReceivers, DaemonOptionKey.AllowReaders })
         {
             if (errors.Count == 0 && options.Tls is null && given.Find(key, "") is { Value.Length: > 0 } list)
             {

@@ -58,6 +58,9 @@ public sealed partial record DaemonOptions
     /// <summary>Names of who may receive guests from here; empty for all of the same authority.</summary>
     public IReadOnlyList<string> AllowReceivers { get; init; } = [];
 
+    /// <summary>Names of who may read, besides senders; empty for nobody.</summary>
+    public IReadOnlyList<string> AllowReaders { get; init; } = [];
+
     /// <summary>Every option with its value as it was given, and where that came from.</summary>
     public IReadOnlyList<DaemonOptionValue> Values { get; init; } = [];
 

@@ -59,7 +59,7 @@ internal sealed class PeerDoor : IAsyncDisposable
         var sessions = new DestinationSessions(
             guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
-        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.Incoming);
+        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes);
         RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
         Http1Door? http1 = null;
         try

@@ -21,7 +21,7 @@ internal sealed class PeerSecurity
     }
 
     /// <summary>No TLS, for a daemon that talks to itself.</summary>
-    public static PeerSecurity None { get; } = new(true, new Rules(null, Everybody, Everybody));
+    public static PeerSecurity None { get; } = new(true, new Rules(null, Everybody, Everybody, null));
 
     /// <summary>Whether peers are authenticated.</summary>
     public bool IsOn => _rules.Identity is not null;
@@ -29,10 +29,11 @@ internal sealed class PeerSecurity
     /// <summary>When this node's certificate ends; null without TLS.</summary>
     public DateTime? ExpiresAt => _rules.Identity?.ExpiresAt;
 
-    /// <summary>For who dials this node now; null without TLS.</summary>
-    public PeerTls? Incoming => _rules.Identity is { } identity
-        ? new PeerTls { Certificate = identity.Server, PeerPolicy = identity.Policy, RefusePeer = RefuseSender }
-        : null;
+    /// <summary>For who brings lanes now: senders. Null without TLS.</summary>
+    public PeerTls? IncomingLanes => Incoming(RefuseSender);
+
+    /// <summary>For who makes calls now: senders, and those who may read only. Null without TLS.</summary>
+    public PeerTls? IncomingCalls => Incoming(RefuseCaller);
 
     /// <summary>What the options say.</summary>
     public static PeerSecurity Of(DaemonOptions options) => new(options.Insecure, RulesOf(options));
@@ -64,6 +65,16 @@ internal sealed class PeerSecurity
         : $"{address} is not this host, and nothing would authenticate it or hide the guest's memory on the way; give this daemon certificates "
             + $"({DaemonOptionKey.Tls.Flag}), or {DaemonOptionKey.Insecure.Flag} on a network that you trust";
 
+    // What a reader is refused for is that he is no sender, unless the node has readers at all.
+    private string? RefuseCaller(X509Certificate2 certificate) =>
+        RefuseSender(certificate) is not { } why ? null
+        : _rules.Readers is { } readers ? readers.Refuse(certificate) is { } andWhy ? $"{why}, and {andWhy}" : null
+        : why;
+
+    private PeerTls? Incoming(Func<X509Certificate2, string?> refuse) => _rules.Identity is { } identity
+        ? new PeerTls { Certificate = identity.Server, PeerPolicy = identity.Policy, RefusePeer = refuse }
+        : null;
+
     private string? RefuseReceiver(X509Certificate2 certificate, string host) =>
         certificate.MatchesHostname(host, allowWildcards: true, allowCommonName: false)
             ? _rules.Receivers.Refuse(certificate)
@@ -73,9 +84,10 @@ internal sealed class PeerSecurity
     private static Rules RulesOf(DaemonOptions options) => new(
         options.Identity,
         new PeerList(options.AllowSenders, DaemonOptionKey.AllowSenders.Flag),
-        new PeerList(options.AllowReceivers, DaemonOptionKey.AllowReceivers.Flag));
+        new PeerList(options.AllowReceivers, DaemonOptionKey.AllowReceivers.Flag),
+        options.AllowReaders.Count == 0 ? null : new PeerList(options.AllowReaders, DaemonOptionKey.AllowReaders.Flag));
 
     private static PeerList Everybody => new([], "");
 
-    private sealed record Rules(NodeIdentity? Identity, PeerList Senders, PeerList Receivers);
+    private sealed record Rules(NodeIdentity? Identity, PeerList Senders, PeerList Receivers, PeerList? Readers);
 }

@@ -56,6 +56,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["tls"] = (i => TestCertificates.Folder(i), options => options.Tls ?? ""),
         ["allowSenders"] = (i => $"alpha{i},beta", options => string.Join(',', options.AllowSenders)),
         ["allowReceivers"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReceivers)),
+        ["allowReaders"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReaders)),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
         ["web"] = (i => i % 2 == 1 ? "true" : "false", options => options.Web ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
