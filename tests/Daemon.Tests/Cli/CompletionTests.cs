@@ -17,7 +17,7 @@ public sealed class CompletionTests : IAsyncLifetime
     [Theory]
     [InlineData("gu", "guest")]
     [InlineData("migration re", "recover resolve")]
-    [InlineData("guest ", "create delete dump hash list pause resume show")]
+    [InlineData("guest ", "console create delete dump hash list pause resume show")]
     [InlineData("migrate web --pl", "--placement")]
     [InlineData("migrate web --placement ", "copy move")]
     [InlineData("demo --guest k", "kvm")]
