@@ -29,7 +29,7 @@ internal sealed unsafe class FaultLedger
     // Ticks after _openedAt, so that half the memory is enough; 0 while the page has not been requested.
     private readonly uint* _requestedAfter;
     private readonly ReceivedPages _received;
-    private readonly Action<TimeSpan>? _served;
+    private readonly Action<long>? _served;
     private long _open;
     private long _blockedTicks;
     private long _otherTicks;
@@ -38,8 +38,8 @@ internal sealed unsafe class FaultLedger
 
     /// <summary>A ledger without an entry.</summary>
     /// <param name="received">Which pages are there.</param>
-    /// <param name="served">Told how long each entry was open, by the thread that closes it.</param>
-    public FaultLedger(ReceivedPages received, Action<TimeSpan>? served = null)
+    /// <param name="served">Told how long each entry was open, in ticks of <see cref="Stopwatch"/>, by the thread that closes it.</param>
+    public FaultLedger(ReceivedPages received, Action<long>? served = null)
     {
         _received = received;
         _served = served;
@@ -212,6 +212,6 @@ internal sealed unsafe class FaultLedger
             _ = Interlocked.Increment(ref _otherCount);
         }
 
-        _served?.Invoke(Stopwatch.GetElapsedTime(0, ticks));
+        _served?.Invoke(ticks);
     }
 }

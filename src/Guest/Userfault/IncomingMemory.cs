@@ -33,7 +33,7 @@ public sealed unsafe class IncomingMemory : IDisposable
 
     private IncomingMemory(
         GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, DescriptorHandle stop,
-        Action<TimeSpan>? faultServed)
+        Action<long>? faultServed)
     {
         Memory = memory;
         Placement = placement;
@@ -74,15 +74,15 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <param name="memory">The memory.</param>
     /// <param name="placement">How pages get to their addresses.</param>
     /// <param name="faultServed">
-    /// Told, for each page that was asked for, how long it took until it was placed; called after the waiting thread has been woken, by the
-    /// thread that placed the page, which others may be waiting for.
+    /// Told, for each page that was asked for, how many ticks of <see cref="System.Diagnostics.Stopwatch"/> it took until it was placed; called
+    /// after the waiting thread has been woken, by the thread that placed the page, which others may be waiting for.
     /// </param>
     /// <exception cref="UserfaultfdException">
     /// This process may not open one, or the kernel lacks UFFDIO_MOVE (with <see cref="Userfault.Placement.Move"/>) or THREAD_ID.
     /// </exception>
     /// <exception cref="SystemCallException">The kernel refused to register the memory.</exception>
     /// <exception cref="InvalidOperationException">Something has touched the memory: those pages could never be missing.</exception>
-    public static IncomingMemory Register(GuestMemory memory, Placement placement, Action<TimeSpan>? faultServed = null)
+    public static IncomingMemory Register(GuestMemory memory, Placement placement, Action<long>? faultServed = null)
     {
         ArgumentNullException.ThrowIfNull(memory);
         UserfaultfdFeatures features = UserfaultfdFeatures.ThreadId;
