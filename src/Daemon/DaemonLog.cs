@@ -52,6 +52,38 @@ internal static partial class DaemonLog
     [LoggerMessage(11, LogLevel.Information, "Guest {Guest} deleted")]
     public static partial void GuestDeleted(ILogger logger, string guest);
 
+    [LoggerMessage(12, LogLevel.Error, "Guest {Guest}: {Reason}")]
+    public static partial void GuestLost(ILogger logger, string guest, string reason);
+
+    [LoggerMessage(13, LogLevel.Warning, "Guest {Guest}: {Reason}")]
+    public static partial void GuestEndedByStop(ILogger logger, string guest, string reason);
+
+    [LoggerMessage(
+        14,
+        LogLevel.Warning,
+        "Guest {Guest} was to come from {Source} in migration {Migration} when the daemon before this one ended, and had not run here: its "
+        + "source has it")]
+    public static partial void ExpectedGuestDidNotCome(ILogger logger, string guest, string source, string migration);
+
+    [LoggerMessage(
+        15,
+        LogLevel.Error,
+        "The journal's {File} cannot be read, so what became of a guest that it names is not known: {Reason}. Look at it, and delete it")]
+    public static partial void JournalEntryUnreadable(ILogger logger, string file, string reason);
+
+    [LoggerMessage(
+        16,
+        LogLevel.Error,
+        "The journal in {Folder} cannot be written: {Reason}. Guests go on, and migrations; but what is lost with this daemon may not be "
+        + "reported after it, and no guest is created. It is tried again")]
+    public static partial void JournalUnusable(ILogger logger, string folder, string reason);
+
+    [LoggerMessage(17, LogLevel.Information, "The journal in {Folder} is written again, and complete")]
+    public static partial void JournalUsable(ILogger logger, string folder);
+
+    [LoggerMessage(19, LogLevel.Warning, "Guest {Guest} comes to this node and replaces what was known of one of that name: {Former}")]
+    public static partial void LostGuestReplaced(ILogger logger, string guest, string former);
+
     [LoggerMessage(20, LogLevel.Information, "Migration {Migration} of guest {Guest}, source: {State} {Reason}")]
     public static partial void SourceEntered(ILogger logger, string migration, string guest, SourceState state, string reason);
 

@@ -71,6 +71,21 @@ internal sealed partial class DaemonProcess
         Assert.Equal(0UL, guest.Report.CorruptPages);
     }
 
+    /// <summary>Waits until the log has these words: its lines come by a pipe of their own.</summary>
+    public async Task LogUntilAsync(string words)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!Log.Contains(words, StringComparison.Ordinal))
+        {
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"the log does not say '{words}' within {Deadline}:\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
+        }
+    }
+
     /// <summary>SHA-256 of a paused guest's memory.</summary>
     public async Task<string> HashAsync(string name) => (string)(await CliAsync("guest", "hash", name, "--json")).Succeeds().Json["sha256"]!;
 

@@ -16,7 +16,8 @@ internal static class ProgramUnderTest
             RedirectStandardError = true,
         };
         // What is set on this machine for a real daemon must not reach a test.
-        foreach (string variable in start.Environment.Keys.Where(key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal)).ToArray())
+        foreach (string variable in start.Environment.Keys.Where(
+            key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal) || key == "STATE_DIRECTORY").ToArray())
         {
             start.Environment.Remove(variable);
         }

@@ -10,7 +10,7 @@ internal sealed class GuestDeleteCommand : ClientCommand
 
     /// <summary>The command.</summary>
     public GuestDeleteCommand(CliConsole console)
-        : base("delete", "End a guest and free its memory, or forget one that has moved away.", console)
+        : base("delete", "End a guest and free its memory, or forget one that has moved away or ended with its daemon.", console)
     {
         Examples = ["migrationd guest delete web"];
         Arguments.Add(_name);

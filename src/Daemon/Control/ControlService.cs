@@ -76,7 +76,8 @@ internal sealed class ControlService(
 
     private async Task<DeleteGuestResponse> DeleteAsync(string name)
     {
-        await DedicatedThread.Start($"delete {name}", () => guests.Delete(name)).ConfigureAwait(false);
+        Task forgotten = await DedicatedThread.Start($"delete {name}", () => guests.DeleteAsync(name)).ConfigureAwait(false);
+        await forgotten.ConfigureAwait(false);
         DaemonLog.GuestDeleted(logger, name);
         return new DeleteGuestResponse();
     }

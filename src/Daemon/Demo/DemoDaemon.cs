@@ -47,7 +47,8 @@ internal sealed class DemoDaemon : IAsyncDisposable
             "serve", "--node", name, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", socket, "--config", config,
             "--log-format", "text", ServeCommand.UntilInputEndsFlag,
         ]);
-        foreach (var variable in start.Environment.Keys.Where(key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal)).ToArray())
+        foreach (var variable in start.Environment.Keys.Where(
+            key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal) || key == "STATE_DIRECTORY").ToArray())
         {
             start.Environment.Remove(variable);
         }

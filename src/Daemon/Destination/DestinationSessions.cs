@@ -196,7 +196,7 @@ internal sealed class DestinationSessions(
         IGuest? guest = null;
         IncomingMemory? incoming = null;
         DestinationLanes? lanes = null;
-        HostedGuest hosted = guests.Add(spec, share =>
+        HostedGuest hosted = guests.Expect(spec, share =>
         {
             GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
             try
@@ -207,7 +207,7 @@ internal sealed class DestinationSessions(
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(incoming, spec.Name, logger);
-                return HostedGuest.Coming(guest, share, request.MigrationId);
+                return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch
             {

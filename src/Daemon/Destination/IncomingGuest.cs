@@ -34,8 +34,8 @@ internal sealed class IncomingGuest(
     {
         await lanes.StopFaultsAsync().ConfigureAwait(false);
         memory.Complete();
-        hosted.Settle(() => new HugePageRestorer(
-            guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored)));
+        await hosted.SettleAsync(() => new HugePageRestorer(
+            guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored))).ConfigureAwait(false);
     }
 
     /// <summary>
@@ -81,7 +81,8 @@ internal sealed class IncomingGuest(
         memory.Dispose();
         lanes.Dispose();
         guest.Memory.Dispose();
-        registry.Remove(hosted);
+        Task forgotten = registry.Remove(hosted);
         hosted.ReturnMemoryShare();
+        await forgotten.ConfigureAwait(false);
     }
 }

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Cli;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
@@ -6,24 +8,41 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <summary>The guests of this node, by name.</summary>
-internal sealed class GuestRegistry(MemoryBudget budget)
+/// <summary>The guests of this node, by name; those that ended with a daemon before this one among them, until somebody deletes them.</summary>
+/// <param name="budget">The memory for all of them.</param>
+/// <param name="journal">What the next daemon is to know of them.</param>
+/// <param name="logger">The daemon's log.</param>
+internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, ILogger logger)
 {
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, HostedGuest?> _guests = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, HostedGuest?> _guests = journal.Left.ToDictionary(
+        left => left.Spec.Name, left => (HostedGuest?)HostedGuest.LeftBehind(left), StringComparer.Ordinal);
+
+    /// <summary>Those of a node that remembers nothing.</summary>
+    public GuestRegistry(MemoryBudget budget)
+        : this(budget, GuestJournal.None, NullLogger.Instance)
+    {
+    }
+
+    /// <summary>What the next daemon is to know of the guests.</summary>
+    public GuestJournal Journal => journal;
 
     /// <summary>Creates a guest and lets it run.</summary>
     public HostedGuest Create(GuestSpec spec)
     {
-        HostedGuest hosted = Add(spec, share =>
+        HostedGuest hosted = Add(spec, isReturn: false, share =>
         {
             GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+            IGuest? guest = null;
             try
             {
-                return HostedGuest.Created(GuestFactory.Create(spec, memory), share);
+                guest = GuestFactory.Create(spec, memory);
+                journal.Create(spec);
+                return HostedGuest.Created(guest, share, journal);
             }
             catch (Exception)
             {
+                guest?.Dispose();
                 memory.Dispose();
                 throw;
             }
@@ -32,11 +51,16 @@ internal sealed class GuestRegistry(MemoryBudget budget)
         return hosted;
     }
 
-    /// <summary>Takes the name and the memory for a guest, and has it made; gives both back when that fails.</summary>
+    /// <summary>
+    /// Takes the name and the memory for a guest that is to come, and has it made; gives both back when that fails. A guest that ended here
+    /// with a daemon before this one gives it its name: what comes is newer than what is known.
+    /// </summary>
     /// <exception cref="GrpcException">ALREADY_EXISTS, RESOURCE_EXHAUSTED, or FAILED_PRECONDITION when this host cannot run it.</exception>
-    public HostedGuest Add(GuestSpec spec, Func<IDisposable, HostedGuest> make)
+    public HostedGuest Expect(GuestSpec spec, Func<IDisposable, HostedGuest> make) => Add(spec, isReturn: true, make);
+
+    private HostedGuest Add(GuestSpec spec, bool isReturn, Func<IDisposable, HostedGuest> make)
     {
-        HostedGuest? gone = TakeName(spec.Name);
+        HostedGuest? gone = TakeName(spec.Name, isReturn);
         IDisposable? share = null;
         try
         {
@@ -45,6 +69,16 @@ internal sealed class GuestRegistry(MemoryBudget budget)
                 $"guest '{spec.Name}' needs {new ByteSize(spec.MemoryBytes)} of memory and this node has {new ByteSize(free)} of "
                 + $"{new ByteSize(budget.Limit)} free for guests; delete or move guests, or raise its --guest-memory");
             HostedGuest hosted = make(share);
+            if (isReturn)
+            {
+                HostedGuest? former = gone is { Left: not null } ? gone : null;
+                hosted.Expect(former);
+                if (former is not null)
+                {
+                    DaemonLog.LostGuestReplaced(logger, spec.Name, former.Left!.Explain());
+                }
+            }
+
             lock (_lock)
             {
                 _guests[spec.Name] = hosted;
@@ -92,33 +126,53 @@ internal sealed class GuestRegistry(MemoryBudget budget)
         }
     }
 
-    /// <summary>Ends a guest and forgets it.</summary>
-    public void Delete(string name)
+    /// <summary>Ends a guest and forgets it; the task ends when the journal has forgotten it as well.</summary>
+    public Task DeleteAsync(string name)
     {
         HostedGuest guest = Find(name);
         guest.Delete();
-        Remove(guest);
+        return Remove(guest);
     }
 
-    /// <summary>Forgets a guest, and only this one: the name may have been taken anew.</summary>
-    public void Remove(HostedGuest guest)
+    /// <summary>
+    /// Forgets a guest, and only this one: the name may have been taken anew. One that was expected and has not come leaves the name to the
+    /// one that had it before. The task ends when the journal says so.
+    /// </summary>
+    public Task Remove(HostedGuest guest)
     {
         lock (_lock)
         {
-            if (_guests.GetValueOrDefault(guest.Name) == guest)
+            if (_guests.GetValueOrDefault(guest.Name) != guest)
             {
-                _guests.Remove(guest.Name);
+                return Task.CompletedTask;
             }
+
+            if (guest.Former is { IsForgotten: false } former)
+            {
+                _guests[guest.Name] = former;
+                return GuestJournal.SoonAsync(journal.Note(former.Left!));
+            }
+
+            _guests.Remove(guest.Name);
+            return GuestJournal.SoonAsync(journal.Remove(guest.Name));
         }
     }
 
-    /// <summary>Keeps the name while the guest is made; gives what is left of a guest that has gone elsewhere.</summary>
-    private HostedGuest? TakeName(string name)
+    /// <summary>Keeps the name while the guest is made; gives what is left of the one that had it before.</summary>
+    private HostedGuest? TakeName(string name, bool isReturn)
     {
         lock (_lock)
         {
             bool known = _guests.TryGetValue(name, out HostedGuest? present);
-            if (known && present is not { IsGone: true })
+            if (present is { Left: not null } && !isReturn)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.AlreadyExists,
+                    $"guest '{name}' of this node ended with a daemon before this one, and that report would be lost: read it with 'migrationd "
+                    + $"guest show {name}', end it with 'migrationd guest delete {name}', or choose another name");
+            }
+
+            if (known && present is not ({ IsGone: true } or { Left: not null }))
             {
                 throw new GrpcException(
                     GrpcStatusCode.AlreadyExists,

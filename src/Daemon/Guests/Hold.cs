@@ -20,4 +20,7 @@ internal enum Hold
 
     /// <summary>It is owned here and stands still for good: pages were lost with the source. Its memory is kept.</summary>
     Lost,
+
+    /// <summary>It ended with a daemon before this one. Only what is known of it is left.</summary>
+    Ended,
 }

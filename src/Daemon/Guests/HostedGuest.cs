@@ -16,12 +16,14 @@ namespace MigrationD.Daemon.Guests;
 internal sealed class HostedGuest
 {
     private readonly Lock _lock = new();
-    private readonly IDisposable _memoryShare;
+    private readonly IDisposable? _memoryShare;
+    private readonly GuestJournal _journal;
     private IGuest? _guest;
     private HugePageRestorer? _restorer;
     private GuestReport _lastReport;
     private Hold _hold;
     private string _migrationId = "";
+    private string _peer = "";
     private string _lossReason = "";
     private Action? _forgetLost;
     private ReceivedPages? _received;
@@ -33,13 +35,24 @@ internal sealed class HostedGuest
     private CancellationTokenSource _returned = new();
     private bool _forgotten;
 
-    private HostedGuest(GuestSpec spec, IGuest guest, IDisposable memoryShare)
+    private HostedGuest(IGuest guest, IDisposable memoryShare, GuestJournal journal)
     {
-        Spec = spec;
+        Spec = guest.Spec;
         _guest = guest;
         _memoryShare = memoryShare;
+        _journal = journal;
         _console = guest.Console;
         _hasConsole = _console is not null;
+    }
+
+    private HostedGuest(JournalEntry left)
+    {
+        Spec = left.Spec;
+        Left = left;
+        _journal = GuestJournal.None;
+        _hold = Hold.Ended;
+        _migrationId = left.Migration ?? "";
+        _lossReason = left.Explain();
     }
 
     public GuestSpec Spec { get; }
@@ -48,6 +61,38 @@ internal sealed class HostedGuest
 
     /// <summary>The migration that brought it; null when it was created here.</summary>
     public string? CameBy { get; private init; }
+
+    /// <summary>What is known of a guest that ended with a daemon before this one; null for every other.</summary>
+    public JournalEntry? Left { get; }
+
+    /// <summary>
+    /// The one that ended with a daemon before this one, and whose name this guest has until it runs here or is not coming.
+    /// </summary>
+    public HostedGuest? Former { get; private set; }
+
+    /// <summary>Whether something of it is in this process.</summary>
+    public bool IsHere
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _guest is not null;
+            }
+        }
+    }
+
+    /// <summary>Whether nobody wants to know of it any more.</summary>
+    public bool IsForgotten
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _forgotten;
+            }
+        }
+    }
 
     /// <summary>Whether only the record of a guest that has gone elsewhere is left, so that its name is free.</summary>
     public bool IsGone
@@ -62,11 +107,14 @@ internal sealed class HostedGuest
     }
 
     /// <summary>A guest that was created here; paused.</summary>
-    public static HostedGuest Created(IGuest guest, IDisposable memoryShare) => new(guest.Spec, guest, memoryShare);
+    public static HostedGuest Created(IGuest guest, IDisposable memoryShare, GuestJournal journal) => new(guest, memoryShare, journal);
 
     /// <summary>A guest that is to come from another node.</summary>
-    public static HostedGuest Coming(IGuest guest, IDisposable memoryShare, string migrationId) =>
-        new(guest.Spec, guest, memoryShare) { _hold = Hold.Incoming, _migrationId = migrationId, CameBy = migrationId };
+    public static HostedGuest Coming(IGuest guest, IDisposable memoryShare, GuestJournal journal, string migrationId, string source) =>
+        new(guest, memoryShare, journal) { _hold = Hold.Incoming, _migrationId = migrationId, _peer = source, CameBy = migrationId };
+
+    /// <summary>A guest that ended with a daemon before this one.</summary>
+    public static HostedGuest LeftBehind(JournalEntry left) => new(left);
 
     // ---- what operators do
 
@@ -113,7 +161,7 @@ internal sealed class HostedGuest
 
         lock (_lock)
         {
-            if (_hold != Hold.Away || _guest is not null)
+            if (_hold != Hold.Ended && (_hold != Hold.Away || _guest is not null))
             {
                 Refuse("delete", [Hold.None]);
                 Free();
@@ -130,7 +178,10 @@ internal sealed class HostedGuest
     // ---- what the source's engine does
 
     /// <summary>Takes the guest for a migration away from here; nobody else may touch it until the engine says so.</summary>
-    public IGuest TakeForMigration(string migrationId)
+    /// <param name="migrationId">The migration.</param>
+    /// <param name="to">Where it goes.</param>
+    /// <param name="noted">Ends when the journal says so, for good or not.</param>
+    public IGuest TakeForMigration(string migrationId, string to, out Task noted)
     {
         lock (_lock)
         {
@@ -143,6 +194,8 @@ internal sealed class HostedGuest
 
             _hold = Hold.Outgoing;
             _migrationId = migrationId;
+            _peer = to;
+            noted = GuestJournal.SoonAsync(Note(JournalState.Leaving));
             return guest;
         }
     }
@@ -156,6 +209,7 @@ internal sealed class HostedGuest
             _hold = Hold.None;
             _migrationId = "";
             _elsewhere = null;
+            Note(JournalState.Here);
             returned = _returned;
             _returned = new CancellationTokenSource();
         }
@@ -176,12 +230,26 @@ internal sealed class HostedGuest
         }
     }
 
-    /// <summary>Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more.</summary>
-    public void FreeAway()
+    /// <summary>The destination has said that the guest runs there. After its downtime: nothing waits for this.</summary>
+    public void RunsElsewhere()
     {
         lock (_lock)
         {
+            Note(JournalState.Away);
+        }
+    }
+
+    /// <summary>
+    /// Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more. The task ends when the journal has forgotten it.
+    /// </summary>
+    public Task FreeAwayAsync()
+    {
+        lock (_lock)
+        {
+            // Before the name is free: what is noted of the next guest that has it must not be forgotten.
+            Task forgotten = GuestJournal.SoonAsync(_journal.Remove(Name));
             Free();
+            return forgotten;
         }
     }
 
@@ -197,6 +265,20 @@ internal sealed class HostedGuest
             {
                 _guest!.Resume();
             }
+
+            Former = null;
+            // Once it runs: its downtime is over.
+            Note(JournalState.Arriving);
+        }
+    }
+
+    /// <summary>It is prepared for, and has taken the name of <paramref name="former"/> if that is not null.</summary>
+    public void Expect(HostedGuest? former)
+    {
+        lock (_lock)
+        {
+            Former = former;
+            Note(JournalState.Expected, former?.Left);
         }
     }
 
@@ -227,14 +309,17 @@ internal sealed class HostedGuest
         }
     }
 
-    /// <summary>Every page has come; huge pages that came in pieces are put together again meanwhile.</summary>
-    public void Settle(Func<HugePageRestorer> restore)
+    /// <summary>
+    /// Every page has come; huge pages that came in pieces are put together again meanwhile. The task ends when the journal says so.
+    /// </summary>
+    public Task SettleAsync(Func<HugePageRestorer> restore)
     {
         lock (_lock)
         {
             _restorer = restore();
             _hold = Hold.None;
             _migrationId = "";
+            return GuestJournal.SoonAsync(Note(JournalState.Here));
         }
     }
 
@@ -249,7 +334,7 @@ internal sealed class HostedGuest
     }
 
     /// <summary>Gives the memory back to the node's budget, after it has been unmapped.</summary>
-    public void ReturnMemoryShare() => _memoryShare.Dispose();
+    public void ReturnMemoryShare() => _memoryShare?.Dispose();
 
     // ---- what everybody sees
 
@@ -257,6 +342,11 @@ internal sealed class HostedGuest
     /// <exception cref="GrpcException">FAILED_PRECONDITION: it has none.</exception>
     public ConsolePlace FindConsole()
     {
+        if (_hold == Hold.Ended)
+        {
+            throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"console of guest '{Name}': {_lossReason}");
+        }
+
         if (!_hasConsole)
         {
             throw new GrpcException(
@@ -286,7 +376,7 @@ internal sealed class HostedGuest
                 Spec = GuestMessages.ToMessage(Spec),
                 State = State(),
                 Report = GuestMessages.ToMessage(_hold == Hold.Away ? _lastReport : report),
-                Failure = _hold == Hold.Lost ? _lossReason : _guest?.Failure ?? "",
+                Failure = _hold is Hold.Lost or Hold.Ended ? _lossReason : _guest?.Failure ?? "",
                 MigrationId = _migrationId,
             };
         }
@@ -296,7 +386,7 @@ internal sealed class HostedGuest
     {
         Hold.Away => GuestState.Migrated,
         Hold.Incoming => GuestState.Incoming,
-        Hold.Lost => GuestState.Failed,
+        Hold.Lost or Hold.Ended => GuestState.Failed,
         _ when _guest?.Failure is not null => GuestState.Failed,
         _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
     };
@@ -357,6 +447,7 @@ internal sealed class HostedGuest
         {
             _ when _readers > 0 => "its memory is being read by another command; try again when that has ended",
             Hold.Outgoing => $"migration {_migrationId} is moving it away; wait for its end: migrationd migration watch {_migrationId}",
+            Hold.Ended => _lossReason,
             Hold.Lost => $"pages of it were lost in migration {_migrationId}: {_lossReason}",
             Hold.Away when _guest is not null => $"it was migrated away by migration {_migrationId}, and its pages are kept here until "
                 + $"they are all there; see: migrationd migration show {_migrationId}",
@@ -383,6 +474,10 @@ internal sealed class HostedGuest
         guest.Dispose();
         _restorer?.Dispose();
         guest.Memory.Dispose();
-        _memoryShare.Dispose();
+        _memoryShare?.Dispose();
     }
+
+    private Task<string?> Note(JournalState state, JournalEntry? former = null) => _journal.Note(new JournalEntry(
+        Spec, state, DateTimeOffset.UtcNow, _migrationId.Length == 0 ? null : _migrationId, _migrationId.Length == 0 ? null : _peer,
+        Former: former));
 }

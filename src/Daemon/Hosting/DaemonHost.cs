@@ -29,6 +29,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly ILoggerFactory _logging;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _shutdown = new();
+    private readonly GuestJournal _journal;
     private readonly GuestRegistry _guests;
     private readonly DaemonMeter _meter;
     private readonly MigrationLog _migrations;
@@ -46,8 +47,9 @@ internal sealed class DaemonHost : IAsyncDisposable
         _options = options;
         _logging = logging;
         _logger = logging.CreateLogger("migrationd");
+        _journal = GuestJournal.Open(options.State, _logger);
         var budget = new MemoryBudget(options.GuestMemory);
-        _guests = new GuestRegistry(budget);
+        _guests = new GuestRegistry(budget, _journal, _logger);
         _meter = new DaemonMeter(options.Node, _guests, budget);
         _migrations = new MigrationLog(_meter.Migrations.Follow);
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout);
@@ -95,12 +97,13 @@ internal sealed class DaemonHost : IAsyncDisposable
         }
 
         _socket?.Dispose();
-        foreach (HostedGuest guest in _guests.All().Where(guest => !guest.IsGone))
+        foreach (HostedGuest guest in _guests.All().Where(guest => guest.IsHere))
         {
             // Its memory is this process's: it ends with the process whatever is done here.
             DaemonLog.GuestEndsWithDaemon(_logger, guest.Name);
         }
 
+        _journal.Dispose();
         _meter.Dispose();
         _shutdown.Dispose();
     }

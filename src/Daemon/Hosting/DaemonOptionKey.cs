@@ -53,6 +53,11 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey Config { get; } = new("config", "FILE",
         $"JSON file with these options as camelCase keys [default: {DaemonOptions.DefaultConfigFile} when it exists].");
 
+    /// <summary>The directory that outlives the daemon.</summary>
+    public static DaemonOptionKey State { get; } = new("state", "DIR",
+        "Directory of this daemon alone where it notes which guests it has, so that the daemon after it can say which were lost, whatever "
+        + "ended this one [default: what systemd says in STATE_DIRECTORY, else none].");
+
     /// <summary>The directory with this node's certificates.</summary>
     public static DaemonOptionKey Tls { get; } = new("tls", "DIR",
         "Directory with ca-cert.pem, server-cert.pem, server-key.pem, client-cert.pem and client-key.pem: everything between daemons is "
@@ -126,7 +131,7 @@ public sealed class DaemonOptionKey
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
-        Node, Listen, Lanes, Control, ControlGroup, Config, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web, GuestMemory,
-        MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
+        Node, Listen, Lanes, Control, ControlGroup, Config, State, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web,
+        GuestMemory, MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
     ];
 }

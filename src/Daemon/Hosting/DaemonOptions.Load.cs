@@ -56,6 +56,7 @@ public sealed partial record DaemonOptions
             Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParseAddress(text, mayLeaveLoopback), errors)!,
             ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
             ConfigFile = config?.Path,
+            State = given.Read(DaemonOptionKey.State, DefaultState(environment), ParseState, errors),
             Insecure = insecure,
             Web = given.Read(DaemonOptionKey.Web, "false", ParseBoolean, errors),
             GuestMemory = given.Read(
@@ -114,6 +115,14 @@ public sealed partial record DaemonOptions
         var name = string.Concat(Environment.MachineName.Select(c => IsNameCharacter(c) ? c : '-'));
         return name.Length == 0 ? "migrationd" : name;
     }
+
+    /// <summary>The first of the directories that systemd keeps for the service (StateDirectory= of systemd.exec(5)).</summary>
+    private static string DefaultState(IReadOnlyDictionary<string, string> environment) =>
+        environment.GetValueOrDefault("STATE_DIRECTORY", "").Split(':')[0];
+
+    private static Parsed<string> ParseState(string text) => text.Contains('\0')
+        ? Parsed<string>.Wrong("must be the path of a directory")
+        : new(text.Length == 0 ? null : Path.GetFullPath(text));
 
     private static Parsed<string> ParseNode(string text) =>
         text.Length is >= 1 and <= 253 && text.All(IsNameCharacter)

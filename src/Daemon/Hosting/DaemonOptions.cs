@@ -46,6 +46,9 @@ public sealed partial record DaemonOptions
     /// <summary>The file that was read, absolute; null when none was.</summary>
     public string? ConfigFile { get; init; }
 
+    /// <summary>The directory of the journal of guests, absolute; null to keep none.</summary>
+    public string? State { get; init; }
+
     /// <summary>The group whose members may use the control socket; null for the daemon's own.</summary>
     public string? ControlGroup { get; init; }
 

@@ -65,8 +65,8 @@ internal static class Rehearsal
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));
                 SourceMigration migration = SourceMigration.Begin(node, guest, $"unix:{control}", Placement.Move, out _);
                 await migration.RunAsync(CancellationToken.None).ConfigureAwait(false);
-                Delete(here);
-                Delete(there);
+                await DeleteAsync(here).ConfigureAwait(false);
+                await DeleteAsync(there).ConfigureAwait(false);
             }
         }
         finally
@@ -75,11 +75,11 @@ internal static class Rehearsal
         }
     }
 
-    private static void Delete(GuestRegistry guests)
+    private static async Task DeleteAsync(GuestRegistry guests)
     {
         foreach (HostedGuest guest in guests.All())
         {
-            guests.Delete(guest.Name);
+            await guests.DeleteAsync(guest.Name).ConfigureAwait(false);
         }
     }
 }

@@ -29,6 +29,7 @@ internal sealed class SourceMigration
     private readonly PrepareRequest _prepare;
     private readonly ILogger _logger;
     private readonly bool _wasRunning;
+    private readonly Task _noted;
     private readonly MigrationTimeouts _timeouts;
     private readonly SwitchoverClock _clock = new();
     private readonly Lock _orders = new();
@@ -44,13 +45,14 @@ internal sealed class SourceMigration
 
     private SourceMigration(
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare,
-        MigrationTimeouts timeouts, ILogger logger)
+        Task noted, MigrationTimeouts timeouts, ILogger logger)
     {
         _hosted = hosted;
         _guest = guest;
         _record = record;
         _destination = destination;
         _prepare = prepare;
+        _noted = noted;
         _timeouts = timeouts;
         _logger = logger;
         _wasRunning = prepare.RunOnArrival;
@@ -62,7 +64,7 @@ internal sealed class SourceMigration
         SourceNode node, HostedGuest hosted, string to, Placement placement, out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
-        IGuest guest = hosted.TakeForMigration(id);
+        IGuest guest = hosted.TakeForMigration(id, to, out Task noted);
         try
         {
             var prepare = new PrepareRequest
@@ -79,7 +81,7 @@ internal sealed class SourceMigration
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, to, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(to, node), prepare, node.Timeouts, node.Logger);
+                hosted, guest, record, new DestinationClient(to, node), prepare, noted, node.Timeouts, node.Logger);
             node.Migrations.Add(record);
             return migration;
         }
@@ -351,7 +353,7 @@ internal sealed class SourceMigration
 
             case SourceAction.FreeGuest:
                 await CloseLanesAsync(complete: true).ConfigureAwait(false);
-                _hosted.FreeAway();
+                await _hosted.FreeAwayAsync().ConfigureAwait(false);
                 Announce();
                 return null;
 
@@ -371,6 +373,8 @@ internal sealed class SourceMigration
                 lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, new SentPages(_guest.Memory.PageCount), _hosted.Name,
                 _logger, cancel),
             cancel).ConfigureAwait(false));
+        // While the guest runs: after a crash nobody must take it for lost that has been handed over.
+        await _noted.ConfigureAwait(false);
     }
 
     private void Follow(SourceLanes lanes)
@@ -444,6 +448,7 @@ internal sealed class SourceMigration
         DaemonLog.SwitchedOver(
             _logger, _record.Id, _hosted.Name, _clock.Downtime.TotalMilliseconds, _clock.Pause.TotalMilliseconds,
             _clock.Save.TotalMilliseconds, _clock.Load.TotalMilliseconds, _clock.Run.TotalMilliseconds);
+        _hosted.RunsElsewhere();
 
         _reason = "";
         return SourceEvent.RunConfirmed;

@@ -52,6 +52,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["listen"] = (i => $"127.0.0.{i}:1000", options => options.Listen.ToString()),
         ["lanes"] = (i => $"127.0.0.{i}:2000", options => options.Lanes.ToString()),
         ["control"] = (i => $"/run/control{i}.sock", options => options.ControlPath),
+        ["state"] = (i => $"/var/lib/state{i}", options => options.State ?? ""),
         ["controlGroup"] = (i => new[] { "", "root", "daemon", "bin" }[i], options => options.ControlGroup ?? ""),
         ["tls"] = (i => TestCertificates.Folder(i), options => options.Tls ?? ""),
         ["allowSenders"] = (i => $"alpha{i},beta", options => string.Join(',', options.AllowSenders)),

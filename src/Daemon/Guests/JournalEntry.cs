@@ -1,0 +1,100 @@
+using System.Globalization;
+using System.Text.Json;
+using MigrationD.Guest;
+
+namespace MigrationD.Daemon.Guests;
+
+/// <summary>What the daemon after this one has to know of a guest: who it is, and where else something of it may be.</summary>
+/// <param name="Spec">The guest.</param>
+/// <param name="State">What the daemon had to do with it.</param>
+/// <param name="Since">Since when.</param>
+/// <param name="Migration">The migration that moved it; null for none.</param>
+/// <param name="Peer">The other side of it: HOST:PORT of a destination, the name of a source; null for none.</param>
+/// <param name="End">How that daemon ended; null while it lives.</param>
+/// <param name="EndedAt">When; for <see cref="JournalEnd.Death"/>, when it was last seen alive.</param>
+/// <param name="Former">What was known of a guest of this name before this one was expected; it counts again if that one never runs here.</param>
+internal sealed record JournalEntry(
+    GuestSpec Spec,
+    JournalState State,
+    DateTimeOffset Since,
+    string? Migration = null,
+    string? Peer = null,
+    JournalEnd? End = null,
+    DateTimeOffset? EndedAt = null,
+    JournalEntry? Former = null)
+{
+    /// <summary>The form in which this build writes; it reads no other.</summary>
+    public const int Version = 1;
+
+    /// <summary>The content of its file.</summary>
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(new JournalFile(Version, this), JournalJson.Default.JournalFile);
+
+    /// <summary>Reads a file.</summary>
+    /// <param name="name">The guest that it has to be about.</param>
+    /// <param name="json">Its content.</param>
+    /// <exception cref="JsonException">It is none of this build's; the message says why.</exception>
+    public static JournalEntry Parse(string name, ReadOnlyMemory<byte> json)
+    {
+        using (JsonDocument document = JsonDocument.Parse(json))
+        {
+            // First of all: in another version everything else may mean something else.
+            if (document.RootElement.ValueKind != JsonValueKind.Object
+                || !document.RootElement.TryGetProperty("version", out JsonElement version)
+                || version.ValueKind != JsonValueKind.Number)
+            {
+                throw new JsonException("it does not say its version");
+            }
+
+            if (!version.TryGetInt32(out int number) || number != Version)
+            {
+                throw new JsonException($"it is of version {version.GetRawText()}, and this daemon reads version {Version}");
+            }
+        }
+
+        JournalEntry entry = (JsonSerializer.Deserialize(json.Span, JournalJson.Default.JournalFile) ?? throw new JsonException("it is empty"))
+            .Guest;
+        for (JournalEntry? one = entry; one is not null; one = one.Former)
+        {
+            if (one.Spec.Name != name)
+            {
+                throw new JsonException($"it is about a guest '{one.Spec.Name}'");
+            }
+
+            if (GuestFactory.Validate(one.Spec) is { Count: > 0 } objections)
+            {
+                throw new JsonException(string.Join(' ', objections));
+            }
+        }
+
+        return entry;
+    }
+
+    /// <summary>What became of the guest, for whoever asks about it, and what can be done.</summary>
+    public string Explain()
+    {
+        string name = Spec.Name;
+        string ended = End == JournalEnd.Stop
+            ? $"the daemon that had it was stopped in order at {Text(EndedAt)}"
+            : $"the daemon that had it was last seen alive at {Text(EndedAt)} and then ended without being stopped (killed, crashed, or its host "
+                + "was)";
+        string fate = State switch
+        {
+            JournalState.Leaving =>
+                $"{ended}, while migration {Migration} was moving it to {Peer}; what was here is gone. It may run there: look with "
+                + "'migrationd guest list' on that host",
+            JournalState.Away =>
+                $"{ended}. By migration {Migration} it has run at {Peer} since {Text(Since)}, but not all of its pages were there yet, and those "
+                + $"that were still here are gone. What became of it: 'migrationd guest show {name}' on that host",
+            JournalState.Arriving =>
+                $"{ended}, and the guest's memory, which was in that process, ended with it. It had run here since {Text(Since)}, brought by "
+                + $"migration {Migration}, and pages of it were still on {Peer}. That node keeps them as they were at the switchover: there, "
+                + $"'migrationd migration resolve {Migration} --resume-here' lets the guest go on from then. What it did since is lost",
+            _ => $"{ended}, and the guest's memory, which was in that process, ended with it. It had been here since {Text(Since)}",
+        };
+        return $"{(End == JournalEnd.Stop ? "ended by a stop" : "lost")}: {fate}. 'migrationd guest delete {name}' ends this report and frees "
+            + "the name";
+    }
+
+    private static string Text(DateTimeOffset? time) =>
+        time?.ToUniversalTime().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "an unknown time";
+}
