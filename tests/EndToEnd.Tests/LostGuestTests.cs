@@ -44,10 +44,10 @@ public sealed class LostGuestTests : IDisposable
             Assert.Contains("lost: ", show.Succeeds().Output, StringComparison.Ordinal);
             foreach (string command in (string[])["resume", "pause", "console", "hash"])
             {
-                (await daemon.CliAsync("guest", command, "one")).Fails("guest one: lost: ", "last seen alive");
+                (await daemon.CliAsync("guest", command, "one")).Fails("lost: ", "last seen alive");
             }
 
-            (await daemon.CliAsync("migrate", "one", "--to", daemon.Listen)).Fails("guest one: lost: ");
+            (await daemon.CliAsync("migrate", "one", "--to", daemon.Listen)).Fails("lost: ");
             (await CreateAsync(daemon, "one")).Fails("ended with a daemon before this one", "guest delete one");
             await daemon.KillAsync();
         }

@@ -71,6 +71,24 @@ public sealed class DaemonOptionsTests : IDisposable
         ["logFormat"] = (i => new[] { "", "text", "json", "text" }[i], options => options.LogFormat.ToString().ToLowerInvariant()),
     };
 
+    [Theory]
+    [InlineData(null, null)]
+    [InlineData("", null)]
+    [InlineData("/var/lib/migrationd", "/var/lib/migrationd")]
+    [InlineData("/var/lib/migrationd:/var/lib/other", "/var/lib/migrationd")]
+    public void The_directory_that_systemd_keeps_is_the_default_for_state(string? variable, string? expected)
+    {
+        if (variable is not null)
+        {
+            _environment["STATE_DIRECTORY"] = variable;
+        }
+
+        Assert.Equal(expected, Load().State);
+        Assert.Equal("/srv/state", Load("""{ "state": "/srv/state" }""").State);
+        _flags["state"] = "";
+        Assert.Null(Load().State);
+    }
+
     [Fact]
     public void Every_option_is_in_the_precedence_test() =>
         Assert.Equal(DaemonOptionKey.All.Select(key => key.Name).Where(name => name != "config").Order(), Settings.Keys.Order());
