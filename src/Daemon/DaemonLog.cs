@@ -61,8 +61,8 @@ internal static partial class DaemonLog
     [LoggerMessage(
         14,
         LogLevel.Warning,
-        "Guest {Guest} was to come from {Source} in migration {Migration} when the daemon before this one ended, and is not known to have run "
-        + "here: its source has it, and says more")]
+        "Guest {Guest} was to come from {Source} in migration {Migration} when the daemon before this one ended, and is not known to have "
+        + "run here: its source has it, and says more")]
     public static partial void ExpectedGuestDidNotCome(ILogger logger, string guest, string source, string migration);
 
     [LoggerMessage(

@@ -156,7 +156,8 @@ public sealed class LostGuestTests : IDisposable
         await using DaemonProcess again = await StartAsync("source");
         GuestMessage guest = await again.GuestAsync("g");
         Assert.Equal(GuestState.Failed, guest.State);
-        Assert.Contains($"was moving it to {destination.Listen}; what was here is gone. It may run there", guest.Failure, StringComparison.Ordinal);
+        Assert.Contains(
+            $"was moving it to {destination.Listen}; what was here is gone. It may run there", guest.Failure, StringComparison.Ordinal);
     }
 
     [MachineFact(Needs.Userfaultfd)]

@@ -34,8 +34,9 @@ internal sealed class IncomingGuest(
     {
         await lanes.StopFaultsAsync().ConfigureAwait(false);
         memory.Complete();
-        await hosted.SettleAsync(() => new HugePageRestorer(
-            guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored))).ConfigureAwait(false);
+        Task noted = hosted.SettleAsync(() => new HugePageRestorer(
+            guest.Memory, memory.HugeBlocks(), restored => DaemonLog.HugePagesRestored(logger, hosted.Name, restored)));
+        await noted.ConfigureAwait(false);
     }
 
     /// <summary>

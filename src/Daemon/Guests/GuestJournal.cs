@@ -8,12 +8,12 @@ using MigrationD.Protocol.Grpc;
 namespace MigrationD.Daemon.Guests;
 
 /// <summary>
-/// Which guests this daemon has, in a directory that outlives it: a guest's memory is in the daemon's process, and when that is killed nobody
-/// else could say that there were guests. It is no copy of a guest and restores none.
+/// Which guests this daemon has, in a directory that outlives it: a guest's memory is in the daemon's process, and when that is killed
+/// nobody else could say that there were guests. It is no copy of a guest and restores none.
 /// </summary>
 /// <remarks>
-/// One file a guest, written by one thread, in the order in which things happened and the last state only: whoever notes something does not
-/// wait, unless it wants to. What cannot be written is said in the log and tried again, and changes nothing for a guest that runs.
+/// One file a guest, written by one thread, in the order in which things happened and the last state only: whoever notes something does
+/// not wait, unless it wants to. What cannot be written is said in the log and tried again, and changes nothing for a guest that runs.
 /// </remarks>
 internal sealed class GuestJournal : IDisposable
 {
@@ -95,10 +95,11 @@ internal sealed class GuestJournal : IDisposable
         {
             throw error is IOException { HResult: WouldBlock }
                 ? new IOException(
-                    $"keep the journal of guests in {folder}: another daemon keeps its own there; stop that one, or choose another --state", error)
+                    $"keep the journal of guests in {folder}: another daemon keeps its own there; stop that one, or choose another --state",
+                    error)
                 : new IOException(
-                    $"keep the journal of guests in {folder}: {error.Message}; make it a directory with free space that this daemon's user may "
-                    + "write to, or choose another --state",
+                    $"keep the journal of guests in {folder}: {error.Message}; make it a directory with free space that this daemon's user "
+                    + "may write to, or choose another --state",
                     error);
         }
     }
@@ -108,14 +109,16 @@ internal sealed class GuestJournal : IDisposable
     public void Create(GuestSpec spec)
     {
         Task<string?> written = Note(new JournalEntry(spec, JournalState.Here, DateTimeOffset.UtcNow));
-        string? error = written.Wait(PatienceForCreation) ? written.Result : $"the disk did not answer within {PatienceForCreation.TotalSeconds} s";
+        string? error = written.Wait(PatienceForCreation)
+            ? written.Result
+            : $"the disk did not answer within {PatienceForCreation.TotalSeconds} s";
         if (error is not null)
         {
             Remove(spec.Name);
             throw new GrpcException(
                 GrpcStatusCode.FailedPrecondition,
-                $"guest '{spec.Name}' is not created: its loss could not be reported, as the journal in {_guests} cannot be written: {error}. "
-                + "Make it writable again, or start the daemon with another --state");
+                $"guest '{spec.Name}' is not created: its loss could not be reported, as the journal in {_guests} cannot be written: "
+                + $"{error}. Make it writable again, or start the daemon with another --state");
         }
     }
 
@@ -127,7 +130,8 @@ internal sealed class GuestJournal : IDisposable
     /// <returns>As of <see cref="Note"/>.</returns>
     public Task<string?> Remove(string name) => Change(name, null);
 
-    /// <summary>Ends with <paramref name="written"/>, or when that takes too long for whoever only wants to be on the safe side.</summary>
+    /// <summary>Ends with <paramref name="written"/>, or when that takes too long for whoever only wants to be on the safe side.
+    /// </summary>
     public static async Task SoonAsync(Task<string?> written) =>
         await ((Task)written).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
@@ -142,7 +146,8 @@ internal sealed class GuestJournal : IDisposable
         var stopped = DateTimeOffset.UtcNow;
         lock (_lock)
         {
-            foreach (JournalEntry entry in _entries.Values.Where(entry => entry.End is null && entry.State != JournalState.Expected).ToArray())
+            JournalEntry[] ending = [.. _entries.Values.Where(entry => entry.End is null && entry.State != JournalState.Expected)];
+            foreach (JournalEntry entry in ending)
             {
                 Change(entry.Spec.Name, entry with { End = JournalEnd.Stop, EndedAt = stopped });
             }
@@ -273,14 +278,12 @@ internal sealed class GuestJournal : IDisposable
 
             string?[] errors = [.. changes.Select(change => Try(() => Write(change.Name, change.Entry)))];
             string? flush = changes.Length == 0 ? null : Try(() => DurableFile.FlushFolder(_guests));
+            // What has failed is tried again each time: all of it is in these changes.
+            Report(errors.FirstOrDefault(error => error is not null) ?? flush);
             for (int i = 0; i < changes.Length; i++)
             {
-                errors[i] ??= flush;
-                Finish(changes[i].Name, changes[i].Written, errors[i]);
+                Finish(changes[i].Name, changes[i].Written, errors[i] ?? flush);
             }
-
-            // What has failed is tried again each time: all of it is in these changes.
-            Report(errors.FirstOrDefault(error => error is not null));
         }
         while (!last);
     }
@@ -327,7 +330,9 @@ internal sealed class GuestJournal : IDisposable
         _failing = error is not null;
     }
 
-    /// <summary>The time of the lock file is when this daemon was last alive. Not made to last: a host that crashes may lose some seconds.</summary>
+    /// <summary>
+    /// The time of the lock file is when this daemon was last alive. Not made to last: a host that crashes may lose some of it.
+    /// </summary>
     private void Touch() => Try(() => File.SetLastWriteTimeUtc(_lockFile!, DateTime.UtcNow));
 
     /// <summary>What went wrong, or null. Whatever it was, this thread has to go on.</summary>

@@ -8,7 +8,9 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <summary>The guests of this node, by name; those that ended with a daemon before this one among them, until somebody deletes them.</summary>
+/// <summary>
+/// The guests of this node, by name; those that ended with a daemon before this one among them, until somebody deletes them.
+/// </summary>
 /// <param name="budget">The memory for all of them.</param>
 /// <param name="journal">What the next daemon is to know of them.</param>
 /// <param name="logger">The daemon's log.</param>
@@ -168,8 +170,8 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
             {
                 throw new GrpcException(
                     GrpcStatusCode.AlreadyExists,
-                    $"guest '{name}' of this node ended with a daemon before this one, and that report would be lost: read it with 'migrationd "
-                    + $"guest show {name}', end it with 'migrationd guest delete {name}', or choose another name");
+                    $"guest '{name}' of this node ended with a daemon before this one, and that report would be lost: read it with "
+                    + $"'migrationd guest show {name}', end it with 'migrationd guest delete {name}', or choose another name");
             }
 
             if (known && present is not ({ IsGone: true } or { Left: not null }))

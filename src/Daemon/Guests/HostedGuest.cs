@@ -240,7 +240,8 @@ internal sealed class HostedGuest
     }
 
     /// <summary>
-    /// Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more. The task ends when the journal has forgotten it.
+    /// Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more. The task ends when the journal has forgotten
+    /// the guest.
     /// </summary>
     public Task FreeAwayAsync()
     {

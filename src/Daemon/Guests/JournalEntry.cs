@@ -12,7 +12,9 @@ namespace MigrationD.Daemon.Guests;
 /// <param name="Peer">The other side of it: HOST:PORT of a destination, the name of a source; null for none.</param>
 /// <param name="End">How that daemon ended; null while it lives.</param>
 /// <param name="EndedAt">When; for <see cref="JournalEnd.Death"/>, when it was last seen alive.</param>
-/// <param name="Former">What was known of a guest of this name before this one was expected; it counts again if that one never runs here.</param>
+/// <param name="Former">
+/// What was known of a guest of this name before this one was expected; it counts again if that one never runs here.
+/// </param>
 internal sealed record JournalEntry(
     GuestSpec Spec,
     JournalState State,
@@ -51,8 +53,8 @@ internal sealed record JournalEntry(
             }
         }
 
-        JournalEntry entry = (JsonSerializer.Deserialize(json.Span, JournalJson.Default.JournalFile) ?? throw new JsonException("it is empty"))
-            .Guest;
+        JournalFile file = JsonSerializer.Deserialize(json.Span, JournalJson.Default.JournalFile) ?? throw new JsonException("it is empty");
+        JournalEntry entry = file.Guest;
         for (JournalEntry? one = entry; one is not null; one = one.Former)
         {
             if (one.Spec.Name != name)
@@ -75,24 +77,25 @@ internal sealed record JournalEntry(
         string name = Spec.Name;
         string ended = End == JournalEnd.Stop
             ? $"the daemon that had it was stopped in order at {Text(EndedAt)}"
-            : $"the daemon that had it was last seen alive at {Text(EndedAt)} and then ended without being stopped (killed, crashed, or its host "
-                + "was)";
+            : $"the daemon that had it was last seen alive at {Text(EndedAt)} and then ended without being stopped (killed, crashed, or "
+                + "its host was)";
+        string gone = $"{ended}, and the guest's memory, which was in that process, ended with it";
         string fate = State switch
         {
             JournalState.Leaving =>
                 $"{ended}, while migration {Migration} was moving it to {Peer}; what was here is gone. It may run there: look with "
                 + "'migrationd guest list' on that host",
             JournalState.Away =>
-                $"{ended}. By migration {Migration} it has run at {Peer} since {Text(Since)}, but not all of its pages were there yet, and those "
-                + $"that were still here are gone. What became of it: 'migrationd guest show {name}' on that host",
+                $"{ended}. By migration {Migration} it has run at {Peer} since {Text(Since)}, but not all of its pages were there yet, and "
+                + $"those that were still here are gone. What became of it: 'migrationd guest show {name}' on that host",
             JournalState.Arriving =>
-                $"{ended}, and the guest's memory, which was in that process, ended with it. It had run here since {Text(Since)}, brought by "
-                + $"migration {Migration}, and pages of it were still on {Peer}. That node keeps them as they were at the switchover: there, "
-                + $"'migrationd migration resolve {Migration} --resume-here' lets the guest go on from then. What it did since is lost",
-            _ => $"{ended}, and the guest's memory, which was in that process, ended with it. It had been here since {Text(Since)}",
+                $"{gone}. It had run here since {Text(Since)}, brought by migration {Migration}, and pages of it were still on {Peer}. "
+                + $"That node keeps them as they were at the switchover: there, 'migrationd migration resolve {Migration} --resume-here' "
+                + "lets the guest go on from then. What it did since is lost",
+            _ => $"{gone}. It had been here since {Text(Since)}",
         };
-        return $"{(End == JournalEnd.Stop ? "ended by a stop" : "lost")}: {fate}. 'migrationd guest delete {name}' ends this report and frees "
-            + "the name";
+        string kind = End == JournalEnd.Stop ? "ended by a stop" : "lost";
+        return $"{kind}: {fate}. 'migrationd guest delete {name}' ends this report and frees the name";
     }
 
     private static string Text(DateTimeOffset? time) =>

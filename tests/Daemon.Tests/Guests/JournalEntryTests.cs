@@ -72,11 +72,11 @@ public sealed class JournalEntryTests
     }
 
     [Theory]
-    [InlineData("Death", "Here", "lost: ", "last seen alive at 2026-11-21 12:01:00Z", "memory, which was in that process", "since 2026-11-21 12:00:00Z")]
+    [InlineData("Death", "Here", "lost: ", "alive at 2026-11-21 12:01:00Z", "memory, which was in that process", "since 2026-11-21 12:00:00Z")]
     [InlineData("Death", "Leaving", "lost: ", "migration 0123456789ab was moving it to 10.0.0.6:7461", "It may run there", "guest list")]
-    [InlineData("Death", "Away", "lost: ", "it has run at 10.0.0.6:7461 since 2026-11-21 12:00:00Z", "not all of its pages", "guest show web")]
-    [InlineData("Death", "Arriving", "lost: ", "still on 10.0.0.6:7461", "migration resolve 0123456789ab --resume-here", "What it did since is lost")]
-    [InlineData("Stop", "Here", "ended by a stop: ", "stopped in order at 2026-11-21 12:01:00Z", "since 2026-11-21 12:00:00Z", "guest delete web")]
+    [InlineData("Death", "Away", "lost: ", "run at 10.0.0.6:7461 since 2026-11-21 12:00:00Z", "not all of its pages", "guest show web")]
+    [InlineData("Death", "Arriving", "lost: ", "still on 10.0.0.6:7461", "resolve 0123456789ab --resume-here", "it did since is lost")]
+    [InlineData("Stop", "Here", "ended by a stop: ", "in order at 2026-11-21 12:01:00Z", "since 2026-11-21 12:00:00Z", "guest delete")]
     [InlineData("Stop", "Away", "ended by a stop: ", "stopped in order at", "it has run at 10.0.0.6:7461", "guest delete web")]
     public void What_became_of_it_is_said_with_what_can_be_done(string end, string state, string begin, params string[] parts)
     {
