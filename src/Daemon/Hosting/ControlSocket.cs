@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
@@ -6,6 +7,12 @@ namespace MigrationD.Daemon.Hosting;
 /// <summary>The unix socket that operators speak to: claimed from a dead daemon, never from a living one, and removed at the end.</summary>
 internal sealed class ControlSocket : IDisposable
 {
+    // asm-generic/fcntl.h: O_RDONLY | O_NONBLOCK | O_CLOEXEC. A pipe without a writer must not make this wait.
+    private const int ReadOnlyNonBlockingCloseOnExec = 0x800 | 0x80000;
+
+    // asm-generic/errno-base.h: ENXIO.
+    private const int NoSuchDevice = 6;
+
     private ControlSocket(string path)
     {
         Path = path;
@@ -73,6 +80,25 @@ internal sealed class ControlSocket : IDisposable
         throw new IOException($"claim the control socket {path}: a daemon listens there already; stop it, or choose another --control");
     }
 
-    // A regular file refuses connections as well. Sockets have no size; files worth keeping do.
-    private static bool IsSocket(string path) => (File.GetAttributes(path) & FileAttributes.Normal) == 0 && new FileInfo(path).Length == 0;
+    /// <summary>A regular file refuses connections as well. Opened as a file, only a socket says ENXIO (open(2)).</summary>
+    private static bool IsSocket(string path)
+    {
+        int descriptor = Open(path, ReadOnlyNonBlockingCloseOnExec);
+        bool isSocket = descriptor < 0 && Marshal.GetLastPInvokeError() == NoSuchDevice;
+        if (descriptor >= 0)
+        {
+            _ = Close(descriptor);
+        }
+
+        return isSocket;
+    }
+
+    // open(2) has a third argument for files that it makes; it makes none here.
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
+
+    [DllImport("libc", EntryPoint = "close")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int Close(int descriptor);
 }
