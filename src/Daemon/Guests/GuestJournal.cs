@@ -130,7 +130,8 @@ internal sealed class GuestJournal : IDisposable
     /// <returns>As of <see cref="Note"/>.</returns>
     public Task<string?> Remove(string name) => Change(name, null);
 
-    /// <summary>Ends with <paramref name="written"/>, or when that takes too long for whoever only wants to be on the safe side.
+    /// <summary>
+    /// Ends with <paramref name="written"/>, or when that takes too long for whoever only wants to be on the safe side. Never throws.
     /// </summary>
     public static async Task SoonAsync(Task<string?> written) =>
         await ((Task)written).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
