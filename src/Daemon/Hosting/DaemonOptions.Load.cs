@@ -71,15 +71,16 @@ public sealed partial record DaemonOptions
             LogLevel = given.Read(DaemonOptionKey.LogLevel, "information", ParseWord<LogLevel>, errors),
             LogFormat = given.Read(DaemonOptionKey.LogFormat, "auto", ParseWord<LogFormat>, errors),
         };
-        if (errors.Count == 0 && options.Listen.Port != 0 && options.Listen.Port == options.Lanes.Port && Overlap(options))
+        // Each of these needs only what it is about to be right: whatever else is wrong is said with it.
+        if (options is { Listen: { Port: not 0 } listen, Lanes: { } lanes } && listen.Port == lanes.Port && Overlap(listen, lanes))
         {
-            var lanes = given.Find(DaemonOptionKey.Lanes, DefaultLanes);
-            errors.Add(given.Error(lanes, $"is the control address {options.Listen} as well; give the lanes a port of their own"));
+            var found = given.Find(DaemonOptionKey.Lanes, DefaultLanes);
+            errors.Add(given.Error(found, $"is the control address {listen} as well; give the lanes a port of their own"));
         }
 
         foreach (var key in new[] { DaemonOptionKey.AllowSenders, DaemonOptionKey.AllowReceivers, DaemonOptionKey.AllowReaders })
         {
-            if (errors.Count == 0 && options.Tls is null && given.Find(key, "") is { Value.Length: > 0 } list)
+            if (given.Find(DaemonOptionKey.Tls, "").Value.Length == 0 && given.Find(key, "") is { Value.Length: > 0 } list)
             {
                 errors.Add(given.Error(list, $"needs {DaemonOptionKey.Tls.Flag}: without certificates nobody's name is known"));
             }
@@ -89,8 +90,8 @@ public sealed partial record DaemonOptions
         return errors.Count == 0 ? options : throw new DaemonOptionsException(errors);
     }
 
-    private static bool Overlap(DaemonOptions options) =>
-        options.Listen.Address.Equals(options.Lanes.Address) || IsAny(options.Listen.Address) || IsAny(options.Lanes.Address);
+    private static bool Overlap(IPEndPoint one, IPEndPoint other) =>
+        one.Address.Equals(other.Address) || IsAny(one.Address) || IsAny(other.Address);
 
     private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 

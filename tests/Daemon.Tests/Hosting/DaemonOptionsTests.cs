@@ -239,6 +239,18 @@ public sealed class DaemonOptionsTests : IDisposable
             errors.Single(error => error.Key == "lanes").ToString()[..$"lanes \"8.8.8.8:1\" (file {file}): ".Length]);
     }
 
+    [Fact]
+    public void What_does_not_go_together_is_said_beside_whatever_else_is_wrong()
+    {
+        _flags["node"] = "a b";
+        _flags["listen"] = _flags["lanes"] = "127.0.0.1:1";
+        _flags["allowSenders"] = "alpha";
+        _environment["MIGRATIOND_ALLOW_RECEIVERS"] = "beta";
+        Assert.Equal(
+            ["--allow-senders alpha", "--lanes 127.0.0.1:1", "--node a b", "MIGRATIOND_ALLOW_RECEIVERS beta"],
+            Errors().Select(error => $"{error.Key} {error.Value}").Order(StringComparer.Ordinal));
+    }
+
     [Theory]
     [InlineData("{", "not valid JSON")]
     [InlineData("[]", "JSON object")]
