@@ -75,10 +75,11 @@ remove_containers() {
   [ "$containers" = yes ] && [ -z "$engine_parent" ] || return 0
   local id
   for id in $(docker ps -q --filter "name=^${project}[-_]" --filter status=paused); do docker unpause "$id"; done
-  for id in $(docker ps -aq --filter "name=^$project-shut" && docker ps -aq --filter "label=migrationd.build=$project"); do
+  for id in $(docker ps -aq --filter "name=^$project-" && docker ps -aq --filter "label=migrationd.build=$project"); do
     docker rm -f "$id"
   done
   compose down --volumes --remove-orphans --timeout 5
+  docker volume rm "$project-stranger"
   docker image rm -f "$project"
   docker image prune -f --filter "label=migrationd.build=$project"
   docker image rm -f "$project-sdk" "$project-base" ${fetched[@]+"${fetched[@]}"}
@@ -86,6 +87,7 @@ remove_containers() {
     docker ps -aq --filter "name=^${project}[-_]"
     docker ps -aq --filter "label=migrationd.build=$project"
     docker network ls -q --filter "name=^${project}_"
+    docker volume ls -q --filter "name=^${project}[-_]"
     docker image ls -aq --filter "reference=$project*"
     docker image ls -aq --filter "label=migrationd.build=$project"
   )" ]
@@ -259,6 +261,38 @@ has_no_privileges() {
   ! docker exec "${id_of[$node]}" /bin/sh -c : >/dev/null 2>&1 || fail "$node: there is a shell in its image"
 }
 
+# Reached by other hosts over TLS alone, with keys that are its user's and nobody else's, and without the authority's.
+knows_others_by_certificates() {
+  local node=$1 setting keys
+  for setting in '"key":"tls","value":"/etc/migrationd/tls"' '"key":"insecure","value":"false"'; do
+    cli "$node" config show --json | grep -qF "$setting" || fail "$node: $setting is not in force"
+  done
+  keys=$(docker volume inspect --format '{{.Mountpoint}}' "${project}_$node-tls")
+  keys=$(${inside[@]+"${inside[@]}"} find "$keys" ! -name '*-cert.pem' -printf '%f %U:%G %m\n' | sort)
+  [ "$keys" = "$(printf '%s\n' '_data 1654:1654 700' 'client-key.pem 1654:1654 600' 'server-key.pem 1654:1654 600')" ] \
+    || fail "$node: its TLS directory has: $keys"
+}
+
+# A third node, with a certificate of the same authority, that nobody has on a list.
+refuses_strangers() {
+  local said
+  docker volume create "$project-stranger" >/dev/null
+  docker run --rm --name "$project-stranger-certs" --network none --read-only --volume "${project}_ca:/etc/migrationd/ca:ro" \
+    --volume "$project-stranger:/etc/migrationd/tls" "$project" certs issue stranger --out /etc/migrationd/tls >/dev/null
+  docker run --detach --name "$project-stranger" --network "$network" --read-only --tmpfs /run/migrationd:uid=1654,gid=1654 \
+    --volume "$project-stranger:/etc/migrationd/tls:ro" --env MIGRATIOND_TLS=/etc/migrationd/tls "$project" >/dev/null
+  id_of[stranger]=$project-stranger
+  until_true 60 "the stranger's daemon answers" cli stranger node >/dev/null 2>&1
+  cli stranger guest create theirs --kind workload --memory 16MiB >/dev/null
+  if said=$(cli stranger migrate theirs --to node-a:7461 2>&1); then fail "node-a has taken a guest from a stranger: $said"; fi
+  docker logs "${id_of[node-a]}" 2>&1 | grep -q 'none of its names (stranger) is in --allow-senders here' \
+    || fail "node-a does not say that it has refused a stranger, to whom was said: $said"
+  [ "$(cli stranger guest show theirs --json | field state)" = running ] || fail "the stranger's guest does not go on after: $said"
+  docker rm --force "$project-stranger" >/dev/null
+  docker volume rm "$project-stranger" >/dev/null
+  unset 'id_of[stranger]'
+}
+
 # A node that gets the devices and not the group that may open them: its daemon runs, and says that it cannot do its work.
 is_sick_without_the_group() {
   local said
@@ -363,11 +397,14 @@ for node in node-a node-b; do
   id_of[$node]=$(compose ps -q "$node")
   until_true 90 "$node is healthy" is_healthy "$node"
   has_no_privileges "$node"
+  knows_others_by_certificates "$node"
 done
-say "both nodes are healthy: $(cli node-a health)"
+say "both nodes are healthy, and know each other by certificates: $(cli node-a health)"
 
 is_sick_without_the_group
 say "a node without the devices' group says that it cannot do its work"
+refuses_strangers
+say "a node whose certificate is on nobody's list sends no guest"
 
 cli node-a guest create web --memory 512MiB --working-set 256MiB >/dev/null
 until_true 120 "the guest has written all of its memory" has_swept node-a 1

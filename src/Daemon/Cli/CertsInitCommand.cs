@@ -13,6 +13,11 @@ internal sealed class CertsInitCommand : CliCommand
         Description = "What the authority is called.", HelpName = "NAME", DefaultValueFactory = _ => "migrationd",
     };
 
+    private readonly Option<bool> _keep = new("--keep")
+    {
+        Description = "Leave an authority that is there already as it is, e.g. in what runs at every start.",
+    };
+
     /// <summary>The command.</summary>
     public CertsInitCommand(CliConsole console)
         : base("init", "Make a certificate authority for all hosts: once, on one host that is kept safe.")
@@ -26,16 +31,18 @@ internal sealed class CertsInitCommand : CliCommand
         Options.Add(_folder);
         Options.Add(_name);
         Options.Add(_days);
-        SetAction(parse => CertsCommand.Writing(
-            () =>
-            {
-                string folder = Path.GetFullPath(parse.GetRequiredValue(_folder));
-                using var authority = CertificateAuthority.Create(
-                    folder, parse.GetRequiredValue(_name), TimeSpan.FromDays(parse.GetValue(_days)));
-                console.Out.WriteLine(
-                    $"the authority is in {folder}, valid until {authority.ExpiresAt:yyyy-MM-dd}; now, for each host: "
-                    + $"migrationd certs issue NAME --dir {folder} --host ADDRESS --out DIR");
-            },
-            parse.GetValue(_days)));
+        Options.Add(_keep);
+        SetAction(parse => CertsCommand.Writing(() => Init(parse, console), parse.GetValue(_days)));
+    }
+
+    private void Init(ParseResult parse, CliConsole console)
+    {
+        string folder = Path.GetFullPath(parse.GetRequiredValue(_folder));
+        using CertificateAuthority authority = parse.GetValue(_keep) && CertificateAuthority.IsIn(folder)
+            ? CertificateAuthority.Open(folder)
+            : CertificateAuthority.Create(folder, parse.GetRequiredValue(_name), TimeSpan.FromDays(parse.GetValue(_days)));
+        console.Out.WriteLine(
+            $"the authority is in {folder}, valid until {authority.ExpiresAt:yyyy-MM-dd}; now, for each host: "
+            + $"migrationd certs issue NAME --dir {folder} --host ADDRESS --out DIR");
     }
 }

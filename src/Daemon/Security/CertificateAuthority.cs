@@ -44,6 +44,9 @@ internal sealed class CertificateAuthority : IDisposable
         return new CertificateAuthority(root);
     }
 
+    /// <summary>Whether a folder has the certificate of an authority; it is written last.</summary>
+    public static bool IsIn(string folder) => File.Exists(Path.Combine(folder, CertificateFile));
+
     /// <summary>Opens the authority in a folder.</summary>
     /// <exception cref="IOException">There is none.</exception>
     public static CertificateAuthority Open(string folder)
