@@ -118,4 +118,14 @@ internal static partial class DaemonLog
 
     [LoggerMessage(33, LogLevel.Error, "Migration {Migration} of guest {Guest}, destination: {Step} failed")]
     public static partial void DestinationStepFailed(ILogger logger, Exception error, string migration, string guest, string step);
+
+    [LoggerMessage(50, LogLevel.Warning, "The service manager at {Socket} is not told what this daemon does: {Reason}")]
+    public static partial void ServiceManagerUnreachable(ILogger logger, string socket, string reason);
+
+    [LoggerMessage(
+        51,
+        LogLevel.Error,
+        "This daemon has not answered a call of its own at its control socket: {Reason}. After {Seconds} s without an answer the service "
+        + "manager ends it")]
+    public static partial void OwnCallUnanswered(ILogger logger, string reason, double seconds);
 }

@@ -12,6 +12,7 @@ using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Metrics;
+using MigrationD.Daemon.Hosting.Systemd;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
@@ -70,15 +71,21 @@ internal sealed class DaemonHost : IAsyncDisposable
         FaultInjection.CheckAtStart(logging.CreateLogger("migrationd"));
         await using var host = new DaemonHost(options, logging);
         await host.StartAsync().ConfigureAwait(false);
+        await using var service = new ServiceNotifier(
+            Environment.GetEnvironmentVariable, host.Describe, new ControlSocketProbe(options.ControlPath).AskAsync, host._logger);
         using PosixSignalRegistration hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true;
+            service.Reloading();
             host.Reload(reload);
+            service.Ready();
         });
+        service.Ready();
         // A rehearsal goes through the same steps, and the fault is meant for a migration.
         Task rehearsal = FaultInjection.IsOn ? Task.CompletedTask : Rehearsal.RunAsync();
         await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         DaemonLog.Stopping(host._logger, options.Node);
+        service.Stopping(options.StopTimeout);
         await rehearsal.ConfigureAwait(false);
         await host.FinishMigrationsAsync().ConfigureAwait(false);
         return 0;
@@ -168,6 +175,9 @@ internal sealed class DaemonHost : IAsyncDisposable
         _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
     }
+
+    private string Describe() => UnitStatus.Describe(
+        _guests.All().Select(guest => guest.Snapshot().State), _migrations.All().Select(record => record.Snapshot()));
 
     private GetConfigResponse Config() => new()
     {

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Hosting.Systemd;
 using Serilog;
 using Serilog.Configuration;
 using Serilog.Events;
@@ -6,7 +7,10 @@ using Serilog.Extensions.Logging;
 
 namespace MigrationD.Daemon.Hosting;
 
-/// <summary>Where the daemon's log goes: standard error, as text on a terminal and as one JSON object a line elsewhere.</summary>
+/// <summary>
+/// Where the daemon's log goes: to the journal, with fields and priorities, where standard error leads there; otherwise to standard error, as
+/// text on a terminal and as one JSON object a line elsewhere.
+/// </summary>
 internal static class DaemonLogging
 {
     /// <summary>Under which name lanes log.</summary>
@@ -19,12 +23,6 @@ internal static class DaemonLogging
 
     public static ILoggerFactory Create(DaemonOptions options)
     {
-        bool json = options.LogFormat switch
-        {
-            LogFormat.Json => true,
-            LogFormat.Text => false,
-            _ => Console.IsErrorRedirected,
-        };
         LoggerConfiguration configuration = new LoggerConfiguration()
             .MinimumLevel.Is(LevelConvert.ToSerilogLevel(options.LogLevel))
             // The server's own chatter is of interest only to who asks for details.
@@ -35,11 +33,21 @@ internal static class DaemonLogging
         configuration = LoggerSinkConfiguration.Wrap(
             configuration.WriteTo,
             inner => new FloodGate(inner, StrangersSources, TimeProvider.System),
-            to => _ = json
-                ? to.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose)
-                : to.Console(
-                    outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
-                    standardErrorFromLevel: LogEventLevel.Verbose));
+            to => _ = options.LogFormat switch
+            {
+                LogFormat.Text => WriteText(to),
+                LogFormat.Json => WriteJson(to),
+                _ when JournalStream.IsStandardError() => to.Sink(new JournalSink(JournalSink.DefaultPath, Console.Error)),
+                _ when Console.IsErrorRedirected => WriteJson(to),
+                _ => WriteText(to),
+            });
         return new SerilogLoggerFactory(configuration.CreateLogger(), dispose: true);
     }
+
+    private static LoggerConfiguration WriteText(LoggerSinkConfiguration to) => to.Console(
+        outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
+        standardErrorFromLevel: LogEventLevel.Verbose);
+
+    private static LoggerConfiguration WriteJson(LoggerSinkConfiguration to) =>
+        to.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose);
 }

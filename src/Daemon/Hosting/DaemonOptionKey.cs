@@ -126,7 +126,7 @@ public sealed class DaemonOptionKey
 
     /// <summary>The form of the log.</summary>
     public static DaemonOptionKey LogFormat { get; } = new("log format", "FORMAT",
-        "auto, text or json; auto is text on a terminal and JSON elsewhere [default: auto].");
+        "auto, text or json; auto is the journal's own form under systemd, text on a terminal and JSON elsewhere [default: auto].");
 
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =

@@ -3,7 +3,7 @@ namespace MigrationD.Daemon.Hosting;
 /// <summary>How log events are written to standard error.</summary>
 public enum LogFormat
 {
-    /// <summary>Text on a terminal, JSON anywhere else.</summary>
+    /// <summary>The journal's own form where standard error leads to the journal, text on a terminal, JSON anywhere else.</summary>
     Auto = 0,
 
     /// <summary>One readable line for each event.</summary>

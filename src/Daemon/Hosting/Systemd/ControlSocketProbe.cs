@@ -1,0 +1,17 @@
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Hosting.Systemd;
+
+/// <summary>Asks the daemon for itself as an operator would: a new connection to its control socket, and a call.</summary>
+/// <param name="path">The path of the control socket.</param>
+internal sealed class ControlSocketProbe(string path)
+{
+    /// <summary>Returns when the daemon has answered.</summary>
+    /// <exception cref="GrpcException">It cannot be reached, or answers with an error.</exception>
+    public async Task AskAsync(CancellationToken cancel)
+    {
+        using var channel = GrpcChannel.Connect("unix:" + path);
+        _ = await channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), cancellation: cancel).ConfigureAwait(false);
+    }
+}

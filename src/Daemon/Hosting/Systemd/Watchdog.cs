@@ -1,0 +1,70 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Grpc;
+
+namespace MigrationD.Daemon.Hosting.Systemd;
+
+/// <summary>
+/// Tells the service manager that this daemon lives, each time after it has shown it, and not otherwise: a daemon that answers nobody is
+/// ended and started again, however well the thread is that would say so.
+/// </summary>
+/// <param name="socket">The way to the service manager.</param>
+/// <param name="timeout">After so long without a word the service manager ends this process.</param>
+/// <param name="probe">Returns when the daemon has answered.</param>
+/// <param name="logger">Hears of answers that did not come.</param>
+internal sealed class Watchdog(NotifySocket socket, TimeSpan timeout, Func<CancellationToken, Task> probe, ILogger logger)
+{
+    /// <summary>Where a service manager says how often it wants to hear, in microseconds.</summary>
+    public const string TimeoutVariable = "WATCHDOG_USEC";
+
+    /// <summary>Whom it wants to hear from, when it says so.</summary>
+    public const string ProcessVariable = "WATCHDOG_PID";
+
+    /// <summary>How long this process may be silent; null when no watchdog looks at it.</summary>
+    /// <param name="microseconds">What WATCHDOG_USEC says.</param>
+    /// <param name="process">What WATCHDOG_PID says.</param>
+    /// <param name="self">This process.</param>
+    public static TimeSpan? Timeout(string? microseconds, string? process, int self) =>
+        (string.IsNullOrEmpty(process) || process == self.ToString(CultureInfo.InvariantCulture))
+        && long.TryParse(microseconds, NumberStyles.None, CultureInfo.InvariantCulture, out long time)
+        && time is > 0 and < long.MaxValue / TimeSpan.TicksPerMicrosecond
+            ? TimeSpan.FromMicroseconds(time)
+            : null;
+
+    /// <summary>Until <paramref name="stop"/>.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            bool answered = await AnswersAsync(stop).ConfigureAwait(false);
+            if (answered)
+            {
+                socket.Send("WATCHDOG=1");
+            }
+
+            // After an answer half of the time is left for the next one, which may take half of that and then be asked for again.
+            await Task.Delay(answered ? timeout / 2 : timeout / 16, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task<bool> AnswersAsync(CancellationToken stop)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        deadline.CancelAfter(timeout / 4);
+        try
+        {
+            await probe(deadline.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception error) when (error is GrpcException or OperationCanceledException)
+        {
+            if (!stop.IsCancellationRequested)
+            {
+                DaemonLog.OwnCallUnanswered(
+                    logger, error is GrpcException ? error.Message : $"no answer within {(timeout / 4).TotalSeconds:0.#} s", timeout.TotalSeconds);
+            }
+
+            return false;
+        }
+    }
+}

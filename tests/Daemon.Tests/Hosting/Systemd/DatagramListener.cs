@@ -1,0 +1,43 @@
+using System.Net.Sockets;
+using System.Text;
+
+namespace MigrationD.Daemon.Tests.Hosting.Systemd;
+
+/// <summary>What a service manager or a journal has at its end: a socket of datagrams.</summary>
+public sealed class DatagramListener : IDisposable
+{
+    private readonly Socket _socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+
+    /// <param name="path">Where to listen; a name that begins with '@' is outside the file system.</param>
+    public DatagramListener(string path)
+    {
+        _socket.Bind(new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path));
+    }
+
+    public async Task<byte[]> ReceiveBytesAsync()
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        byte[] buffer = new byte[256 * 1024];
+        int length = await _socket.ReceiveAsync(buffer, deadline.Token);
+        return buffer[..length];
+    }
+
+    public async Task<string> ReceiveAsync() => Encoding.UTF8.GetString(await ReceiveBytesAsync());
+
+    /// <summary>The next message that begins so; those before it are dropped.</summary>
+    public async Task<string> ReceiveAsync(string beginning)
+    {
+        string message;
+        do
+        {
+            message = await ReceiveAsync();
+        }
+        while (!message.StartsWith(beginning, StringComparison.Ordinal));
+        return message;
+    }
+
+    /// <summary>Whether nothing waits to be received.</summary>
+    public bool IsEmpty => _socket.Available == 0;
+
+    public void Dispose() => _socket.Dispose();
+}
