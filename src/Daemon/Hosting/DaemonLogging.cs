@@ -37,7 +37,7 @@ internal static class DaemonLogging
             {
                 LogFormat.Text => WriteText(to),
                 LogFormat.Json => WriteJson(to),
-                _ when JournalStream.IsStandardError() => to.Sink(new JournalSink(JournalSink.DefaultPath, Console.Error)),
+                _ when JournaldStream.IsStandardError() => to.Sink(new JournaldSink(JournaldSink.DefaultPath, Console.Error)),
                 _ when Console.IsErrorRedirected => WriteJson(to),
                 _ => WriteText(to),
             });

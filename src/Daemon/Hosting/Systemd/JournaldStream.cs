@@ -1,7 +1,7 @@
 namespace MigrationD.Daemon.Hosting.Systemd;
 
 /// <summary>Whether standard error leads to the journal (JOURNAL_STREAM in systemd.exec(5)).</summary>
-internal static class JournalStream
+internal static class JournaldStream
 {
     /// <summary>Where systemd says which stream it made: device and inode, decimal, with a colon between them.</summary>
     public const string Variable = "JOURNAL_STREAM";

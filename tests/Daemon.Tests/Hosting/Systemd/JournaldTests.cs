@@ -8,7 +8,7 @@ using Serilog.Parsing;
 
 namespace MigrationD.Daemon.Tests.Hosting.Systemd;
 
-public sealed class JournalTests : IDisposable
+public sealed class JournaldTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
     private readonly StringWriter _otherwise = new();
@@ -24,7 +24,7 @@ public sealed class JournalTests : IDisposable
     {
         string path = _folder.PathOf("journal.sock");
         using var journal = new DatagramListener(path);
-        using var sink = new JournalSink(path, _otherwise);
+        using var sink = new JournaldSink(path, _otherwise);
 
         sink.Emit(Event(
             LogEventLevel.Warning, "Guest {Guest} has {MemoryBytes} bytes", null,
@@ -49,7 +49,7 @@ public sealed class JournalTests : IDisposable
     public void An_exception_is_in_the_message_and_whole_in_a_field()
     {
         var error = new IOException("the disk\nis gone", new InvalidOperationException("inner"));
-        Dictionary<string, string> entry = Parse(JournalEntry.Of(Event(LogEventLevel.Error, "It broke", error)));
+        Dictionary<string, string> entry = Parse(JournaldEntry.Of(Event(LogEventLevel.Error, "It broke", error)));
         Assert.Equal("It broke: IOException: the disk\nis gone", entry["MESSAGE"]);
         Assert.Equal("3", entry["PRIORITY"]);
         Assert.Contains("inner", entry["MIGRATIOND_EXCEPTION"], StringComparison.Ordinal);
@@ -60,7 +60,7 @@ public sealed class JournalTests : IDisposable
         Prop.ForAll<string?>(text =>
         {
             string value = text ?? "";
-            Dictionary<string, string> entry = Parse(JournalEntry.Of(Event(
+            Dictionary<string, string> entry = Parse(JournaldEntry.Of(Event(
                 LogEventLevel.Information, "A peer says something", null, ("Reason", new ScalarValue(value)))));
             // What is no character of Unicode has no form in UTF-8.
             string expected = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(value));
@@ -72,14 +72,14 @@ public sealed class JournalTests : IDisposable
     {
         string path = _folder.PathOf("journal.sock");
         using var journal = new DatagramListener(path);
-        using var sink = new JournalSink(path, _otherwise);
+        using var sink = new JournaldSink(path, _otherwise);
         string value = "x" + new string('ä', 1_000_000);
 
         sink.Emit(Event(LogEventLevel.Information, "{Reason}", null, ("Reason", new ScalarValue(value))));
 
         Dictionary<string, string> entry = Parse(await journal.ReceiveBytesAsync());
         string reason = entry["MIGRATIOND_REASON"];
-        Assert.InRange(Encoding.UTF8.GetByteCount(reason), JournalEntry.MaxValueBytes - 1, JournalEntry.MaxValueBytes);
+        Assert.InRange(Encoding.UTF8.GetByteCount(reason), JournaldEntry.MaxValueBytes - 1, JournaldEntry.MaxValueBytes);
         Assert.EndsWith("ä... (2000001 bytes, the rest is left out)", reason, StringComparison.Ordinal);
     }
 
@@ -87,7 +87,7 @@ public sealed class JournalTests : IDisposable
     public async Task What_the_journal_does_not_take_goes_to_standard_error()
     {
         string path = _folder.PathOf("journal.sock");
-        using var sink = new JournalSink(path, _otherwise);
+        using var sink = new JournaldSink(path, _otherwise);
         sink.Emit(Event(LogEventLevel.Error, "Lost:\nnothing", null));
         Assert.Equal($"<3>Lost: nothing{Environment.NewLine}", _otherwise.ToString());
 
@@ -103,13 +103,13 @@ public sealed class JournalTests : IDisposable
     [InlineData("@odd-Näme", "MIGRATIOND__ODD_N_ME")]
     [InlineData("URL", "MIGRATIOND_URL")]
     public void A_field_has_a_name_that_the_journal_takes(string property, string field) =>
-        Assert.Equal(field, JournalEntry.FieldName(property));
+        Assert.Equal(field, JournaldEntry.FieldName(property));
 
     [Fact]
     public void No_name_is_longer_than_the_journal_takes() =>
         Prop.ForAll<string?>(text =>
         {
-            string name = JournalEntry.FieldName(string.Concat(Enumerable.Repeat(text ?? "", 20)));
+            string name = JournaldEntry.FieldName(string.Concat(Enumerable.Repeat(text ?? "", 20)));
             return name.Length <= 64 && name.All(c => char.IsAsciiLetterUpper(c) || char.IsAsciiDigit(c) || c == '_');
         }).QuickCheckThrowOnFailure();
 
@@ -120,7 +120,7 @@ public sealed class JournalTests : IDisposable
     [InlineData(LogEventLevel.Warning, 4)]
     [InlineData(LogEventLevel.Error, 3)]
     [InlineData(LogEventLevel.Fatal, 2)]
-    public void Levels_are_the_priorities_of_syslog(LogEventLevel level, int priority) => Assert.Equal(priority, JournalEntry.Priority(level));
+    public void Levels_are_the_priorities_of_syslog(LogEventLevel level, int priority) => Assert.Equal(priority, JournaldEntry.Priority(level));
 
     [Theory]
     [InlineData("8:4711", "socket:[4711]", true)]
@@ -133,7 +133,7 @@ public sealed class JournalTests : IDisposable
     [InlineData(null, "socket:[4711]", false)]
     [InlineData("8:4711", null, false)]
     public void The_journal_is_where_standard_error_still_leads_there(string? stream, string? target, bool expected) =>
-        Assert.Equal(expected, JournalStream.Is(stream, target));
+        Assert.Equal(expected, JournaldStream.Is(stream, target));
 
     private static LogEvent Event(
         LogEventLevel level, string template, Exception? error, params (string Name, LogEventPropertyValue Value)[] properties) => new(

@@ -10,7 +10,7 @@ namespace MigrationD.Daemon.Hosting.Systemd;
 /// </summary>
 /// <param name="path">The path of the journal's socket.</param>
 /// <param name="otherwise">Takes the lines that the socket does not.</param>
-internal sealed class JournalSink(string path, TextWriter otherwise) : ILogEventSink, IDisposable
+internal sealed class JournaldSink(string path, TextWriter otherwise) : ILogEventSink, IDisposable
 {
     /// <summary>Where the journal of this host listens.</summary>
     public const string DefaultPath = "/run/systemd/journal/socket";
@@ -24,7 +24,7 @@ internal sealed class JournalSink(string path, TextWriter otherwise) : ILogEvent
 
     public void Emit(LogEvent logEvent)
     {
-        byte[] entry = JournalEntry.Of(logEvent);
+        byte[] entry = JournaldEntry.Of(logEvent);
         lock (_lock)
         {
             if (_closed)
@@ -38,7 +38,7 @@ internal sealed class JournalSink(string path, TextWriter otherwise) : ILogEvent
             }
             catch (SocketException)
             {
-                otherwise.WriteLine($"<{JournalEntry.Priority(logEvent.Level)}>{JournalEntry.Text(logEvent).ReplaceLineEndings(" ")}");
+                otherwise.WriteLine($"<{JournaldEntry.Priority(logEvent.Level)}>{JournaldEntry.Text(logEvent).ReplaceLineEndings(" ")}");
             }
         }
     }

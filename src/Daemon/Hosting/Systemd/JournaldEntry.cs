@@ -11,7 +11,7 @@ namespace MigrationD.Daemon.Hosting.Systemd;
 /// A log event in the journal's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL): fields of text, of which MESSAGE and PRIORITY are what
 /// journalctl shows, and MIGRATIOND_GUEST and its like what it can be asked for.
 /// </summary>
-internal static class JournalEntry
+internal static class JournaldEntry
 {
     /// <summary>Most bytes of one value. With all its fields an entry stays below what a datagram may hold by default, 208 KiB.</summary>
     public const int MaxValueBytes = 32 * 1024;
