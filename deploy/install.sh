@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts a published build of migrationd in place on a host with systemd (Debian 13, Fedora 40, Ubuntu 24.04 or newer), and takes it away again.
+# Puts a published build of migrationd in place on a host with systemd 253 or newer (Debian 13, Fedora 40, Ubuntu 24.04), and takes it away
+# again.
 #
 #   dotnet publish src/Daemon -c Release -r linux-x64 --self-contained -o BUILD
 #   deploy/install.sh [--prefix DIR] BUILD
@@ -64,8 +65,10 @@ done
 [ -d /run/systemd/system ] || die "systemd does not run this host, and the daemon is to be its service"
 version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 [ "${version:-0}" -ge 253 ] || die "systemd ${version:-?} is too old for Type=notify-reload; 253 or newer is needed"
-running=$(systemctl list-units --plain --no-legend --state=active,activating,reloading,deactivating 'migrationd.service' 'migrationd@*.service' \
-  | sed 's/ .*//' | tr '\n' ' ')
+running=$(
+  systemctl list-units --plain --no-legend --state=active,activating,reloading,deactivating migrationd.service 'migrationd@*.service' \
+    | sed 's/ .*//' | tr '\n' ' '
+)
 
 refuse_while_running() {
   [ -z "$running" ] || die "${running% } runs, and its guests would end with it; move them away, then: systemctl stop ${running% }"
