@@ -9,6 +9,11 @@
 # machine cannot run it, and another one when something is wrong.
 set -Eeuo pipefail
 
+# In a mount namespace of its own, which ends with this script, whatever ends that, and takes along what is mounted in it.
+if [ "${1:-}" != mounted ] && unshare --mount --propagation private true 2>/dev/null; then
+  exec unshare --mount --propagation private "$BASH" "$0" mounted
+fi
+
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 project=migrationd-hosts-$$
@@ -79,6 +84,7 @@ finish() {
     kill "$job" && wait "$job"
   done 2>/dev/null
   end_hosts 2>/dev/null || { status=1; reason="${reason:+$reason; }control groups of $project are left"; }
+  if mountpoint -q "$scratch"; then umount --lazy "$scratch"; fi
   rm -rf --one-file-system "$scratch" || { status=1; reason="${reason:+$reason; }$scratch is left"; }
   case $status in
     0) echo "two-host-test: ok: $reason" ;;
@@ -273,7 +279,8 @@ take_certificates() {
 # ---- the test
 
 [ "$(id -u)" = 0 ] || skip "root is needed, for namespaces and device nodes"
-for program in debootstrap dotnet unshare nsenter setpriv ip; do
+[ "${1:-}" = mounted ] || skip "this machine lets nobody make a mount namespace"
+for program in debootstrap dotnet nsenter setpriv ip; do
   command -v "$program" >/dev/null || skip "$program is missing, which this test needs"
 done
 for device in userfaultfd kvm; do
@@ -281,6 +288,8 @@ for device in userfaultfd kvm; do
 done
 control_groups=$(findmnt --noheadings --first-only --types cgroup2 --output TARGET) || skip "no cgroup2 is mounted here; systemd needs it"
 
+# In memory: thousands of small files, which nobody needs afterwards.
+mount -t tmpfs -o mode=700 tmpfs "$scratch"
 export root scratch
 export -f make_tree make_build
 beside 600 make_tree
