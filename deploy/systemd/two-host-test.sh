@@ -257,6 +257,15 @@ create() {
   until_true 60 "$2 has written all of its memory" has_swept "$1" "$2" 1
 }
 
+# A drop-in for the daemon's unit: drop_in HOST FILE SETTING...
+drop_in() {
+  local host=$1 file=/etc/systemd/system/migrationd.service.d/$2
+  shift 2
+  on "$host" mkdir -p "$(dirname "$file")"
+  printf '%s\n' '[Service]' "$@" | on "$host" tee "$file" >/dev/null
+  on "$host" systemctl daemon-reload
+}
+
 slow() { on "$1" tc qdisc add dev md0 root tbf rate "$2" burst 128k latency 50ms; }
 fast() { on "$1" tc qdisc del dev md0 root; }
 
@@ -347,6 +356,9 @@ for host in alpha beta; do
   ! grep -q '^Uid:[[:space:]]*0' <<<"$status" || fail "$host: the daemon is root"
   on "$host" migrationd health >/dev/null || fail "$host is not well"
 done
+as_nobody() { on alpha setpriv --reuid nobody --regid nogroup "$@" migrationd guest list; }
+as_nobody --groups migrationd >/dev/null || fail "a member of the group migrationd cannot give orders"
+if said=$(as_nobody --clear-groups 2>&1); then fail "anybody may give orders: $said"; fi
 say "both daemons are active and well, without a capability"
 
 # ---- there, with what systemd and the journal say of it
@@ -400,6 +412,8 @@ say "certificates of a new authority are in force, by reload and without a resta
 
 # ---- stop, while a guest is on its way
 
+# Far less than the daemon's own --stop-timeout: it asks for the time that it needs.
+drop_in alpha stop.conf TimeoutStopSec=2
 slow alpha 100mbit
 id=$(on alpha migrationd migrate web --to beta.test:7461 --detach --json | field id)
 until_true 60 "the guest runs on beta" migration_is alpha "$id" postcopy-active
@@ -407,6 +421,10 @@ on alpha systemctl stop migrationd.service &
 jobs+=($!)
 stopping=$!
 until_true 30 "alpha stops" has_status alpha 'stopping: *web is on its way*'
+since=$SECONDS
+longer() { [ "$SECONDS" -ge $((since + 4)) ]; }
+until_true 10 "TimeoutStopSec is over" longer
+migration_is alpha "$id" postcopy-active || fail "the migration is $(on alpha migrationd migration show "$id")"
 fast alpha
 wait "$stopping" || fail "systemctl stop failed"
 [ "$(property alpha ActiveState) $(property alpha Result)" = "inactive success" ] || fail "alpha is $(property alpha ActiveState)"
@@ -433,9 +451,7 @@ on beta migrationd guest delete web >/dev/null
 
 # ---- a daemon that hangs
 
-on beta sh -c 'mkdir -p /etc/systemd/system/migrationd.service.d &&
-  printf "[Service]\nWatchdogSec=4\n" >/etc/systemd/system/migrationd.service.d/watchdog.conf'
-on beta systemctl daemon-reload
+drop_in beta watchdog.conf WatchdogSec=4
 on beta systemctl restart migrationd.service
 process=$(property beta MainPID)
 restarts=$(property beta NRestarts)
@@ -447,10 +463,23 @@ on beta systemctl kill --kill-whom=main --signal=STOP migrationd.service
 until_true 60 "the hung daemon is ended and started again" has_restarted beta "$restarts" "$process"
 on beta journalctl --no-pager --output cat UNIT=migrationd.service | grep -q 'Watchdog timeout' || fail "it was not the watchdog"
 on beta migrationd health >/dev/null || fail "beta is not well after its restart"
-say "a hung daemon is ended by the watchdog and started again"
+process=$(property beta MainPID)
+restarts=$(property beta NRestarts)
+# All its threads run, and nobody reaches it.
+on beta rm /run/migrationd/control.sock
+until_true 60 "a daemon that nobody reaches is ended and started again" has_restarted beta "$restarts" "$process"
+has_logged beta MIGRATIOND_EVENT=OwnCallUnanswered PRIORITY=3 || fail "beta has not said why"
+on beta migrationd health >/dev/null || fail "beta is not well after its second restart"
+say "a daemon that hangs, or that nobody reaches, is ended by the watchdog and started again"
 
 # ---- a daemon of its own for a guest
 
+echo '{ "node": "alpha-db", "listen": "nowhere" }' | on alpha tee /etc/migrationd/db.json >/dev/null
+if said=$(on alpha systemctl start migrationd@db.service 2>&1); then fail "an instance starts with a configuration that is wrong"; fi
+[ "$(property alpha ActiveState migrationd@db.service) $(property alpha NRestarts migrationd@db.service)" = "failed 0" ] \
+  || fail "an instance with a configuration that is wrong is tried again"
+on alpha journalctl --no-pager --unit migrationd@db.service --priority err --output cat | grep -q 'listen' \
+  || fail "the journal does not say what is wrong with the configuration"
 echo '{ "node": "alpha-db", "listen": "127.0.0.1:7471", "lanes": "127.0.0.1:7472" }' | on alpha tee /etc/migrationd/db.json >/dev/null
 on alpha systemctl start migrationd@db.service
 on alpha migrationd health --control /run/migrationd-db/control.sock >/dev/null || fail "the instance db is not well"
