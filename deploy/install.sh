@@ -127,6 +127,13 @@ ln -sfn ../libexec/migrationd/migrationd "$command"
 for file in "${!files[@]}"; do
   install -D -m 644 "$here/$file" "${files[$file]}"
 done
+# The other processor's module would be a failure at each start of the host.
+case " $(sed -n '/^flags/{s/^.*://p;q}' /proc/cpuinfo) " in
+  *' vmx '*) module=kvm_intel ;;
+  *' svm '*) module=kvm_amd ;;
+  *) module=kvm ;;
+esac
+sed -i "s/^kvm\$/$module/" "${files[modules-load.d/migrationd.conf]}"
 install -d "$units"
 for unit in migrationd.service migrationd@.service; do
   sed "s|^ExecStart=/usr/local/bin/|ExecStart=$prefix/bin/|" "$here/systemd/$unit" >"$units/$unit.new"

@@ -3,6 +3,7 @@ using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Hosting.Systemd;
+using MigrationD.TestSupport;
 using Serilog.Events;
 using Serilog.Parsing;
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Hosting.Systemd;
 using MigrationD.Protocol.Grpc;
+using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Hosting.Systemd;
 
@@ -94,7 +95,7 @@ public sealed class ServiceNotifierTests : IDisposable
         }
 
         // The third question is asked after two that were not answered, and nothing was said of either.
-        Assert.True(manager.IsEmpty);
+        Assert.Empty(manager.ReceiveAll());
         answers = true;
         Assert.Equal("WATCHDOG=1", await manager.ReceiveAsync());
     }
