@@ -348,7 +348,7 @@ for host in alpha beta; do
     | on "$host" tee /etc/migrationd/migrationd.json >/dev/null
   on "$host" systemctl enable --quiet --now migrationd.service
   is_active "$host" || fail "$host: the daemon is not active after its start"
-  [ "$(property "$host" StatusText)" = "no guests" ] || fail "$host says: $(property "$host" StatusText)"
+  until_true 10 "systemd knows what $host does" has_status "$host" 'no guests'
   status=$(on "$host" sh -c "cat /proc/$(property "$host" MainPID)/status")
   for expected in 'CapPrm:0000000000000000' 'CapBnd:0000000000000000' 'CapAmb:0000000000000000' 'NoNewPrivs:1' 'Seccomp:2'; do
     tr -d ' \t' <<<"$status" | grep -qx "$expected" || fail "$host: $expected is not in its /proc/PID/status"
@@ -378,12 +378,13 @@ is_well beta web
 guest_is alpha web migrated || fail "web is on both hosts"
 say "web has been moved to beta and is well"
 
+until_true 10 "the journal knows of the guest" has_logged alpha MIGRATIOND_EVENT=GuestCreated MIGRATIOND_GUEST=web
 line=$(journal alpha MIGRATIOND_EVENT=GuestCreated MIGRATIOND_GUEST=web)
 for expected in '"PRIORITY":"6"' '"SYSLOG_IDENTIFIER":"migrationd"' '"MIGRATIOND_NODE":"alpha"' '"_TRANSPORT":"journal"' \
   '"MIGRATIOND_MEMORY_BYTES":"268435456"' '"_SYSTEMD_UNIT":"migrationd.service"' '"MESSAGE":"Guest web created'; do
   grep -qF "$expected" <<<"$line" || fail "$expected is not in the journal's line: $line"
 done
-has_logged beta "MIGRATIOND_MIGRATION=$id" MIGRATIOND_GUEST=web || fail "the journal of beta has nothing of migration $id"
+until_true 10 "the journal of beta knows of migration $id" has_logged beta "MIGRATIOND_MIGRATION=$id" MIGRATIOND_GUEST=web
 say "the journal has priorities and fields"
 
 # ---- certificates, while it runs
@@ -393,7 +394,7 @@ issue
 take_certificates alpha
 take_certificates beta
 on beta systemctl reload migrationd.service
-has_logged beta MIGRATIOND_EVENT=Reloaded || fail "beta has not said that it has read its certificates anew"
+until_true 10 "beta says that it has read its certificates anew" has_logged beta MIGRATIOND_EVENT=Reloaded
 if said=$(on beta migrationd migrate web --to alpha.test:7461 2>&1); then
   fail "alpha still has the old authority, and takes a guest of the new one's: $said"
 fi
@@ -403,7 +404,7 @@ on beta migrationd migrate web --to alpha.test:7461 >/dev/null || fail "the new 
 [ "$(property alpha MainPID)-$(property beta MainPID)" = "$before" ] || fail "a reload has restarted a daemon"
 on alpha rm /etc/migrationd/tls/ca-cert.pem
 on alpha systemctl reload migrationd.service
-has_logged alpha MIGRATIOND_EVENT=ReloadRefused PRIORITY=3 || fail "alpha has not said that its certificates are wrong"
+until_true 10 "alpha says that its certificates are wrong" has_logged alpha MIGRATIOND_EVENT=ReloadRefused PRIORITY=3
 is_active alpha || fail "wrong certificates have ended alpha"
 take_certificates alpha
 on alpha systemctl reload migrationd.service
@@ -428,7 +429,7 @@ migration_is alpha "$id" postcopy-active || fail "the migration is $(on alpha mi
 fast alpha
 wait "$stopping" || fail "systemctl stop failed"
 [ "$(property alpha ActiveState) $(property alpha Result)" = "inactive success" ] || fail "alpha is $(property alpha ActiveState)"
-has_logged alpha "MIGRATIOND_MIGRATION=$id" MIGRATIOND_STATE=Completed || fail "alpha has not logged how the migration ended"
+until_true 10 "alpha says how the migration ended" has_logged alpha "MIGRATIOND_MIGRATION=$id" MIGRATIOND_STATE=Completed
 ! has_logged alpha MIGRATIOND_EVENT=MigrationEndsWithDaemon || fail "alpha has not waited for the migration"
 is_well beta web
 on alpha systemctl start migrationd.service
@@ -451,24 +452,25 @@ on beta migrationd guest delete web >/dev/null
 
 # ---- a daemon that hangs
 
-drop_in beta watchdog.conf WatchdogSec=4
+drop_in beta watchdog.conf WatchdogSec=6
 on beta systemctl restart migrationd.service
 process=$(property beta MainPID)
 restarts=$(property beta NRestarts)
 # Longer than the watchdog waits: the daemon keeps it content.
-kept() { [ "$(property beta WatchdogTimestampMonotonic)" -gt "$(($(property beta ExecMainStartTimestampMonotonic) + 5000000))" ]; }
+kept() { [ "$(property beta WatchdogTimestampMonotonic)" -gt "$(($(property beta ExecMainStartTimestampMonotonic) + 8000000))" ]; }
 until_true 30 "the watchdog has heard of beta after more than its time" kept
 [ "$(property beta NRestarts) $(property beta MainPID)" = "$restarts $process" ] || fail "the watchdog has ended a daemon that is well"
 on beta systemctl kill --kill-whom=main --signal=STOP migrationd.service
 until_true 60 "the hung daemon is ended and started again" has_restarted beta "$restarts" "$process"
-on beta journalctl --no-pager --output cat UNIT=migrationd.service | grep -q 'Watchdog timeout' || fail "it was not the watchdog"
+by_watchdog() { [[ $(on beta journalctl --no-pager --output cat UNIT=migrationd.service) == *'Watchdog timeout'* ]]; }
+until_true 10 "systemd says that it was the watchdog" by_watchdog
 on beta migrationd health >/dev/null || fail "beta is not well after its restart"
 process=$(property beta MainPID)
 restarts=$(property beta NRestarts)
 # All its threads run, and nobody reaches it.
 on beta rm /run/migrationd/control.sock
 until_true 60 "a daemon that nobody reaches is ended and started again" has_restarted beta "$restarts" "$process"
-has_logged beta MIGRATIOND_EVENT=OwnCallUnanswered PRIORITY=3 || fail "beta has not said why"
+until_true 10 "beta says why" has_logged beta MIGRATIOND_EVENT=OwnCallUnanswered PRIORITY=3
 on beta migrationd health >/dev/null || fail "beta is not well after its second restart"
 say "a daemon that hangs, or that nobody reaches, is ended by the watchdog and started again"
 
@@ -478,8 +480,8 @@ echo '{ "node": "alpha-db", "listen": "nowhere" }' | on alpha tee /etc/migration
 if said=$(on alpha systemctl start migrationd@db.service 2>&1); then fail "an instance starts with a configuration that is wrong"; fi
 [ "$(property alpha ActiveState migrationd@db.service) $(property alpha NRestarts migrationd@db.service)" = "failed 0" ] \
   || fail "an instance with a configuration that is wrong is tried again"
-on alpha journalctl --no-pager --unit migrationd@db.service --priority err --output cat | grep -q 'listen' \
-  || fail "the journal does not say what is wrong with the configuration"
+says_wrong() { [[ $(on alpha journalctl --no-pager --unit migrationd@db.service --priority err --output cat) == *listen*nowhere* ]]; }
+until_true 10 "the journal says what is wrong with the configuration" says_wrong
 echo '{ "node": "alpha-db", "listen": "127.0.0.1:7471", "lanes": "127.0.0.1:7472" }' | on alpha tee /etc/migrationd/db.json >/dev/null
 on alpha systemctl start migrationd@db.service
 on alpha migrationd health --control /run/migrationd-db/control.sock >/dev/null || fail "the instance db is not well"
