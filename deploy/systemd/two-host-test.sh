@@ -329,6 +329,10 @@ on alpha /srv/deploy/install.sh /srv/build >/dev/null
 [ "$(files)" = "$once" ] || fail "installed twice is not installed once: $(diff <(echo "$once") <(files))"
 say "migrationd is installed on both: $(on alpha migrationd --version)"
 
+# The two units are one, but for what an instance has of its own.
+instance=$(sed -e '/^#/d' -e '/^AssertPathExists=/d' -e '/^Environment=MIGRATIOND_CONTROL=/d' -e 's| --config /etc/migrationd/%i.json$||' \
+  -e 's/-%i$//' -e 's/ (%i)$//' "$here/migrationd@.service")
+[ "$instance" = "$(sed '/^#/d' "$here/migrationd.service")" ] || fail "migrationd@.service is not what migrationd.service is"
 units=/usr/local/lib/systemd/system
 for unit in migrationd.service migrationd@.service; do
   # Of a template an instance is verified.
