@@ -11,7 +11,7 @@
 #
 #   PREFIX (default /usr/local)       bin/migrationd, libexec/migrationd, share/man/man1/migrationd.1
 #   /usr/local/lib                    systemd/system, sysusers.d, udev/rules.d, modules-load.d: systemd looks there whatever PREFIX is
-#   /etc/migrationd                   made empty, for the configuration. --uninstall leaves it, and /var/lib/migrationd; --purge does not
+#   /etc/migrationd                   migrationd.json, unless there is one. --uninstall leaves it, and /var/lib/migrationd; --purge does not
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -106,7 +106,7 @@ fi
 build=$(cd "$build" && pwd)
 [ -x "$build/migrationd" ] || die "$build is no published build: there is no program migrationd in it"
 said=$("$build/migrationd" --version 2>&1) || die "the build in $build does not run on this host: $said"
-for file in systemd/migrationd.service systemd/migrationd@.service "${!files[@]}"; do
+for file in migrationd.json systemd/migrationd.service systemd/migrationd@.service "${!files[@]}"; do
   [ -r "$here/$file" ] || die "$here/$file is missing; run this script where it is in the tree"
 done
 [[ $build/ != "$program"/* ]] || die "$build is where the program is to be installed"
@@ -147,6 +147,8 @@ fi
 
 systemd-sysusers "${files[sysusers.d/migrationd.conf]}"
 [ -d /etc/migrationd ] || install -d -m 750 -g migrationd /etc/migrationd
+# With every option at its default; one that is there is the operator's.
+[ -e /etc/migrationd/migrationd.json ] || install -m 640 -g migrationd "$here/migrationd.json" /etc/migrationd/migrationd.json
 # Without udev, in a container, the device nodes are what whoever made the container has made them.
 if udevadm control --reload 2>/dev/null; then
   udevadm trigger --settle /dev/userfaultfd 2>/dev/null || :
@@ -155,7 +157,7 @@ fi
 systemctl daemon-reload
 
 echo "migrationd $said is installed, with its units migrationd.service and migrationd@.service"
-echo "  to configure:    /etc/migrationd/migrationd.json (README, Configuration)"
+echo "  to configure:    /etc/migrationd/migrationd.json (every option is in it)"
 echo "  to start:        systemctl enable --now migrationd"
 echo "  to give orders:  as root, or as a member of the group migrationd (usermod -aG migrationd USER)"
 echo
