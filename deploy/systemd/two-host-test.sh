@@ -348,8 +348,8 @@ on alpha udevadm verify --no-summary /usr/local/lib/udev/rules.d/60-migrationd.r
 issue
 for host in alpha beta; do
   take_certificates "$host"
-  printf '{ "listen": "%s:7461", "lanes": "%s:7462", "tls": "/etc/migrationd/tls" }\n' "${address[$host]}" "${address[$host]}" \
-    | on "$host" tee /etc/migrationd/migrationd.json >/dev/null
+  on "$host" sed -i -e "s|\"127.0.0.1:7461\"|\"${address[$host]}:7461\"|" -e "s|\"127.0.0.1:7462\"|\"${address[$host]}:7462\"|" \
+    -e 's|"tls": ""|"tls": "/etc/migrationd/tls"|' /etc/migrationd/migrationd.json
   on "$host" systemctl enable --quiet --now migrationd.service
   is_active "$host" || fail "$host: the daemon is not active after its start"
   until_true 10 "systemd knows what $host does" has_status "$host" 'no guests'

@@ -11,7 +11,7 @@ public sealed partial class ExampleConfigurationTests
     private static readonly string Text = File.ReadAllText(Example);
 
     // Their defaults are the host's, so no text can name them; they are in comments.
-    private static readonly string[] OfTheHost = [DaemonOptionKey.Node.Name, DaemonOptionKey.GuestMemory.Name];
+    private static readonly string[] OfTheHost = [DaemonOptionKey.Node.Name, DaemonOptionKey.State.Name, DaemonOptionKey.GuestMemory.Name];
 
     private static readonly string[] Names = [.. DaemonOptionKey.All.Where(key => key != DaemonOptionKey.Config).Select(key => key.Name)];
 
@@ -55,7 +55,7 @@ public sealed partial class ExampleConfigurationTests
         using var folder = new TemporaryFolder();
         string all = folder.Write("all.json", Regex.Replace(Text, @"^  // (?="")", "  ", RegexOptions.Multiline));
         DaemonOptions options = DaemonOptions.Load(new Dictionary<string, string> { ["config"] = all }, new Dictionary<string, string>(), "");
-        Assert.Equal(("alpha", 64L << 30), (options.Node, options.GuestMemory));
+        Assert.Equal(("alpha", "/var/lib/migrationd", 64L << 30), (options.Node, options.State, options.GuestMemory));
     }
 
     [Fact]
