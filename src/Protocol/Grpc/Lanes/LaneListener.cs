@@ -152,7 +152,6 @@ public sealed partial class LaneListener : IDisposable
             return;
         }
 
-        Lane lane;
         lock (_gate)
         {
             if (_disposed)
@@ -168,19 +167,18 @@ public sealed partial class LaneListener : IDisposable
                 return;
             }
 
-            lane = new Lane(this, connection, $"{_options.ThreadName} {++_accepted}");
-            _lanes.Add(lane.Thread, lane);
-        }
-
-        try
-        {
-            lane.Thread.Start();
-        }
-        catch (Exception error) when (error is OutOfMemoryException or ThreadStartException)
-        {
-            Forget(lane);
-            connection.Dispose();
-            LaneLog.AcceptFailed(_logger, error.Message);
+            var lane = new Lane(this, connection, $"{_options.ThreadName} {++_accepted}");
+            try
+            {
+                // Inside the lock: whoever finds it among the lanes may wait for its thread, which has to have been started.
+                lane.Thread.Start();
+                _lanes.Add(lane.Thread, lane);
+            }
+            catch (Exception error) when (error is OutOfMemoryException or ThreadStartException)
+            {
+                connection.Dispose();
+                LaneLog.AcceptFailed(_logger, error.Message);
+            }
         }
     }
 
