@@ -212,6 +212,10 @@ internal sealed class PeersBenchmark : IBenchmark
         }
     }
 
+    private const string WhyTotalsAreNear =
+        "Total time against QEMU: QEMU's own differs between runs of one machine, from 1.0 to 1.9 s for the same walk, and migrationd's is "
+        + "bound by what two cores copy and place (see pushing) while they run the guest.";
+
     private const string WhyGapsAreWide =
         "Largest gap: QEMU's is a lower bound and migrationd's an upper bound (see `peers`), which is as "
         + "large before the migration, because two daemons and a benchmark disturb a guest on two cores at any "
@@ -225,7 +229,7 @@ internal sealed class PeersBenchmark : IBenchmark
             {
                 var ratios = Ratios.Of(peer.Contender.Name, one.Median, peer.Median);
                 string who = $"{one.Contender.Name} to {ratios.Peer}, {Word(one.Pattern)}";
-                yield return Target.AtMost($"{who}: total time", ratios.Total, 0.4);
+                yield return Target.AtMost($"{who}: total time", ratios.Total, 0.4) with { Shortfall = WhyTotalsAreNear };
                 yield return Target.AtMost($"{who}: blocktime", ratios.Blocktime, 0.3);
                 yield return Target.AtMost($"{who}: largest gap", ratios.LargestGap, 0.2) with { Shortfall = WhyGapsAreWide };
             }
