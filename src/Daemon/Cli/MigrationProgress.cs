@@ -89,8 +89,7 @@ internal static class MigrationProgress
         return last;
     }
 
-    private static double Percent(Migration migration) =>
-        migration.PagesTotal == 0 ? 0 : 100.0 * migration.PagesReceived / migration.PagesTotal;
+    private static double Percent(Migration migration) => 100 * new TransferFigures(migration).Fraction;
 
     /// <summary>Why the migration stands still, when that is new; null otherwise.</summary>
     private static string? Interruption(Migration migration, Migration last) =>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
@@ -19,6 +20,5 @@ internal static class Words
         where T : struct, Enum => Enum.GetValues<T>().First(value => Of(value) == word);
 
     /// <summary>Whether a migration in this state changes no more.</summary>
-    public static bool IsFinal(MigrationState state) =>
-        state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
+    public static bool IsFinal(MigrationState state) => MigrationRecord.IsFinalState(state);
 }

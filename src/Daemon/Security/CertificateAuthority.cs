@@ -10,8 +10,6 @@ internal sealed class CertificateAuthority : IDisposable
     public const string CertificateFile = "ca-cert.pem";
     public const string KeyFile = "ca-key.pem";
 
-    private const string ServerUse = "1.3.6.1.5.5.7.3.1";
-    private const string ClientUse = "1.3.6.1.5.5.7.3.2";
     private const UnixFileMode Secret = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode Public = Secret | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
@@ -84,8 +82,8 @@ internal sealed class CertificateAuthority : IDisposable
         }
 
         Write(files.Authority, _root.ExportCertificatePem(), Public, replace);
-        Issue(files.ServerCertificate, files.ServerKey, node, hosts, ServerUse, validity, replace);
-        Issue(files.ClientCertificate, files.ClientKey, node, [], ClientUse, validity, replace);
+        Issue(files.ServerCertificate, files.ServerKey, node, hosts, KeyUse.Server, validity, replace);
+        Issue(files.ClientCertificate, files.ClientKey, node, [], KeyUse.Client, validity, replace);
     }
 
     public void Dispose() => _root.Dispose();

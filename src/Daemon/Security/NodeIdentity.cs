@@ -7,23 +7,13 @@ namespace MigrationD.Daemon.Security;
 /// <summary>What a node shows to others, and whom it trusts: its TLS directory, loaded and checked.</summary>
 internal sealed class NodeIdentity
 {
-    private const string ServerUse = "1.3.6.1.5.5.7.3.1";
-    private const string ClientUse = "1.3.6.1.5.5.7.3.2";
-
     private const UnixFileMode ForOthers = UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
     private NodeIdentity(SslStreamCertificateContext server, SslStreamCertificateContext client, X509Certificate2Collection authorities)
     {
         Server = server;
         Client = client;
-        Policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            // Whoever is to be kept out is taken off the list of names, which needs nobody to be asked.
-            RevocationMode = X509RevocationMode.NoCheck,
-            DisableCertificateDownloads = true,
-        };
-        Policy.CustomTrustStore.AddRange(authorities);
+        Policy = PolicyOf(authorities);
     }
 
     /// <summary>Shown to who dials this node.</summary>
@@ -49,9 +39,22 @@ internal sealed class NodeIdentity
 
         var files = new TlsFiles(folder);
         X509Certificate2Collection? authorities = Read(files.Authority, problems);
-        SslStreamCertificateContext? server = Load(files.ServerCertificate, files.ServerKey, ServerUse, authorities, problems);
-        SslStreamCertificateContext? client = Load(files.ClientCertificate, files.ClientKey, ClientUse, authorities, problems);
+        SslStreamCertificateContext? server = Load(files.ServerCertificate, files.ServerKey, KeyUse.Server, authorities, problems);
+        SslStreamCertificateContext? client = Load(files.ClientCertificate, files.ClientKey, KeyUse.Client, authorities, problems);
         return authorities is not null && server is not null && client is not null ? new NodeIdentity(server, client, authorities) : null;
+    }
+
+    private static X509ChainPolicy PolicyOf(X509Certificate2Collection authorities)
+    {
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            // Whoever is to be kept out is taken off the list of names, which needs nobody to be asked.
+            RevocationMode = X509RevocationMode.NoCheck,
+            DisableCertificateDownloads = true,
+        };
+        policy.CustomTrustStore.AddRange(authorities);
+        return policy;
     }
 
     private static SslStreamCertificateContext? Load(
@@ -92,7 +95,7 @@ internal sealed class NodeIdentity
         if (own.Extensions.OfType<X509EnhancedKeyUsageExtension>().FirstOrDefault() is { } uses
             && !uses.EnhancedKeyUsages.Cast<Oid>().Any(one => one.Value == use))
         {
-            problems.Add($"{certificateFile} is no certificate for a {(use == ServerUse ? "server" : "client")} (extended key usage)");
+            problems.Add($"{certificateFile} is no certificate for a {(use == KeyUse.Server ? "server" : "client")} (extended key usage)");
         }
 
         if (problems.Count == before && authorities is not null)
@@ -107,11 +110,7 @@ internal sealed class NodeIdentity
     private static void CheckChain(
         string certificateFile, X509Certificate2Collection shown, X509Certificate2Collection authorities, List<string> problems)
     {
-        using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
+        using var chain = new X509Chain { ChainPolicy = PolicyOf(authorities) };
         chain.ChainPolicy.ExtraStore.AddRange(shown);
         if (!chain.Build(shown[0]))
         {

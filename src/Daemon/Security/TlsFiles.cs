@@ -4,7 +4,7 @@ namespace MigrationD.Daemon.Security;
 internal sealed class TlsFiles(string folder)
 {
     /// <summary>Whom this node trusts: certificates of authorities, one behind the other.</summary>
-    public string Authority { get; } = Path.Combine(folder, "ca-cert.pem");
+    public string Authority { get; } = Path.Combine(folder, CertificateAuthority.CertificateFile);
 
     /// <summary>What this node shows to who dials it, with what lies between it and the authority.</summary>
     public string ServerCertificate { get; } = Path.Combine(folder, "server-cert.pem");
