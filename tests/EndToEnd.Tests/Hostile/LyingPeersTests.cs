@@ -112,9 +112,10 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
                 }
             }
 
+            // In this order: an urgent lane that ends while pages are missing is a lost one.
             push.FinishWriting();
-            urgent.FinishWriting();
             Drain(push);
+            urgent.FinishWriting();
             Drain(urgent);
             await channel.CallAsync(
                 TransportMethods.Complete, new CompleteRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
