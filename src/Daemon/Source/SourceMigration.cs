@@ -466,6 +466,8 @@ internal sealed class SourceMigration
         if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
         {
             await asking.CancelAsync().ConfigureAwait(false);
+            // Until it has ended it may dial anew, and whoever recovers does so on the same connection.
+            await ((Task)complete).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Exception lost = await lanes.Lost.ConfigureAwait(false);
             _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
                 + "all of them and dials the destination again";
