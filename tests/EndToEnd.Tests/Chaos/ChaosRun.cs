@@ -255,6 +255,14 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
         Migration? there = destinationLives ? (await MigrationAsync(Destination)).Migration : null;
         GuestMessage? guestHere = sourceLives ? await GuestOfAsync(Source) : null;
         GuestMessage? guestThere = destinationLives ? await GuestOfAsync(Destination) : null;
+        if (guestThere?.State == GuestState.Incoming)
+        {
+            // A daemon that was stopped may hear a Prepare only now that its source is dead, after it has said that it knows of nothing.
+            await SettleAsync();
+            await JudgeAsync(stepsBefore);
+            return;
+        }
+
         string all = $"\nsource: {here} {guestHere}\ndestination: {there} {guestThere}";
         tally.Count("runs");
         tally.Count("recoveries", (here ?? there)?.Recoveries ?? 0);
