@@ -1,3 +1,4 @@
+using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 
@@ -48,6 +49,12 @@ public interface IGuest : IDisposable
     /// </summary>
     /// <exception cref="GuestStateException">A section or version is unknown, or the state does not fit this guest.</exception>
     void LoadState(ReadOnlySpan<byte> state);
+
+    /// <summary>
+    /// Opens the log of what is written to its memory, not armed yet. The caller disposes it; the guest's end does too. One at a time.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The one that was opened before has not been disposed.</exception>
+    IDirtyLog OpenDirtyLog();
 
     /// <summary>The guest's own counters as last reported.</summary>
     GuestReport Report();

@@ -9,6 +9,12 @@ internal static class PagemapAbi
     public const uint IoctlScan =
         IoctlNumber.Read | IoctlNumber.Write | (ScanSize << IoctlNumber.SizeShift) | ((uint)'f' << IoctlNumber.TypeShift) | 16;
 
+    /// <summary>PM_SCAN_WP_MATCHING: write-protects what it finds, each page in one step with finding it.</summary>
+    public const ulong WriteProtectMatching = 1 << 0;
+
+    /// <summary>PM_SCAN_CHECK_WPASYNC: fails with EPERM where writes are not tracked.</summary>
+    public const ulong CheckWriteProtectAsync = 1 << 1;
+
     private const int ScanSize = 96;
     private const int RegionSize = 24;
 

@@ -17,6 +17,9 @@ internal static class UserfaultfdAbi
     /// <summary>UFFDIO_REGISTER_MODE_MISSING.</summary>
     public const ulong RegisterModeMissing = 1;
 
+    /// <summary>UFFDIO_REGISTER_MODE_WP.</summary>
+    public const ulong RegisterModeWriteProtect = 2;
+
     /// <summary>_IO(0xAA, 0x00), on /dev/userfaultfd; its argument is the flags, by value.</summary>
     public const uint IoctlNew = IoctlNumber.None | (Type << IoctlNumber.TypeShift) | 0x00;
 

@@ -18,6 +18,7 @@ internal enum KvmCapability
     TscControl = 60,
     GetTscKhz = 61,
     ImmediateExit = 136,
+    ManualDirtyLogProtect2 = 168,
     SpecialRegisters2 = 200,
     Xsave2 = 208,
 }

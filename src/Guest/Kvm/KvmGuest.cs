@@ -1,3 +1,4 @@
+using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
@@ -34,6 +35,7 @@ public sealed partial class KvmGuest : IGuest
     private volatile bool _disposing;
     private volatile int _loadingThread;
     private bool _disposed;
+    private KvmDirtyLog? _dirtyLog;
 
     private KvmGuest(KvmDevice device, GuestSpec spec, GuestMemory memory, MachineProfile? profile)
     {
@@ -187,6 +189,17 @@ public sealed partial class KvmGuest : IGuest
     }
 
     /// <inheritdoc/>
+    public IDirtyLog OpenDirtyLog()
+    {
+        lock (_lifecycle)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            DirtyLog.ThrowIfOpen(_dirtyLog, Spec);
+            return _dirtyLog = new KvmDirtyLog(_machine, Memory);
+        }
+    }
+
+    /// <inheritdoc/>
     public GuestReport Report()
     {
         long steps = 0;
@@ -296,7 +309,9 @@ public sealed partial class KvmGuest : IGuest
             vcpu?.Dispose();
         }
 
+        // The log after the machine: what it would switch off has ended with it.
         _machine.Dispose();
+        _dirtyLog?.Dispose();
     }
 
     /// <summary>The first reason stays; all vCPUs stop.</summary>

@@ -57,11 +57,53 @@ internal struct KvmSpecialRegisters2
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmMemoryRegion
 {
+    /// <summary>KVM_MEM_LOG_DIRTY_PAGES.</summary>
+    public const uint LogDirtyPages = 1;
+
     public uint Slot;
     public uint Flags;
     public ulong GuestPhysicalAddress;
     public ulong MemorySize;
     public ulong UserspaceAddress;
+}
+
+/// <summary>struct kvm_dirty_log.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct KvmDirtyLogArgument
+{
+    public uint Slot;
+    public uint Padding;
+    public ulong Bitmap;
+}
+
+/// <summary>struct kvm_clear_dirty_log.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct KvmClearDirtyLogArgument
+{
+    public uint Slot;
+
+    /// <summary>A multiple of 64, or up to the end of the slot.</summary>
+    public uint PageCount;
+
+    /// <summary>A multiple of 64.</summary>
+    public ulong FirstPage;
+
+    public ulong Bitmap;
+}
+
+/// <summary>struct kvm_enable_cap.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 104)]
+internal struct KvmEnableCapability
+{
+    /// <summary>KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE.</summary>
+    public const ulong DirtyLogManualProtect = 1;
+
+    /// <summary>KVM_DIRTY_LOG_INITIALLY_SET.</summary>
+    public const ulong DirtyLogInitiallySet = 2;
+
+    public KvmCapability Capability;
+    public uint Flags;
+    public ulong Argument0;
 }
 
 /// <summary>struct kvm_clock_data.</summary>

@@ -11,22 +11,36 @@ internal sealed unsafe class KvmVirtualMachine : IDisposable
     private const uint TssAddress = 0xFFFBD000;
 
     private readonly SafeFileHandle _vm;
+    private readonly KvmMemoryRegion[] _slots;
 
-    private KvmVirtualMachine(SafeFileHandle vm)
+    private KvmVirtualMachine(SafeFileHandle vm, GuestMemory memory)
     {
         _vm = vm;
+        _slots = memory.Length > PulseImage.HoleStart
+            ? [Slot(0, memory, 0, PulseImage.HoleStart), Slot(1, memory, PulseImage.HoleStart, memory.Length - PulseImage.HoleStart)]
+            : [Slot(0, memory, 0, memory.Length)];
     }
+
+    /// <summary>The pieces that RAM consists of, in the order of <see cref="GuestMemory"/>, without a gap there.</summary>
+    public ReadOnlySpan<KvmMemoryRegion> Slots => _slots;
+
+    /// <summary>Whether it has been closed.</summary>
+    public bool IsDisposed => _vm.IsClosed;
 
     /// <summary>A machine with this memory as its RAM and no vCPU yet.</summary>
     public static KvmVirtualMachine Create(KvmDevice device, GuestMemory memory)
     {
-        var machine = new KvmVirtualMachine(device.CreateVm());
+        var machine = new KvmVirtualMachine(device.CreateVm(), memory);
         try
         {
             KvmIoctl.Value(machine._vm, KvmRequest.SetTssAddress, TssAddress);
             KvmIoctl.Value(machine._vm, KvmRequest.CreateIrqchip, 0);
             KvmIoctl.Set(machine._vm, KvmRequest.CreatePit2, default(KvmPitConfig));
-            machine.MapMemory(memory);
+            foreach (KvmMemoryRegion slot in machine._slots)
+            {
+                KvmIoctl.Set(machine._vm, KvmRequest.SetUserMemoryRegion, slot);
+            }
+
             return machine;
         }
         catch
@@ -61,23 +75,57 @@ internal sealed unsafe class KvmVirtualMachine : IDisposable
     /// <summary>Sets kvmclock, exactly as given.</summary>
     public void SetClock(KvmClockData clock) => KvmIoctl.Set(_vm, KvmRequest.SetClock, clock);
 
-    public void Dispose() => _vm.Dispose();
-
-    private void MapMemory(GuestMemory memory)
+    /// <summary>
+    /// From the next <see cref="LogDirtyPages"/> on: KVM_GET_DIRTY_LOG only reads, KVM_CLEAR_DIRTY_LOG protects, and every page is dirty at
+    /// first, so that nothing is protected at the start (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with INITIALLY_SET).
+    /// </summary>
+    public void ProtectDirtyLogManually() => KvmIoctl.Set(_vm, KvmRequest.EnableCapability, new KvmEnableCapability
     {
-        MapSlot(0, memory, 0, Math.Min(memory.Length, PulseImage.HoleStart));
-        if (memory.Length > PulseImage.HoleStart)
+        Capability = KvmCapability.ManualDirtyLogProtect2,
+        Argument0 = KvmEnableCapability.DirtyLogManualProtect | KvmEnableCapability.DirtyLogInitiallySet,
+    });
+
+    /// <summary>Switches the log of a slot on or off (KVM_MEM_LOG_DIRTY_PAGES).</summary>
+    public void LogDirtyPages(KvmMemoryRegion slot, bool log)
+    {
+        slot.Flags = log ? KvmMemoryRegion.LogDirtyPages : 0;
+        KvmIoctl.Set(_vm, KvmRequest.SetUserMemoryRegion, slot);
+    }
+
+    /// <summary>KVM_GET_DIRTY_LOG: the whole slot's bitmap, 64 pages a word.</summary>
+    public void GetDirtyLog(uint slot, Span<ulong> into)
+    {
+        fixed (ulong* bitmap = into)
         {
-            MapSlot(1, memory, PulseImage.HoleStart, memory.Length - PulseImage.HoleStart);
+            KvmIoctl.Set(_vm, KvmRequest.GetDirtyLog, new KvmDirtyLogArgument { Slot = slot, Bitmap = (ulong)bitmap });
         }
     }
 
-    private void MapSlot(uint slot, GuestMemory memory, long offset, long length) =>
-        KvmIoctl.Set(_vm, KvmRequest.SetUserMemoryRegion, new KvmMemoryRegion
+    /// <summary>KVM_CLEAR_DIRTY_LOG: takes pages out of the log and protects them, those of the bitmap.</summary>
+    /// <param name="slot">The slot.</param>
+    /// <param name="firstPage">Of the slot; a multiple of 64.</param>
+    /// <param name="bitmap">Words of 64 pages.</param>
+    public void ClearDirtyLog(uint slot, long firstPage, ReadOnlySpan<ulong> bitmap)
+    {
+        fixed (ulong* words = bitmap)
         {
-            Slot = slot,
-            GuestPhysicalAddress = (ulong)PulseImage.PhysicalAddress(offset),
-            MemorySize = (ulong)length,
-            UserspaceAddress = (ulong)(memory.Address + offset),
-        });
+            KvmIoctl.Set(_vm, KvmRequest.ClearDirtyLog, new KvmClearDirtyLogArgument
+            {
+                Slot = slot,
+                PageCount = (uint)bitmap.Length * 64,
+                FirstPage = (ulong)firstPage,
+                Bitmap = (ulong)words,
+            });
+        }
+    }
+
+    public void Dispose() => _vm.Dispose();
+
+    private static KvmMemoryRegion Slot(uint number, GuestMemory memory, long offset, long length) => new()
+    {
+        Slot = number,
+        GuestPhysicalAddress = (ulong)PulseImage.PhysicalAddress(offset),
+        MemorySize = (ulong)length,
+        UserspaceAddress = (ulong)(memory.Address + offset),
+    };
 }

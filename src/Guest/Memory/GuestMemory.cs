@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Memory;
@@ -18,6 +19,7 @@ public sealed unsafe class GuestMemory : IDisposable
     private readonly nuint _mappingLength;
     private int _disposed;
     private bool _revoked;
+    private HostWrites? _hostWrites;
 
     private GuestMemory(nint mapping, nuint mappingLength, nint address, long length)
     {
@@ -102,6 +104,22 @@ public sealed unsafe class GuestMemory : IDisposable
         {
             NativeCopy.Copy(destination, source, from.Length);
         }
+
+        // After the copy, and read anew each time: LogHostWrites says why.
+        Volatile.Read(ref _hostWrites)?.Mark(offset, from.Length);
+    }
+
+    /// <summary>
+    /// From when this returns, whatever <see cref="Write"/> has written is entered in <paramref name="log"/>, or was written before; null
+    /// ends that.
+    /// </summary>
+    internal void LogHostWrites(HostWrites? log)
+    {
+        Volatile.Write(ref _hostWrites, log);
+
+        // A writer copies and then looks for a log, without a fence between, as that would cost every write. This is its other half: after
+        // it, a writer that has not seen the log yet has made its copy visible, so that whoever copies the page from here on sees it.
+        Interlocked.MemoryBarrierProcessWide();
     }
 
     /// <summary>

@@ -48,16 +48,13 @@ internal sealed unsafe class Userfaultfd : IDisposable
     }
 
     /// <summary>Faults of missing pages in this range come here from now on.</summary>
-    public Errno Register(nint start, long length)
-    {
-        var argument = new UserfaultfdAbi.Register
-        {
-            Start = (ulong)start,
-            Length = (ulong)length,
-            Mode = UserfaultfdAbi.RegisterModeMissing,
-        };
-        return Result(Libc.Ioctl(Descriptor, UserfaultfdAbi.IoctlRegister, &argument));
-    }
+    public Errno Register(nint start, long length) => Register(start, length, UserfaultfdAbi.RegisterModeMissing);
+
+    /// <summary>
+    /// Pages of this range can be write-protected from now on; none is yet. EBUSY: another userfaultfd has a part of the range.
+    /// </summary>
+    public Errno RegisterForWriteProtection(nint start, long length) =>
+        Register(start, length, UserfaultfdAbi.RegisterModeWriteProtect);
 
     /// <summary>Missing pages in this range are zeros from now on: only for a range that has none.</summary>
     public Errno Unregister(nint start, long length) => OnRange(UserfaultfdAbi.IoctlUnregister, start, length);
@@ -140,6 +137,12 @@ internal sealed unsafe class Userfaultfd : IDisposable
         Errno.EAGAIN => Math.Max(field, 0),
         _ => 0,
     };
+
+    private Errno Register(nint start, long length, ulong mode)
+    {
+        var argument = new UserfaultfdAbi.Register { Start = (ulong)start, Length = (ulong)length, Mode = mode };
+        return Result(Libc.Ioctl(Descriptor, UserfaultfdAbi.IoctlRegister, &argument));
+    }
 
     private Errno OnRange(uint request, nint start, long length)
     {

@@ -22,9 +22,12 @@ public sealed class UserfaultfdException : IOException
     {
         UserfaultfdSupport support = UserfaultfdProbe.Query();
         UserfaultfdFeatures lacking = wanted & ~support.Features;
-        string remedy = lacking.HasFlag(UserfaultfdFeatures.Move)
-            ? "UFFDIO_MOVE needs Linux 6.8: use that or newer, or copy placement."
-            : "Use a newer kernel.";
+        string remedy = lacking switch
+        {
+            _ when lacking.HasFlag(UserfaultfdFeatures.Move) => "UFFDIO_MOVE needs Linux 6.8: use that or newer, or copy placement.",
+            _ when lacking.HasFlag(UserfaultfdFeatures.WpAsync) => "Dirty tracking needs Linux 6.7: use that or newer.",
+            _ => "Use a newer kernel.",
+        };
         return new UserfaultfdException(
             $"UFFDIO_API features={wanted}: {answer} ({(int)answer}); "
             + $"this kernel ({Environment.OSVersion.Version}) lacks {lacking}. {remedy}",

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
@@ -25,6 +26,7 @@ public sealed class WorkloadGuest : IGuest
     private volatile string? _failure;
     private volatile bool _running;
     private bool _disposed;
+    private WriteProtectLog? _dirtyLog;
 
     private WorkloadGuest(GuestSpec spec, GuestMemory memory)
     {
@@ -178,6 +180,17 @@ public sealed class WorkloadGuest : IGuest
     }
 
     /// <inheritdoc/>
+    public IDirtyLog OpenDirtyLog()
+    {
+        lock (_lifecycle)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            DirtyLog.ThrowIfOpen(_dirtyLog, Spec);
+            return _dirtyLog = new WriteProtectLog(Memory);
+        }
+    }
+
+    /// <inheritdoc/>
     public GuestReport Report()
     {
         long steps = 0;
@@ -196,7 +209,7 @@ public sealed class WorkloadGuest : IGuest
         return new GuestReport(steps, sweeps, corrupt, gap);
     }
 
-    /// <summary>Ends the threads, wherever they are. The memory stays.</summary>
+    /// <summary>Ends the threads, wherever they are, and the dirty log. The memory stays.</summary>
     public void Dispose()
     {
         lock (_lifecycle)
@@ -214,6 +227,8 @@ public sealed class WorkloadGuest : IGuest
                 {
                     walker.End();
                 }
+
+                _dirtyLog?.Dispose();
             }
         }
     }

@@ -43,6 +43,8 @@ public sealed unsafe class UserfaultfdAbiTests
             __u64 category_inverted; __u64 category_mask; __u64 category_anyof_mask; __u64 return_mask;
         };
         #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+        #define PM_SCAN_WP_MATCHING (1 << 0)
+        #define PM_SCAN_CHECK_WPASYNC (1 << 1)
         #define PAGE_IS_WRITTEN (1 << 1)
         #define PAGE_IS_FILE (1 << 2)
         #define PAGE_IS_PRESENT (1 << 3)
@@ -101,12 +103,15 @@ public sealed unsafe class UserfaultfdAbiTests
         Number("UFFD_API", UserfaultfdAbi.ApiVersion);
         Number("UFFD_EVENT_PAGEFAULT", UserfaultfdAbi.EventPageFault);
         Number("UFFDIO_REGISTER_MODE_MISSING", UserfaultfdAbi.RegisterModeMissing);
+        Number("UFFDIO_REGISTER_MODE_WP", UserfaultfdAbi.RegisterModeWriteProtect);
         Number("UFFD_FEATURE_THREAD_ID", (ulong)UserfaultfdFeatures.ThreadId);
         Number("UFFD_FEATURE_EXACT_ADDRESS", (ulong)UserfaultfdFeatures.ExactAddress);
         Number("UFFD_FEATURE_WP_UNPOPULATED", (ulong)UserfaultfdFeatures.WpUnpopulated);
         Number("UFFD_FEATURE_POISON", (ulong)UserfaultfdFeatures.Poison);
         Number("UFFD_FEATURE_WP_ASYNC", (ulong)UserfaultfdFeatures.WpAsync);
         Number("UFFD_FEATURE_MOVE", (ulong)UserfaultfdFeatures.Move);
+        Number("PM_SCAN_WP_MATCHING", PagemapAbi.WriteProtectMatching);
+        Number("PM_SCAN_CHECK_WPASYNC", PagemapAbi.CheckWriteProtectAsync);
         Number("PAGEMAP_SCAN", PagemapAbi.IoctlScan);
         Number("PAGE_IS_WRITTEN", (ulong)PagemapAbi.Categories.Written);
         Number("PAGE_IS_FILE", (ulong)PagemapAbi.Categories.File);

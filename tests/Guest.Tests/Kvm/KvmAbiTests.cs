@@ -19,6 +19,9 @@ public sealed unsafe class KvmAbiTests
         [KvmRequest.CreateVcpu] = "KVM_CREATE_VCPU",
         [KvmRequest.SetTssAddress] = "KVM_SET_TSS_ADDR",
         [KvmRequest.SetUserMemoryRegion] = "KVM_SET_USER_MEMORY_REGION",
+        [KvmRequest.GetDirtyLog] = "KVM_GET_DIRTY_LOG",
+        [KvmRequest.ClearDirtyLog] = "KVM_CLEAR_DIRTY_LOG",
+        [KvmRequest.EnableCapability] = "KVM_ENABLE_CAP",
         [KvmRequest.CreateIrqchip] = "KVM_CREATE_IRQCHIP",
         [KvmRequest.GetIrqchip] = "KVM_GET_IRQCHIP",
         [KvmRequest.SetIrqchip] = "KVM_SET_IRQCHIP",
@@ -69,6 +72,7 @@ public sealed unsafe class KvmAbiTests
         [KvmCapability.TscControl] = "KVM_CAP_TSC_CONTROL",
         [KvmCapability.GetTscKhz] = "KVM_CAP_GET_TSC_KHZ",
         [KvmCapability.ImmediateExit] = "KVM_CAP_IMMEDIATE_EXIT",
+        [KvmCapability.ManualDirtyLogProtect2] = "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2",
         [KvmCapability.SpecialRegisters2] = "KVM_CAP_SREGS2",
         [KvmCapability.Xsave2] = "KVM_CAP_XSAVE2",
     };
@@ -112,6 +116,15 @@ public sealed unsafe class KvmAbiTests
             "struct kvm_userspace_memory_region",
             ("slot", "Slot"), ("flags", "Flags"), ("guest_phys_addr", "GuestPhysicalAddress"), ("memory_size", "MemorySize"),
             ("userspace_addr", "UserspaceAddress"));
+        Structure<KvmDirtyLogArgument>("struct kvm_dirty_log", ("slot", "Slot"), ("dirty_bitmap", "Bitmap"));
+        Structure<KvmClearDirtyLogArgument>(
+            "struct kvm_clear_dirty_log",
+            ("slot", "Slot"), ("num_pages", "PageCount"), ("first_page", "FirstPage"), ("dirty_bitmap", "Bitmap"));
+        Structure<KvmEnableCapability>("struct kvm_enable_cap", ("cap", "Capability"), ("flags", "Flags"), ("args[0]", "Argument0"));
+        Assertion($"KVM_MEM_LOG_DIRTY_PAGES == {KvmMemoryRegion.LogDirtyPages}", "KVM_MEM_LOG_DIRTY_PAGES");
+        Assertion(
+            $"KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE == {KvmEnableCapability.DirtyLogManualProtect}", "KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE");
+        Assertion($"KVM_DIRTY_LOG_INITIALLY_SET == {KvmEnableCapability.DirtyLogInitiallySet}", "KVM_DIRTY_LOG_INITIALLY_SET");
         Structure<KvmClockData>(
             "struct kvm_clock_data", ("clock", "Clock"), ("flags", "Flags"), ("realtime", "Realtime"), ("host_tsc", "HostTsc"));
         Structure<KvmMsrEntry>("struct kvm_msr_entry", ("index", "Index"), ("data", "Data"));
