@@ -104,6 +104,9 @@ internal static partial class DaemonLog
     public static partial void SwitchedOver(
         ILogger logger, string migration, string guest, double downtimeMs, double pauseMs, double saveMs, double loadMs, double runMs);
 
+    [LoggerMessage(29, LogLevel.Information, "Migration {Migration} of guest {Guest}: precopy has ended: {Why}")]
+    public static partial void PrecopyEnded(ILogger logger, string migration, string guest, string why);
+
     [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
     public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);
 

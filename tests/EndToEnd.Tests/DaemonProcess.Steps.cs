@@ -39,9 +39,9 @@ internal sealed partial class DaemonProcess
     }
 
     /// <summary>Moves a guest and waits for the end.</summary>
-    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination)
+    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy)
     {
-        Migration migration = await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = name, To = destination.Listen });
+        Migration migration = await CallAsync(ControlMethods.Migrate, Order(name, destination.Listen, mode));
         using var deadline = new CancellationTokenSource(Deadline);
         try
         {

@@ -95,9 +95,13 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
+    /// <summary>What to ask for to move a guest; by post-copy unless it is said otherwise.</summary>
+    public static MigrateRequest Order(string guest, string to, MigrationMode mode = MigrationMode.Postcopy) =>
+        new() { Guest = guest, To = to, Mode = mode };
+
     /// <summary>Starts a migration and does not wait for it.</summary>
-    public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination) =>
-        (await CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen })).Id;
+    public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy) =>
+        (await CallAsync(ControlMethods.Migrate, Order(guest, destination.Listen, mode))).Id;
 
     /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
     public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)

@@ -21,7 +21,8 @@ public sealed class MigrationTests
         await source.CreateGuestAsync("g", kind, "128MiB", "96MiB", pattern: pattern);
         ulong stepsBefore = (await source.GuestAsync("g")).Report.Steps;
 
-        JsonNode migration = (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--placement", placement, "--json"))
+        JsonNode migration = (await source.CliAsync(
+            "migrate", "g", "--to", destination.Listen, "--placement", placement, "--mode", "postcopy", "--json"))
             .Succeeds().Json;
 
         Assert.Equal("completed", (string)migration["state"]!);
@@ -148,7 +149,8 @@ public sealed class MigrationTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "32MiB");
 
-        string id = (string)(await source.CliAsync("migrate", "g", "--to", destination.Listen, "--detach", "--json")).Succeeds().Json["id"]!;
+        string id = (string)(await source.CliAsync(
+            "migrate", "g", "--to", destination.Listen, "--detach", "--mode", "postcopy", "--json")).Succeeds().Json["id"]!;
         (await source.CliAsync("migration", "watch", id)).Succeeds();
 
         Assert.Equal("completed", (string)(await source.CliAsync("migration", "show", id, "--json")).Succeeds().Json["state"]!);

@@ -229,7 +229,7 @@ public sealed class RecoveryCommandTests
     }
 
     private static Task<Migration> BeginAsync(DaemonProcess source, DaemonProcess destination, string guest) =>
-        source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen });
+        source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order(guest, destination.Listen));
 
     private static async Task<Migration> UntilAsync(DaemonProcess daemon, string id, Func<Migration, bool> wanted)
     {

@@ -222,7 +222,7 @@ public sealed class RecoveryTests
         }
 
         public async Task<string> BeginAsync() =>
-            (await Source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = Destination.Listen })).Id;
+            (await Source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order("g", Destination.Listen))).Id;
 
         /// <summary>Waits until the destination runs the guest and holds so many pages.</summary>
         public async Task PagesReceivedAsync(string id, ulong pages) => await Destination.MigrationUntilAsync(

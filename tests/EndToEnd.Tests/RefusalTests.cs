@@ -17,7 +17,7 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         string dead = DeadAddress();
-        (await source.CliAsync("migrate", "g", "--to", dead)).Fails(dead, "refused");
+        (await source.CliAsync("migrate", "g", "--to", dead, "--mode", "postcopy")).Fails(dead, "refused");
         await source.GuestIsWellAsync("g");
     }
 
@@ -25,7 +25,7 @@ public sealed class RefusalTests
     public async Task AnAddressThatIsNone()
     {
         await using DaemonProcess source = await SourceAsync();
-        (await source.CliAsync("migrate", "g", "--to", "nowhere")).Fails("nowhere", "HOST:PORT");
+        (await source.CliAsync("migrate", "g", "--to", "nowhere", "--mode", "postcopy")).Fails("nowhere", "HOST:PORT");
         await source.GuestIsWellAsync("g");
     }
 
@@ -35,7 +35,7 @@ public sealed class RefusalTests
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await destination.CreateGuestAsync("g", "workload", "16MiB", "4MiB");
-        (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails("'g'", "already");
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy")).Fails("'g'", "already");
         await source.GuestIsWellAsync("g");
         await destination.GuestIsWellAsync("g");
     }
@@ -45,7 +45,7 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--guest-memory", "16MiB");
-        (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails("memory", "64MiB", "16MiB");
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy")).Fails("memory", "64MiB", "16MiB");
         await source.GuestIsWellAsync("g");
         Assert.Empty(await destination.GuestsAsync());
     }
@@ -57,7 +57,7 @@ public sealed class RefusalTests
         await using ScriptedDestination other = await ScriptedDestination.StartAsync();
         other.OnPrepare = request => throw new GrpcException(
             GrpcStatusCode.FailedPrecondition, $"the source speaks protocol version {request.ProtocolVersion} and this node 7 and 6");
-        (await source.CliAsync("migrate", "g", "--to", other.Address)).Fails("protocol version 1", "7 and 6");
+        (await source.CliAsync("migrate", "g", "--to", other.Address, "--mode", "postcopy")).Fails("protocol version 1", "7 and 6");
         await source.GuestIsWellAsync("g");
     }
 
@@ -76,7 +76,7 @@ public sealed class RefusalTests
     public async Task AGuestThatIsNotThere()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
-        Assert.Equal(4, (await source.CliAsync("migrate", "nobody", "--to", "127.0.0.1:1")).Fails("'nobody'").ExitCode);
+        Assert.Equal(4, (await source.CliAsync("migrate", "nobody", "--to", "127.0.0.1:1", "--mode", "postcopy")).Fails("'nobody'").ExitCode);
     }
 
     [MachineFact(Host)]
@@ -86,7 +86,7 @@ public sealed class RefusalTests
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         string dead = DeadAddress();
         destination.OnPrepare = _ => new PrepareResponse(destination.Prepared) { Lanes = dead };
-        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("lanes");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("lanes");
         await source.GuestIsWellAsync("g");
         Assert.Contains("Abort", destination.Calls);
     }
@@ -97,7 +97,7 @@ public sealed class RefusalTests
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no such section");
-        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("no such section");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("no such section");
         await source.GuestIsWellAsync("g");
         Assert.DoesNotContain("Run", destination.Calls);
     }
@@ -113,7 +113,7 @@ public sealed class RefusalTests
             dying.Set();
             throw new OperationCanceledException();
         };
-        Task<CommandResult> migrating = source.CliAsync("migrate", "g", "--to", destination.Address);
+        Task<CommandResult> migrating = source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy");
         Assert.True(dying.Wait(TimeSpan.FromSeconds(30)), source.Log);
         await destination.DisposeAsync();
         (await migrating).Fails("migrat");
@@ -126,7 +126,7 @@ public sealed class RefusalTests
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         destination.OnRun = () => throw new GrpcException(GrpcStatusCode.Unavailable, "cut off");
-        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("never started");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("never started");
         Assert.Equal(["Prepare", "LoadState", "Run", "QueryOutcome"], destination.Calls.Take(4));
         await source.GuestIsWellAsync("g");
     }
@@ -141,7 +141,7 @@ public sealed class RefusalTests
         destination.OnQueryOutcome = () => ++asked < 3
             ? throw new GrpcException(GrpcStatusCode.Unavailable, "still cut off")
             : new QueryOutcomeResponse { Outcome = Outcome.Running };
-        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--detach")).Succeeds();
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--detach", "--mode", "postcopy")).Succeeds();
         // It is the destination's from before Run was sent, and stays so whatever happens now.
         await source.GuestUntilAsync("g", guest => guest.State == GuestState.Migrated && asked >= 3);
         (await source.CliAsync("guest", "resume", "g")).Fails("migrated away");

@@ -26,7 +26,7 @@ public sealed class RollbackTests(ITestOutputHelper output)
         {
             await source.CreateGuestAsync("g", kind, "64MiB", "32MiB");
 
-            (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("LoadState");
+            (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("LoadState");
 
             await source.GuestIsWellAsync("g");
             Assert.DoesNotContain("Run", destination.Calls);

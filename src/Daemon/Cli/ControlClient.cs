@@ -106,9 +106,8 @@ internal sealed class ControlClient : IDisposable
     }
 
     /// <summary>Starts a migration.</summary>
-    public Task<Migration> MigrateAsync(string guest, string to, Placement placement, CancellationToken cancellation) =>
-        CallAsync($"migrate guest {guest} to {to}", ControlMethods.Migrate,
-            new MigrateRequest { Guest = guest, To = to, Placement = placement }, CallDeadline, cancellation);
+    public Task<Migration> MigrateAsync(MigrateRequest request, CancellationToken cancellation) =>
+        CallAsync($"migrate guest {request.Guest} to {request.To}", ControlMethods.Migrate, request, CallDeadline, cancellation);
 
     /// <summary>Every migration that the daemon remembers.</summary>
     public async Task<IReadOnlyList<Migration>> ListMigrationsAsync(CancellationToken cancellation) =>
@@ -143,6 +142,12 @@ internal sealed class ControlClient : IDisposable
                 + $"see 'migrationd migration show {id}'");
         }
     }
+
+    /// <summary>Ends precopy.</summary>
+    public Task<Migration> StartPostcopyAsync(string id, CancellationToken cancellation) =>
+        CallAsync(
+            $"start post-copy in migration {id}", ControlMethods.StartPostcopy, new StartPostcopyRequest { Id = id }, CallDeadline,
+            cancellation);
 
     /// <summary>Stops a migration before its switchover.</summary>
     public Task<Migration> CancelMigrationAsync(string id, CancellationToken cancellation) =>

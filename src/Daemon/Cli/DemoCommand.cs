@@ -13,8 +13,7 @@ internal sealed class DemoCommand : CliCommand
     private readonly CliConsole _console;
     private readonly JsonOption _json = new();
     private readonly GuestSpecOptions _spec;
-    private readonly WordOption<Placement> _placement = new("--placement", Placement.Move,
-        "How the destination puts a page in its place: move it without a copy (UFFDIO_MOVE), or copy it (UFFDIO_COPY)");
+    private readonly MigrationPlanOptions _plan;
 
     private readonly WordOption<GuestKind> _guest = new("--guest",
         "The kind of guest [default: kvm when /dev/kvm is usable, else workload]");
@@ -33,7 +32,7 @@ internal sealed class DemoCommand : CliCommand
         ];
         Options.Add(_guest);
         _spec = new GuestSpecOptions(this);
-        Options.Add(_placement);
+        _plan = new MigrationPlanOptions(this);
         Options.Add(_json);
         SetAction(RunAsync);
     }
@@ -52,7 +51,7 @@ internal sealed class DemoCommand : CliCommand
             ended.Cancel();
         });
 
-        var run = new DemoRun(_spec.Read(parse, "pulse", ChooseKind(parse, view)), _placement.Read(parse), view);
+        var run = new DemoRun(_spec.Read(parse, "pulse", ChooseKind(parse, view)), _plan.Read(parse, "pulse", ""), view);
         DemoEvidence evidence;
         if (WhatIsMissing() is { } missing)
         {

@@ -21,12 +21,11 @@ internal sealed class MigrateCommand : ClientCommand
         Description = "Return as soon as the migration has started; follow it with 'migrationd migration watch ID'.",
     };
 
-    private readonly WordOption<Placement> _placement = new("--placement", Placement.Move,
-        "How the destination puts a page in its place: move it without a copy (UFFDIO_MOVE), or copy it (UFFDIO_COPY)");
+    private readonly MigrationPlanOptions _plan;
 
     /// <summary>The command.</summary>
     public MigrateCommand(CliConsole console)
-        : base("migrate", "Move a running guest to another daemon, by post-copy: it runs there at once, and its memory follows.", console)
+        : base("migrate", "Move a running guest to another daemon, live: most of its memory goes ahead, and the rest follows.", console)
     {
         Notes =
         [
@@ -38,13 +37,15 @@ internal sealed class MigrateCommand : ClientCommand
         [
             "migrationd migrate web --to 10.0.0.6:7461",
             "migrationd migrate web --to 10.0.0.6:7461 --json",
+            "migrationd migrate web --to 10.0.0.6:7461 --mode postcopy",
+            "migrationd migrate web --to 10.0.0.6:7461 --mode precopy --downtime-limit 50ms --timeout-strategy continue",
             "migrationd migrate web --to 10.0.0.6:7461 --detach",
         ];
         _to.Validators.Add(PeerAddress.Check);
         Arguments.Add(_name);
         Options.Add(_to);
         Options.Add(_detach);
-        Options.Add(_placement);
+        _plan = new MigrationPlanOptions(this);
     }
 
     /// <inheritdoc/>
@@ -52,7 +53,7 @@ internal sealed class MigrateCommand : ClientCommand
     {
         var json = parse.GetValue(Json);
         var guest = parse.GetRequiredValue(_name);
-        var migration = await client.MigrateAsync(guest, parse.GetRequiredValue(_to), _placement.Read(parse), cancellation);
+        var migration = await client.MigrateAsync(_plan.Read(parse, guest, parse.GetRequiredValue(_to)), cancellation);
         if (parse.GetValue(_detach))
         {
             if (json)

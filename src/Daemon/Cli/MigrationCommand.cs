@@ -14,6 +14,7 @@ internal sealed class MigrationCommand : CliCommand
             "migrationd migration list",
             "migrationd migration show ID --json",
             "migrationd migration watch ID",
+            "migrationd migration start-postcopy ID",
             "migrationd migration cancel ID",
             "migrationd migration recover ID",
             "migrationd migration resolve ID --resume-here",
@@ -21,6 +22,7 @@ internal sealed class MigrationCommand : CliCommand
         Subcommands.Add(new MigrationListCommand(console));
         Subcommands.Add(new MigrationShowCommand(console));
         Subcommands.Add(new MigrationWatchCommand(console));
+        Subcommands.Add(new MigrationStartPostcopyCommand(console));
         Subcommands.Add(new MigrationCancelCommand(console));
         Subcommands.Add(new MigrationRecoverCommand(console));
         Subcommands.Add(new MigrationResolveCommand(console));

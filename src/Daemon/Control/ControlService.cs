@@ -41,6 +41,7 @@ internal sealed class ControlService(
         routes.MapServerStreaming(ControlMethods.ReadConsole, (request, context) => ConsoleFeed.ReadAsync(
             guests.Find(request.Name), (long)Math.Min(request.Offset, long.MaxValue / 2), request.Follow, context.CancellationToken));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
+        routes.MapUnary(ControlMethods.StartPostcopy, (request, _) => Task.FromResult(StartPostcopy(request)));
         routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
         routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));
         routes.MapUnary(ControlMethods.ResolveMigration, (request, context) => ResolveAsync(request, context.CancellationToken));
@@ -125,7 +126,13 @@ internal sealed class ControlService(
                 + "HOST:PORT");
         }
 
-        return outgoing.Begin(guests.Find(request.Guest), request.To, request.Placement, shutdown).Snapshot();
+        return outgoing.Begin(guests.Find(request.Guest), MigrationPlan.Of(request), shutdown).Snapshot();
+    }
+
+    private Migration StartPostcopy(StartPostcopyRequest request)
+    {
+        outgoing.Find(request.Id, "start post-copy in").StartPostcopy();
+        return FindMigration(request.Id).Snapshot();
     }
 
     private Migration Cancel(CancelMigrationRequest request)

@@ -34,6 +34,11 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
                 Lanes = lanes,
             };
         });
+        routes.MapUnary(TransportMethods.Forget, (request, _) =>
+        {
+            sessions.Find(request.Session).Forget(request.StaleRuns);
+            return Task.FromResult(new ForgetResponse());
+        });
         routes.MapUnary(TransportMethods.LoadState, async (request, _) =>
         {
             await sessions.Find(request.Session).LoadStateAsync(request.DeviceState.Memory).ConfigureAwait(false);

@@ -15,14 +15,14 @@ internal sealed class DemoRun
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly GuestSpec _spec;
-    private readonly Placement _placement;
+    private readonly MigrateRequest _plan;
     private readonly IDemoView _view;
 
     /// <summary>A demo with this guest.</summary>
-    public DemoRun(GuestSpec spec, Placement placement, IDemoView view)
+    public DemoRun(GuestSpec spec, MigrateRequest plan, IDemoView view)
     {
         _spec = spec;
-        _placement = placement;
+        _plan = plan;
         _view = view;
         Evidence = new DemoEvidence { Spec = spec };
     }
@@ -76,7 +76,7 @@ internal sealed class DemoRun
         Evidence = Evidence with { Before = guest.Report };
 
         _view.Say($"migrating it to {destination.Name} at {to.Listen}");
-        var migration = await source.Client.MigrateAsync(_spec.Name, to.Listen, _placement, cancellation);
+        var migration = await source.Client.MigrateAsync(new MigrateRequest(_plan) { To = to.Listen }, cancellation);
         Evidence = Evidence with { Migration = migration };
         migration = await FollowAsync(source, migration.Id, cancellation);
         Evidence = Evidence with { Migration = migration };

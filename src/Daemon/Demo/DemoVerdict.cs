@@ -42,7 +42,7 @@ internal static class DemoVerdict
             Invariant($"the guest has not gone over all of its pages on the destination ({arrived.Sweeps} sweeps, then {after.Sweeps})"));
 
         var placement = migration.Placement ?? new PlacementCounters();
-        var placed = placement.PagesUrgent + placement.PagesPush + placement.PagesZero;
+        var placed = placement.PagesUrgent + placement.PagesPush + placement.PagesZero - placement.PagesForgotten;
         var pages = spec.MemoryBytes / PageBytes;
         Expect(migration.PagesTotal == pages, Invariant($"the migration counts {migration.PagesTotal:N0} pages, the guest has {pages:N0}"));
         Expect(placed == migration.PagesTotal,

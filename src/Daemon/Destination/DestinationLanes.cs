@@ -30,8 +30,13 @@ internal sealed class DestinationLanes : IDisposable
     private bool _shut;
 
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
-    public DestinationLanes(IncomingMemory incoming, string guest, ILogger logger)
+    /// <param name="incoming">The memory.</param>
+    /// <param name="guest">The guest's name.</param>
+    /// <param name="precopy">Whether pages come before the guest, and again.</param>
+    /// <param name="logger">The log.</param>
+    public DestinationLanes(IncomingMemory incoming, string guest, bool precopy, ILogger logger)
     {
+        Precopy = precopy ? new IncomingPrecopy(incoming, guest) : null;
         _logger = logger;
         _incoming = incoming;
         _guest = guest;
@@ -39,6 +44,9 @@ internal sealed class DestinationLanes : IDisposable
         _urgentPlacer = incoming.CreatePlacer(UrgentSlots);
         _pushPlacer = incoming.CreatePlacer(GuestPage.PerBlock);
     }
+
+    /// <summary>What precopy has brought; null without it.</summary>
+    public IncomingPrecopy? Precopy { get; }
 
     /// <summary>A lane broke; which, and how. Raised on the lane's thread.</summary>
     public event Action<string, Exception>? Lost;
@@ -66,12 +74,23 @@ internal sealed class DestinationLanes : IDisposable
     {
         UrgentThread.Raise(_logger);
         _requester.Use(call);
-        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, OnAllPages).Run();
+        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, null, OnAllPages).Run();
     });
 
     /// <summary>Serves the push lane on the lane's own thread until it ends.</summary>
     public void ServePush(LaneCall call) =>
-        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, OnAllPages).Run);
+        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, Precopy, OnAllPages).Run);
+
+    /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>
+    public void EndPrecopy()
+    {
+        Precopy?.RefuseUnlessOver();
+        if (Precopy is not null && _incoming.Received.IsComplete)
+        {
+            OnAllPages();
+        }
+    }
 
     /// <summary>Ends the fault thread; every page is there, so nobody will fault again.</summary>
     public Task StopFaultsAsync()

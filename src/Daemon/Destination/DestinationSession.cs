@@ -90,7 +90,8 @@ internal sealed class DestinationSession
         lock (_lock)
         {
             RefuseUnless(Apply(DestinationEvent.LoadStateReceived), DestinationAction.LoadState, "load device state");
-            loading = _incoming!.LoadStateAsync(state);
+            _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
+            loading = LoadStateInto(_incoming!, state);
         }
 
         try
@@ -108,6 +109,24 @@ internal sealed class DestinationSession
 
         FaultInjection.At("destination.loaded");
         RefuseUnless(Apply(DestinationEvent.Loaded), DestinationAction.AnswerReady, "load device state");
+    }
+
+    /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
+    public void Forget(IReadOnlyList<ulong> staleRuns)
+    {
+        FaultInjection.At("destination.forget");
+        lock (_lock)
+        {
+            if (_state != DestinationState.Prepared || _incoming?.Lanes.Precopy is not { } precopy)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.FailedPrecondition,
+                    $"forget pages in migration {_record.Id} of guest '{_record.Guest}': the session is in state {_state} here"
+                    + (_incoming?.Lanes.Precopy is null ? ", without precopy" : ""));
+            }
+
+            precopy.Forget(staleRuns);
+        }
     }
 
     /// <summary>Lets the guest run here. From here on it is this node's.</summary>
@@ -252,6 +271,21 @@ internal sealed class DestinationSession
         }
     }
 
+    private static Task LoadStateInto(IncomingGuest incoming, ReadOnlyMemory<byte> state)
+    {
+        try
+        {
+            // After precopy alone no page follows that could end the migration.
+            incoming.Lanes.EndPrecopy();
+
+            return incoming.LoadStateAsync(state);
+        }
+        catch (Exception error)
+        {
+            return Task.FromException(error);
+        }
+    }
+
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
@@ -350,8 +384,14 @@ internal sealed class DestinationSession
             _lanesOpened = true;
             if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
             {
-                // From now on a source that is gone is noticed by its lanes.
-                _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
+                // From now on a source that is gone is noticed by its lanes. Precopy takes as long as it takes.
+                bool precopy = _incoming?.Lanes.Precopy is not null;
+                _expiry.Change(precopy ? Timeout.InfiniteTimeSpan : _patience, Timeout.InfiniteTimeSpan);
+                if (precopy && _state == DestinationState.Prepared)
+                {
+                    _record.NotePrecopy();
+                    _record.Enter(MigrationState.PrecopyActive);
+                }
             }
         }
 

@@ -206,7 +206,7 @@ internal sealed class DestinationSessions(
                     memory, PlacementMessages.FromMessage(request.Placement), meter is null ? null : meter.FaultServed);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
-                lanes = new DestinationLanes(incoming, spec.Name, logger);
+                lanes = new DestinationLanes(incoming, spec.Name, MigrationPlan.HasPrecopy(request.Mode), logger);
                 return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch
@@ -218,7 +218,7 @@ internal sealed class DestinationSessions(
             }
         });
         var record = new MigrationRecord(
-            request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, guest!.Memory.PageCount);
+            request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, request.Mode, guest!.Memory.PageCount);
         log.Add(record);
         return new DestinationSession(
             new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, _patienceForLanes,

@@ -14,7 +14,8 @@ namespace MigrationD.Daemon.Destination;
 /// Receives the pages of one lane on the lane's own thread: straight from the socket into staging, and from there with one ioctl to where
 /// they belong.
 /// </summary>
-internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, Action allPagesReceived)
+internal sealed class PageReceiver(
+    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, Action allPagesReceived)
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
@@ -27,23 +28,24 @@ internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PageP
         while (lane.TryReadMessage(out _))
         {
             PageRunHeader run = PageRunCodec.ReadHeader(lane);
-            RefuseUnlessInside(run);
-            if (run.IsZero)
+            if (run.Mark != PrecopyMark.None)
             {
-                placer.PlaceZeros((long)run.FirstPage, run.PageCount, path);
+                Note(run.Mark);
+                continue;
+            }
+
+            RefuseUnlessInside(run);
+            if (precopy is { IsOver: false })
+            {
+                Replace(run);
             }
             else
             {
-                lane.Read(placer.Stage((long)run.FirstPage, (int)run.PageCount));
-                placer.Place((long)run.FirstPage, (int)run.PageCount, path);
-                if (run.IsHuge)
-                {
-                    incoming.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
-                }
+                Place(run);
             }
 
             FaultInjection.At("destination.first-page");
-            if (incoming.Received.IsComplete)
+            if (incoming.Received.IsComplete && precopy is not { IsOver: false })
             {
                 allPagesReceived();
             }
@@ -52,6 +54,52 @@ internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PageP
             placer.Refill();
             ReportNowAndThen();
         }
+    }
+
+    private void Place(in PageRunHeader run)
+    {
+        if (run.IsZero)
+        {
+            placer.PlaceZeros((long)run.FirstPage, run.PageCount, path);
+            return;
+        }
+
+        Stage(run);
+        placer.Place((long)run.FirstPage, (int)run.PageCount, path);
+    }
+
+    /// <summary>Before the guest has run: what comes again is newer.</summary>
+    private void Replace(in PageRunHeader run)
+    {
+        if (run.IsZero)
+        {
+            placer.ReplaceByZeros((long)run.FirstPage, run.PageCount, path);
+            return;
+        }
+
+        Stage(run);
+        placer.Replace((long)run.FirstPage, (int)run.PageCount, path);
+    }
+
+    private void Stage(in PageRunHeader run)
+    {
+        lane.Read(placer.Stage((long)run.FirstPage, (int)run.PageCount));
+        if (run.IsHuge)
+        {
+            incoming.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
+        }
+    }
+
+    private void Note(PrecopyMark mark)
+    {
+        if (precopy is not { IsOver: false })
+        {
+            throw lane.Refuse(
+                GrpcStatusCode.FailedPrecondition, $"the source sent {mark} where there is no precopy, or it is over already");
+        }
+
+        precopy.Note(mark);
+        Report();
     }
 
     private void RefuseUnlessInside(in PageRunHeader run)
@@ -73,11 +121,17 @@ internal sealed class PageReceiver(LaneCall lane, IncomingMemory incoming, PageP
             return;
         }
 
+        Report();
+    }
+
+    private void Report()
+    {
         _reportedAt = Stopwatch.GetTimestamp();
         var report = new PushReport
         {
             PagesReceived = (ulong)incoming.Received.Count,
             Placement = PlacementMessages.ToMessage(incoming.Snapshot()),
+            Marks = precopy?.Marks ?? 0,
         };
         lane.Write(report.ToByteArray());
     }

@@ -14,6 +14,8 @@ internal static class PlacementMessages
         PagesPush = (ulong)snapshot.PagesPush,
         PagesZero = (ulong)snapshot.PagesZero,
         PagesRedundant = (ulong)snapshot.PagesRedundant,
+        PagesReplaced = (ulong)snapshot.PagesReplaced,
+        PagesForgotten = (ulong)snapshot.PagesForgotten,
         Moves4K = (ulong)snapshot.Moves4K,
         Moves2M = (ulong)snapshot.Moves2M,
         Copies = (ulong)snapshot.Copies,

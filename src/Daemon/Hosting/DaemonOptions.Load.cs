@@ -208,21 +208,10 @@ public sealed partial record DaemonOptions
         return new(new IPEndPoint(address, port));
     }
 
-    private static Parsed<TimeSpan> ParseTime(string text, TimeSpan least)
-    {
-        (string number, double milliseconds) = text switch
-        {
-            _ when text.EndsWith("ms", StringComparison.Ordinal) => (text[..^2], 1),
-            _ when text.EndsWith('s') => (text[..^1], 1000),
-            _ when text.EndsWith('m') => (text[..^1], 60_000),
-            _ when text.EndsWith('h') => (text[..^1], 3_600_000),
-            _ => ("", 0.0),
-        };
-        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double count)
-            && count * milliseconds >= least.TotalMilliseconds && count * milliseconds <= TimeSpan.FromDays(7).TotalMilliseconds
-            ? new(TimeSpan.FromMilliseconds(count * milliseconds))
+    private static Parsed<TimeSpan> ParseTime(string text, TimeSpan least) =>
+        Duration.TryParse(text, out TimeSpan time) && time >= least
+            ? new(time)
             : Parsed<TimeSpan>.Wrong($"is no time from {least.TotalSeconds} s to 7 days; use a number with ms, s, m or h, e.g. 30s");
-    }
 
     private static Parsed<string> ParseSocketPath(string text)
     {

@@ -31,9 +31,9 @@ internal sealed class FaultInjection
     /// <summary>Every step that has a name. Before what is read with it: statics are made in this order.</summary>
     public static FrozenSet<string> Steps { get; } =
     [
-        "source.prepare", "source.lanes", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
+        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
         "source.recover", "source.complete",
-        "destination.prepared", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
+        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
         "destination.recover", "destination.complete",
     ];
 

@@ -63,7 +63,7 @@ internal static class Rehearsal
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));
-                SourceMigration migration = SourceMigration.Begin(node, guest, $"unix:{control}", Placement.Move, out _);
+                SourceMigration migration = SourceMigration.Begin(node, guest, MigrationPlan.Postcopy($"unix:{control}"), out _);
                 await migration.RunAsync(CancellationToken.None).ConfigureAwait(false);
                 await DeleteAsync(here).ConfigureAwait(false);
                 await DeleteAsync(there).ConfigureAwait(false);

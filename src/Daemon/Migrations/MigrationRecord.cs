@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Migrations;
@@ -17,10 +18,11 @@ internal sealed class MigrationRecord
     private RamMap? _lastMap;
     private TimeSpan? _total;
     private long _pagesLost;
+    private long _precopyBegan;
     private TaskCompletionSource _changed = NewSignal();
 
     /// <summary>A migration that begins now.</summary>
-    public MigrationRecord(string id, string guest, MigrationRole role, string peer, long pagesTotal)
+    public MigrationRecord(string id, string guest, MigrationRole role, string peer, MigrationMode mode, long pagesTotal)
     {
         Id = id;
         Guest = guest;
@@ -32,6 +34,8 @@ internal sealed class MigrationRecord
             Guest = guest,
             Role = role,
             Peer = peer,
+            // Sources that know no other mode do not name it.
+            Mode = mode == MigrationMode.Unspecified ? MigrationMode.Postcopy : mode,
             State = MigrationState.Setup,
             StartedUnixUs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond,
             PagesTotal = (ulong)pagesTotal,
@@ -87,9 +91,16 @@ internal sealed class MigrationRecord
             }
 
             CopyLiveFigures();
-            if (state == MigrationState.Device && !_message.HasSetupUs)
+            if (state is MigrationState.Device or MigrationState.PrecopyActive && !_message.HasSetupUs)
             {
                 _message.SetupUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+            }
+
+            if (state == MigrationState.Device && _message.Precopy is { } precopy)
+            {
+                precopy.Bytes = _message.BytesSent;
+                precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;
+                _precopyBegan = 0;
             }
 
             _message.State = state;
@@ -180,7 +191,40 @@ internal sealed class MigrationRecord
         lock (_lock)
         {
             CopyLiveFigures();
-            _message.DowntimeBytes = _message.BytesSent;
+            _message.DowntimeBytes = _message.BytesSent - (_message.Precopy?.Bytes ?? 0);
+        }
+    }
+
+    /// <summary>Precopy begins, or begins anew.</summary>
+    public void NotePrecopy()
+    {
+        lock (_lock)
+        {
+            _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
+            _message.Precopy ??= new PrecopyFigures();
+        }
+    }
+
+    /// <summary>A round of precopy has ended.</summary>
+    public void NotePrecopyRound(PrecopyRound round)
+    {
+        lock (_lock)
+        {
+            PrecopyFigures figures = _message.Precopy!;
+            figures.Rounds++;
+            figures.PagesSent += (ulong)round.Sent;
+            figures.DirtyPages = (ulong)round.Dirty;
+            figures.DirtyPagesPerSecond = round.DirtyPagesPerSecond;
+            figures.PagesPerSecond = round.PagesPerSecond;
+        }
+    }
+
+    /// <summary>Precopy has ended, for this reason.</summary>
+    public void NotePrecopyEnded(string why)
+    {
+        lock (_lock)
+        {
+            _message.Precopy!.Ended = why;
         }
     }
 
@@ -207,6 +251,12 @@ internal sealed class MigrationRecord
         lock (_lock)
         {
             CopyLiveFigures();
+            if (_precopyBegan != 0 && !IsFinalState(_message.State) && _message.Precopy is { } precopy)
+            {
+                precopy.Bytes = _message.BytesSent;
+                precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;
+            }
+
             Migration copy = _message.Clone();
             TimeSpan total = _total ?? Stopwatch.GetElapsedTime(_started);
             copy.TotalUs = (ulong)total.TotalMicroseconds;

@@ -10,6 +10,7 @@ using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 using Polly;
 using Polly.Retry;
@@ -25,6 +26,9 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 
     // Preparing maps and registers memory and creates a machine: far below a second, but a busy host may be slow.
     private static readonly TimeSpan PrepareDeadline = TimeSpan.FromSeconds(30);
+
+    // Some hundreds of KiB, far below what a message may have.
+    private const int RunsInOneMessage = 65536;
 
     private static readonly TimeSpan RunDeadline = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AbortDeadline = TimeSpan.FromSeconds(2);
@@ -87,11 +91,20 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     }
 
     /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
-    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, CancellationToken cancel)
+    /// <param name="request">What is to come.</param>
+    /// <param name="again">Whether it has prepared before, and the link was lost: then it is dialled for as long as for any lost link.</param>
+    /// <param name="cancel">Gives up.</param>
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel)
     {
+        if (again)
+        {
+            Redial();
+        }
+
+        ResiliencePipeline dial = again ? GrpcDialing.DialPipeline(_timeouts.Recovery, _logger) : _dial;
         try
         {
-            PrepareResponse response = await _dial.ExecuteAsync(
+            PrepareResponse response = await dial.ExecuteAsync(
                 async stop => await _channel.CallAsync(TransportMethods.Prepare, request, PrepareDeadline, stop).ConfigureAwait(false), cancel)
                 .ConfigureAwait(false);
             _session = response.Session;
@@ -149,6 +162,17 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
                 return await OpenLanesAsync(options => open(answer, lanes, options)).ConfigureAwait(false);
             },
             cancel).ConfigureAwait(false);
+
+    /// <summary>Tells which pages were written after they were sent. Nothing is pushed until it is answered.</summary>
+    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    {
+        foreach ((long First, long Count)[] some in stale.Chunk(RunsInOneMessage))
+        {
+            await _channel.CallAsync(
+                TransportMethods.Forget, new ForgetRequest { Session = _session, StaleRuns = { StaleRuns.Pack(some) } }, PrepareDeadline,
+                cancel).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Sends the device state; the answer means that the guest could run there now. Never repeated.</summary>
     public Task LoadStateAsync(byte[] state, CancellationToken cancel) => _channel.CallAsync(

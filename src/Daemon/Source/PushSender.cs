@@ -1,6 +1,7 @@
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
+using PrecopyMark = MigrationD.Protocol.V1.PrecopyMark;
 
 namespace MigrationD.Daemon.Source;
 
@@ -41,6 +42,30 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         }
 
         SendZeros();
+    }
+
+    /// <summary>Sends every page that is not marked as sent, block after block, for one round of precopy.</summary>
+    /// <param name="mustStop">Asked before each block; the rest stays unsent.</param>
+    /// <returns>Pages sent.</returns>
+    /// <exception cref="LaneException">The lane broke.</exception>
+    public long SendRound(Func<bool> mustStop)
+    {
+        long before = sent.Count();
+        for (long block = 0; block < memory.BlockCount && !mustStop(); block++)
+        {
+            SendBlock(block);
+        }
+
+        SendZeros();
+        return sent.Count() - before;
+    }
+
+    /// <summary>Says something about all pages that were sent before.</summary>
+    /// <exception cref="LaneException">The lane broke.</exception>
+    public void SendMark(PrecopyMark mark)
+    {
+        int length = PageRunCodec.Encode(new PageRunHeader(0, 0, 0, IsZero: false, Mark: mark), _head);
+        lane.Write(_head.AsSpan(0, length));
     }
 
     /// <summary>Lets go of what it looked at the memory with.</summary>

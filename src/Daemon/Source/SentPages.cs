@@ -6,7 +6,7 @@ namespace MigrationD.Daemon.Source;
 
 /// <summary>
 /// Which pages have been sent over the lanes that are open, by either, or were received over lanes before them. Lock-free; a bit only ever
-/// goes from 0 to 1.
+/// goes from 0 to 1, but in precopy, where what the guest has written since is to be sent once more.
 /// </summary>
 internal sealed class SentPages
 {
@@ -24,6 +24,44 @@ internal sealed class SentPages
         for (int i = 0; i < _words.Length; i++)
         {
             _words[i] = BinaryPrimitives.ReadUInt64LittleEndian(received[(i * sizeof(ulong))..]);
+        }
+    }
+
+    /// <summary>How many pages are marked.</summary>
+    public long Count()
+    {
+        long count = 0;
+        for (int word = 0; word < _words.Length; word++)
+        {
+            count += BitOperations.PopCount(Volatile.Read(ref _words[word]));
+        }
+
+        return count;
+    }
+
+    /// <summary>The runs of pages, of those from 0 to <paramref name="pages"/> - 1, that are not marked, in order.</summary>
+    public IEnumerable<(long First, long Count)> UnsentRuns(long pages)
+    {
+        for (long first = NextUnsent(0, pages); first < pages;)
+        {
+            long end = first;
+            while (end < pages && !IsMarked(end))
+            {
+                end++;
+            }
+
+            yield return (first, end - first);
+            first = NextUnsent(end, pages);
+        }
+    }
+
+    /// <summary>Takes the marks of pages away that were written after they were sent. In precopy, while nothing is being sent.</summary>
+    public void Remove(PageSet written)
+    {
+        ReadOnlySpan<ulong> words = written.Words;
+        for (int word = 0; word < words.Length; word++)
+        {
+            _words[word] &= ~words[word];
         }
     }
 

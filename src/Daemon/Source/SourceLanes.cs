@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
@@ -25,11 +26,13 @@ internal sealed class SourceLanes : IDisposable
     private readonly GuestMemory _memory;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _guestStands = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _guestRuns = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly BlockingCollection<Action<PushSender>> _pushWork = [];
+    private readonly CancellationTokenSource _stopPush = new();
     private readonly List<Task> _threads = [];
     private readonly Timer _ping;
     private PushReport? _report;
+    private volatile TaskCompletionSource _reported = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private uint _marks;
     private volatile bool _closing;
 
     private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, string guest)
@@ -93,20 +96,51 @@ internal sealed class SourceLanes : IDisposable
     }
 
     /// <summary>
+    /// Sends a round of precopy: every page that is not marked as sent. Ends when the destination has put all of them into their places.
+    /// </summary>
+    /// <param name="mustStop">Asked now and then; true ends the round early.</param>
+    /// <param name="mark">What to say behind it.</param>
+    /// <param name="cancel">Gives up waiting.</param>
+    /// <returns>Pages sent.</returns>
+    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, CancellationToken cancel)
+    {
+        long sent = 0;
+        await SendAsync(
+            push =>
+            {
+                sent = push.SendRound(() => cancel.IsCancellationRequested || mustStop());
+                push.SendMark(mark);
+            },
+            cancel).ConfigureAwait(false);
+        return sent;
+    }
+
+    /// <summary>Sends a mark alone; ends as <see cref="SendRoundAsync"/> does.</summary>
+    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendAsync(push => push.SendMark(mark), cancel);
+
+    /// <summary>
     /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
     /// they would only take time from what the guest waits for.
     /// </summary>
-    public void StartPush() => _guestStands.TrySetResult();
+    public void StartPush() => _pushWork.Add(push => push.SendFirst());
 
     /// <summary>The guest runs on the destination.</summary>
-    public void GuestRuns() => _guestRuns.TrySetResult();
+    public void GuestRuns() => _pushWork.Add(push =>
+    {
+        push.SendRest();
+        _push.FinishWriting();
+    });
 
     /// <summary>Closes both lanes and waits until no thread uses the guest's memory any more.</summary>
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
-        _guestStands.TrySetCanceled();
-        _guestRuns.TrySetCanceled();
+        _pushWork.CompleteAdding();
+        if (!complete)
+        {
+            await _stopPush.CancelAsync().ConfigureAwait(false);
+        }
+
         Task ended = Task.WhenAll(_threads);
         if (complete)
         {
@@ -135,6 +169,8 @@ internal sealed class SourceLanes : IDisposable
         _ping.Dispose();
         _urgent.Dispose();
         _push.Dispose();
+        _pushWork.Dispose();
+        _stopPush.Dispose();
     }
 
     private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_guest}", () =>
@@ -164,11 +200,43 @@ internal sealed class SourceLanes : IDisposable
     private void Push()
     {
         using var push = new PushSender(_push, _memory, _sent, _order, _gate);
-        _guestStands.Task.Wait();
-        push.SendFirst();
-        _guestRuns.Task.Wait();
-        push.SendRest();
-        _push.FinishWriting();
+        foreach (Action<PushSender> work in _pushWork.GetConsumingEnumerable(_stopPush.Token))
+        {
+            work(push);
+        }
+    }
+
+    /// <summary>Has the push thread send something that ends in a mark, and waits until the destination says that it is there.</summary>
+    private async Task SendAsync(Action<PushSender> send, CancellationToken cancel)
+    {
+        uint marks = ++_marks;
+        var sent = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pushWork.Add(
+            push =>
+            {
+                send(push);
+                sent.SetResult();
+            },
+            cancel);
+        await UnlessLostAsync(sent.Task, cancel).ConfigureAwait(false);
+        while (true)
+        {
+            Task next = _reported.Task;
+            if (Volatile.Read(ref _report)?.Marks >= marks)
+            {
+                return;
+            }
+
+            await UnlessLostAsync(next, cancel).ConfigureAwait(false);
+        }
+    }
+
+    private async Task UnlessLostAsync(Task task, CancellationToken cancel)
+    {
+        if (await Task.WhenAny(task, _lost.Task).WaitAsync(cancel).ConfigureAwait(false) == _lost.Task)
+        {
+            throw new LinkLostException(await _lost.Task.ConfigureAwait(false));
+        }
     }
 
     private void ReadReports()
@@ -178,6 +246,7 @@ internal sealed class SourceLanes : IDisposable
             byte[] message = new byte[length];
             _push.Read(message);
             Volatile.Write(ref _report, PushReport.Parser.ParseFrom(message));
+            Interlocked.Exchange(ref _reported, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         }
     }
 }

@@ -27,6 +27,7 @@ internal sealed class SourceMigration
     private readonly MigrationRecord _record;
     private readonly DestinationClient _destination;
     private readonly PrepareRequest _prepare;
+    private readonly MigrationPlan _plan;
     private readonly ILogger _logger;
     private readonly bool _wasRunning;
     private readonly Task _noted;
@@ -38,15 +39,19 @@ internal sealed class SourceMigration
     private volatile SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
+    private SentPages? _sent;
+    private volatile SourcePrecopy? _precopy;
+    private long _precopyBegan;
     private LiveFigures _before;
     private long _activeSince;
     private string? _newAddress;
     private (SourceState State, string Reason)? _announced;
 
     private SourceMigration(
-        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare,
+        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, MigrationPlan plan,
         Task noted, MigrationTimeouts timeouts, ILogger logger)
     {
+        _plan = plan;
         _hosted = hosted;
         _guest = guest;
         _record = record;
@@ -60,28 +65,28 @@ internal sealed class SourceMigration
 
     /// <summary>Takes the guest and makes its migration ready to run.</summary>
     /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
-    public static SourceMigration Begin(
-        SourceNode node, HostedGuest hosted, string to, Placement placement, out MigrationRecord record)
+    public static SourceMigration Begin(SourceNode node, HostedGuest hosted, MigrationPlan plan, out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
-        IGuest guest = hosted.TakeForMigration(id, to, out Task noted);
+        IGuest guest = hosted.TakeForMigration(id, plan.To, out Task noted);
         try
         {
             var prepare = new PrepareRequest
             {
-                ProtocolVersion = ProtocolVersion.Current,
+                ProtocolVersion = ProtocolVersion.Needed(MigrationPlan.HasPrecopy(plan.Mode)),
                 Guest = GuestMessages.ToMessage(hosted.Spec),
                 RamBlocks = { new RamBlock { Id = "ram", Bytes = (ulong)guest.Memory.Length } },
                 DeviceStateVersion = GuestFactory.DeviceStateVersion,
                 MachineProfile = ByteString.CopyFrom(guest.MachineProfile()),
-                Placement = placement,
+                Placement = plan.Placement,
+                Mode = plan.Mode,
                 SourceNode = node.Name,
                 MigrationId = id,
                 RunOnArrival = guest.IsRunning,
             };
-            record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, to, guest.Memory.PageCount);
+            record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(to, node), prepare, noted, node.Timeouts, node.Logger);
+                hosted, guest, record, new DestinationClient(plan.To, node), prepare, plan, noted, node.Timeouts, node.Logger);
             node.Migrations.Add(record);
             return migration;
         }
@@ -138,6 +143,23 @@ internal sealed class SourceMigration
             _reason = "cancelled by an operator";
             _cancelled.Cancel();
         }
+    }
+
+    /// <summary>Ends precopy now; what has not come follows by post-copy.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration is not hybrid, or not in precopy.</exception>
+    public void StartPostcopy()
+    {
+        if (_plan.Mode != MigrationMode.Hybrid)
+        {
+            throw Refused("start post-copy in", $"its mode is {Words.Of(_plan.Mode)}; only one that is hybrid has both");
+        }
+
+        if (_state != SourceState.PrecopyActive || _precopy is not { } precopy)
+        {
+            throw Refused("start post-copy in", "only one that is precopy-active can be told to");
+        }
+
+        precopy.SwitchOverNow();
     }
 
     /// <summary>Dials the destination again now, at another address if need be.</summary>
@@ -206,6 +228,7 @@ internal sealed class SourceMigration
     private static MigrationState Reported(SourceState state) => state switch
     {
         SourceState.Idle or SourceState.Setup => MigrationState.Setup,
+        SourceState.PrecopyActive => MigrationState.PrecopyActive,
         SourceState.Device or SourceState.HandingOver => MigrationState.Device,
         SourceState.PostcopyActive => MigrationState.PostcopyActive,
         SourceState.PostcopyPaused => MigrationState.PostcopyPaused,
@@ -305,13 +328,20 @@ internal sealed class SourceMigration
                 using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
                 {
                     await PrepareAsync(stop.Token).ConfigureAwait(false);
-                    return SourceEvent.Prepared;
+                    return MigrationPlan.HasPrecopy(_plan.Mode) ? SourceEvent.PrecopyPrepared : SourceEvent.Prepared;
+                }
+
+            case SourceAction.Precopy:
+                using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
+                {
+                    return await PrecopyAsync(stop.Token).ConfigureAwait(false);
                 }
 
             case SourceAction.PauseGuest:
                 _clock.Begin();
                 // On this thread: no page of the guest is missing here, so nothing can make this wait for the thread pool.
                 _guest.Pause();
+                _precopy?.HarvestLast();
                 _clock.Paused();
                 FaultInjection.At("source.pause");
                 return null;
@@ -365,17 +395,81 @@ internal sealed class SourceMigration
     private async Task PrepareAsync(CancellationToken cancel)
     {
         FaultInjection.At("source.prepare");
-        PrepareResponse prepared = await _destination.PrepareAsync(_prepare, cancel).ConfigureAwait(false);
+        bool again = await LeaveLanesAsync().ConfigureAwait(false);
+        if (again)
+        {
+            await RestAsync(cancel).ConfigureAwait(false);
+        }
+
+        PrepareResponse prepared = await _destination.PrepareAsync(_prepare, again, cancel).ConfigureAwait(false);
         EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
+        var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(
-                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, new SentPages(_guest.Memory.PageCount), _hosted.Name,
-                _logger, cancel),
+                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _hosted.Name, _logger, cancel),
             cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
+        _sent = sent;
+        if (again)
+        {
+            _record.CountRecovery();
+            _reason = "";
+        }
     }
+
+    private async Task<SourceEvent?> PrecopyAsync(CancellationToken cancel)
+    {
+        _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
+        _activeSince = Stopwatch.GetTimestamp();
+        _record.NotePrecopy();
+        _precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, _record, _precopyBegan);
+        FaultInjection.At("source.precopy");
+        try
+        {
+            string why = await _precopy.RunAsync(cancel).ConfigureAwait(false);
+            if (!_plan.Precopy.IsPure)
+            {
+                FaultInjection.At("source.forget");
+                await _destination.ForgetAsync(await _precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
+            }
+
+            _record.NotePrecopyEnded(why);
+            DaemonLog.PrecopyEnded(_logger, _record.Id, _hosted.Name, why);
+            return SourceEvent.PrecopyEnded;
+        }
+        catch (Exception lost) when (lost is LinkLostException or GrpcException { Code: GrpcStatusCode.Unavailable })
+        {
+            _reason = $"{lost.Message}. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew";
+            return SourceEvent.LinkLost;
+        }
+    }
+
+    /// <summary>Lets go of lanes, and of the dirty log with them; whether there were any.</summary>
+    private async Task<bool> LeaveLanesAsync()
+    {
+        if (_lanes is not { } lost)
+        {
+            return false;
+        }
+
+        await CloseLanesAsync(complete: false).ConfigureAwait(false);
+        LiveFigures last = Sum(_before, lost.Figures);
+        _before = last;
+        RamMap map = lost.Map();
+        _record.Follow(() => last, () => map);
+        lost.Dispose();
+        _lanes = null;
+        _precopy?.Dispose();
+        _precopy = null;
+        return true;
+    }
+
+    // A link that holds for less than this is dialled no faster than one that cannot be had at all.
+    private Task RestAsync(CancellationToken cancel) => Stopwatch.GetElapsedTime(_activeSince) < ShortestUsefulLink
+        ? Task.Delay(ShortestUsefulLink, cancel)
+        : Task.CompletedTask;
 
     private void Follow(SourceLanes lanes)
     {
@@ -386,6 +480,13 @@ internal sealed class SourceMigration
 
     private async Task SendStateAsync(CancellationToken cancel)
     {
+        if (_precopy is { } precopy)
+        {
+            await (_plan.Precopy.IsPure
+                ? precopy.SendLastAsync(_timeouts.Switchover, cancel)
+                : _destination.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
+        }
+
         byte[] state = _guest.SaveState();
         _clock.Saved();
         FaultInjection.At("source.state");
@@ -497,17 +598,7 @@ internal sealed class SourceMigration
 
     private async Task<SourceEvent?> RecoverAsync(CancellationToken shutdown)
     {
-        if (_lanes is { } lost)
-        {
-            await CloseLanesAsync(complete: false).ConfigureAwait(false);
-            LiveFigures last = Sum(_before, lost.Figures);
-            _before = last;
-            RamMap map = lost.Map();
-            _record.Follow(() => last, () => map);
-            lost.Dispose();
-            _lanes = null;
-        }
-
+        await LeaveLanesAsync().ConfigureAwait(false);
         if (Interlocked.Exchange(ref _newAddress, null) is { } address)
         {
             _destination.MoveTo(address);
@@ -516,12 +607,7 @@ internal sealed class SourceMigration
         return await UnlessOrderedAsync(
             async stop =>
             {
-                // A link that holds for less than this is dialled no faster than one that cannot be had at all.
-                if (Stopwatch.GetElapsedTime(_activeSince) < ShortestUsefulLink)
-                {
-                    await Task.Delay(ShortestUsefulLink, stop).ConfigureAwait(false);
-                }
-
+                await RestAsync(stop).ConfigureAwait(false);
                 FaultInjection.At("source.recover");
                 SourceLanes? lanes = await _destination.RecoverAsync(
                     (answer, endPoint, options) => SourceLanes.Open(
@@ -614,6 +700,7 @@ internal sealed class SourceMigration
             _guest.Resume();
         }
 
+        _precopy?.Dispose();
         // Until no lane thread reads its memory, nobody may delete it.
         await CloseLanesAsync(complete: false).ConfigureAwait(false);
         _hosted.Return();

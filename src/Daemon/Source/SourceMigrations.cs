@@ -14,14 +14,14 @@ internal sealed class SourceMigrations(SourceNode node)
 
     /// <summary>Begins to move a guest.</summary>
     /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
-    public MigrationRecord Begin(HostedGuest guest, string to, Placement placement, CancellationToken shutdown)
+    public MigrationRecord Begin(HostedGuest guest, MigrationPlan plan, CancellationToken shutdown)
     {
         if (_stopping)
         {
             throw new GrpcException(GrpcStatusCode.Unavailable, $"migrate guest '{guest.Name}': this daemon is stopping");
         }
 
-        SourceMigration migration = SourceMigration.Begin(node, guest, to, placement, out MigrationRecord record);
+        SourceMigration migration = SourceMigration.Begin(node, guest, plan, out MigrationRecord record);
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Task ended = Task.Run(
             async () =>

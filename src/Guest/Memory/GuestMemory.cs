@@ -182,6 +182,17 @@ public sealed unsafe class GuestMemory : IDisposable
         return (byte*)Address + offset;
     }
 
+    /// <summary>Gives pages back to the host: they are missing from now on, or zeros where nothing is registered.</summary>
+    internal void Discard(long firstPage, long pageCount)
+    {
+        nint address = Address + ((nint)firstPage << GuestPage.Shift);
+        nint length = (nint)pageCount << GuestPage.Shift;
+        if (Libc.Madvise(address, (nuint)length, Libc.MemoryAdvice.DontNeed) != 0)
+        {
+            throw SystemCallException.FromLast($"madvise {Libc.MemoryAdvice.DontNeed} address=0x{address:x} length=0x{length:x}");
+        }
+    }
+
     /// <summary>
     /// Whether a first touch may bring a huge page. Says nothing about huge pages that are there or are moved in: they stay.
     /// </summary>

@@ -201,6 +201,36 @@ public sealed unsafe class IncomingMemory : IDisposable
         return new PagePlacer(this, singlePageSlots);
     }
 
+    /// <summary>
+    /// Makes pages that have come missing again, because they are not any more what they are on the source. Before the guest has run, and
+    /// while no thread places pages: nobody may have read them.
+    /// </summary>
+    /// <returns>How many pages of the range had come.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the memory.</exception>
+    /// <exception cref="SystemCallException">The kernel refused; what it has not taken away is there as before.</exception>
+    public long Forget(long firstPage, long pageCount)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+        if (IsCompleted)
+        {
+            throw new InvalidOperationException("guest memory is complete: its pages are the guest's, and nobody takes them back");
+        }
+
+        long forgotten = 0;
+        long end = firstPage + pageCount;
+        for (long page = Received.NextReceived(firstPage); page < end; page = Received.NextReceived(page))
+        {
+            long run = Math.Min(Received.NextMissing(page), end) - page;
+            Memory.Discard(page, run);
+            Received.Unmark(page, run);
+            forgotten += run;
+            page += run;
+        }
+
+        PlacementCounters.Add(ref _counters.PagesForgotten, forgotten);
+        return forgotten;
+    }
+
     /// <summary>All counters.</summary>
     public PlacementSnapshot Snapshot() => _counters.Snapshot(_ledger);
 

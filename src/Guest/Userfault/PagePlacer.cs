@@ -40,6 +40,9 @@ public sealed class PagePlacer : IDisposable
     // When the bytes of what is being placed had come.
     private long _arrivedAt;
 
+    // Whether what is there already has been given the new content too, and is not redundant.
+    private bool _replaces;
+
     private StagingRegion? _staged;
     private int _stagedOffset;
     private long _stagedFirst;
@@ -144,6 +147,59 @@ public sealed class PagePlacer : IDisposable
         }
 
         return placed;
+    }
+
+    /// <summary>
+    /// As <see cref="Place"/>, and pages that are there already get the new content too. Before the guest has run: a reader could see a
+    /// page half done.
+    /// </summary>
+    /// <inheritdoc cref="Place" path="/exception"/>
+    public unsafe void Replace(long firstPage, int pageCount, PagePath path)
+    {
+        if (_staged is null || firstPage != _stagedFirst || pageCount != _stagedCount)
+        {
+            throw new InvalidOperationException($"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged");
+        }
+
+        byte* staged = (byte*)_staged.Address + _stagedOffset;
+        long end = firstPage + pageCount;
+        long replaced = 0;
+        for (long page = _received.NextReceived(firstPage); page < end; page = _received.NextReceived(page))
+        {
+            int run = (int)(Math.Min(_received.NextMissing(page), end) - page);
+            NativeCopy.Copy(
+                _memory.Locate(page << GuestPage.Shift, run * GuestPage.Size), staged + ((page - firstPage) << GuestPage.Shift),
+                run * GuestPage.Size);
+            replaced += run;
+            page += run;
+        }
+
+        PlacementCounters.Add(ref _counters.PagesReplaced, replaced);
+        if (replaced == pageCount)
+        {
+            _staged = null;
+            return;
+        }
+
+        _replaces = true;
+        try
+        {
+            _ = Place(firstPage, pageCount, path);
+        }
+        finally
+        {
+            _replaces = false;
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="PlaceZeros"/>, and pages that are there already become zeros too. Before the guest has run.
+    /// </summary>
+    /// <inheritdoc cref="PlaceZeros" path="/exception"/>
+    public void ReplaceByZeros(long firstPage, long pageCount, PagePath path)
+    {
+        _ = _incoming.Forget(firstPage, pageCount);
+        _ = PlaceZeros(firstPage, pageCount, path);
     }
 
     /// <summary>
@@ -348,7 +404,7 @@ public sealed class PagePlacer : IDisposable
     private long SkipReceived(long page, long end)
     {
         long next = page < end ? Math.Min(_received.NextMissing(page), end) : end;
-        if (next > page)
+        if (next > page && !_replaces)
         {
             PlacementCounters.Add(ref _counters.PagesRedundant, next - page);
         }

@@ -8,6 +8,8 @@ internal sealed class PlacementCounters
     public long PagesZero;
     public long PagesZeroUrgent;
     public long PagesRedundant;
+    public long PagesReplaced;
+    public long PagesForgotten;
     public long Moves4K;
     public long Moves2M;
     public long Copies;
@@ -30,6 +32,8 @@ internal sealed class PlacementCounters
         Interlocked.Read(ref PagesZero),
         Interlocked.Read(ref PagesZeroUrgent),
         Interlocked.Read(ref PagesRedundant),
+        Interlocked.Read(ref PagesReplaced),
+        Interlocked.Read(ref PagesForgotten),
         Interlocked.Read(ref Moves4K),
         Interlocked.Read(ref Moves2M),
         Interlocked.Read(ref Copies),

@@ -10,6 +10,10 @@ namespace MigrationD.Guest.Userfault;
 /// <param name="PagesZero">Pages of zeros, which came without content, on either path.</param>
 /// <param name="PagesZeroUrgent">Those of <paramref name="PagesZero"/> that were asked for.</param>
 /// <param name="PagesRedundant">Pages that came again after, or while, they were placed, and were dropped.</param>
+/// <param name="PagesReplaced">Pages that came again before the guest ran, with newer content.</param>
+/// <param name="PagesForgotten">
+/// Pages that were made missing again before the guest ran, as they had been written since; they come, and count, twice.
+/// </param>
 /// <param name="Moves4K">Pages moved one by one or in runs, each a small page.</param>
 /// <param name="Moves2M">Blocks of 512 pages moved whole, huge page before and after.</param>
 /// <param name="Copies">Pages copied.</param>
@@ -40,6 +44,8 @@ public sealed record PlacementSnapshot(
     long PagesZero,
     long PagesZeroUrgent,
     long PagesRedundant,
+    long PagesReplaced,
+    long PagesForgotten,
     long Moves4K,
     long Moves2M,
     long Copies,

@@ -3,7 +3,10 @@ using System.Numerics;
 
 namespace MigrationD.Guest.Userfault;
 
-/// <summary>The received bitmap: which pages of guest memory are there. Lock-free; a page that is received stays received.</summary>
+/// <summary>
+/// The received bitmap: which pages of guest memory are there. Lock-free; a page that is received stays received, but for those that precopy
+/// takes back before the guest has run.
+/// </summary>
 public sealed class ReceivedPages
 {
     private const int BitsPerWord = 64;
@@ -59,6 +62,23 @@ public sealed class ReceivedPages
         }
 
         return newly;
+    }
+
+    /// <summary>Takes pages back. Nobody marks pages of this range at the same time.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the bitmap.</exception>
+    internal void Unmark(long first, long count)
+    {
+        CheckRange(first, count);
+        long gone = 0;
+        long end = first + count;
+        for (long page = first; page < end;)
+        {
+            (ulong bits, long next) = WordPart(page, end);
+            gone += BitOperations.PopCount(Interlocked.And(ref _words[page >> WordShift], ~bits) & bits);
+            page = next;
+        }
+
+        _ = Interlocked.Add(ref _count, -gone);
     }
 
     /// <summary>How many pages of a range have been received.</summary>

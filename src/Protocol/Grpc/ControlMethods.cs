@@ -57,6 +57,9 @@ public static class ControlMethods
     public static readonly GrpcMethod<WatchMigrationRequest, Migration> WatchMigration =
         new(Service, nameof(WatchMigration), serverStreaming: true);
 
+    /// <summary>Ends precopy: the guest switches over now.</summary>
+    public static readonly GrpcMethod<StartPostcopyRequest, Migration> StartPostcopy = new(Service, nameof(StartPostcopy));
+
     /// <summary>Stops a migration before its switchover.</summary>
     public static readonly GrpcMethod<CancelMigrationRequest, Migration> CancelMigration = new(Service, nameof(CancelMigration));
 

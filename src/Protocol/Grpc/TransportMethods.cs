@@ -12,6 +12,9 @@ public static class TransportMethods
     /// <summary>Gets the destination ready for a guest that still runs on the source, or refuses it.</summary>
     public static readonly GrpcMethod<PrepareRequest, PrepareResponse> Prepare = new(Service, nameof(Prepare));
 
+    /// <summary>After precopy: makes pages missing again that were written after they were sent.</summary>
+    public static readonly GrpcMethod<ForgetRequest, ForgetResponse> Forget = new(Service, nameof(Forget));
+
     /// <summary>Hands the device state over; the answer means that the guest could run.</summary>
     public static readonly GrpcMethod<LoadStateRequest, LoadStateResponse> LoadState = new(Service, nameof(LoadState));
 

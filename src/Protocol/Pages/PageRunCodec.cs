@@ -1,4 +1,5 @@
 using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Pages;
 
@@ -8,14 +9,15 @@ namespace MigrationD.Protocol.Pages;
 /// </summary>
 public static class PageRunCodec
 {
-    /// <summary>The most bytes that <see cref="Encode"/> writes: five numbers with their tags, and the tag and length of data.</summary>
-    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 1) + (1 + 4);
+    /// <summary>The most bytes that <see cref="Encode"/> writes: six numbers with their tags, and the tag and length of data.</summary>
+    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 1) + (1 + 1) + (1 + 4);
 
     private const int RamBlockField = 1;
     private const int FirstPageField = 2;
     private const int PageCountField = 3;
     private const int ZeroField = 4;
     private const int HugeField = 5;
+    private const int MarkField = 6;
     private const int DataField = 15;
 
     /// <summary>
@@ -47,7 +49,11 @@ public static class PageRunCodec
             writer.Varint(HugeField, 1);
         }
 
-        if (!header.IsZero)
+        if (header.Mark != PrecopyMark.None)
+        {
+            writer.Varint(MarkField, (uint)header.Mark);
+        }
+        else if (!header.IsZero)
         {
             writer.BytesHead(DataField, header.DataLength);
         }
@@ -69,6 +75,7 @@ public static class PageRunCodec
         uint pageCount = 0;
         bool zero = false;
         bool huge = false;
+        uint mark = 0;
         int dataLength = 0;
         while (reader.TryReadTag(out int field, out int wireType))
         {
@@ -89,6 +96,9 @@ public static class PageRunCodec
                 case HugeField:
                     huge = reader.ReadVarint(field, wireType) != 0;
                     break;
+                case MarkField:
+                    mark = reader.ReadUInt32(field, wireType);
+                    break;
                 case DataField:
                     dataLength = reader.ReadLastBytesLength(field, wireType);
                     break;
@@ -103,7 +113,7 @@ public static class PageRunCodec
             }
         }
 
-        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero, huge);
+        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero, huge, (PrecopyMark)mark);
         if (header.Fault is { } fault)
         {
             throw reader.Malformed(fault);

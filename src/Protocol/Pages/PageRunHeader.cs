@@ -1,3 +1,5 @@
+using MigrationD.Protocol.V1;
+
 namespace MigrationD.Protocol.Pages;
 
 /// <summary>Everything of a PageRun message (transport.proto) but its data.</summary>
@@ -6,7 +8,9 @@ namespace MigrationD.Protocol.Pages;
 /// <param name="PageCount">Pages of 4096 bytes; at least 1, and with data at most 512, all in one 2 MiB block.</param>
 /// <param name="IsZero">The pages hold nothing but zeros, and no data follows.</param>
 /// <param name="IsHuge">The block that the pages are in is one huge page on the source.</param>
-public readonly record struct PageRunHeader(uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero, bool IsHuge = false)
+/// <param name="Mark">Not None: a word about the pages before it, and no pages.</param>
+public readonly record struct PageRunHeader(
+    uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero, bool IsHuge = false, PrecopyMark Mark = PrecopyMark.None)
 {
     /// <summary>Bytes of a page.</summary>
     public const int PageSize = 4096;
@@ -15,10 +19,13 @@ public readonly record struct PageRunHeader(uint RamBlock, ulong FirstPage, uint
     public const int MaxDataPages = 512;
 
     /// <summary>Bytes of data that follow.</summary>
-    public int DataLength => IsZero ? 0 : checked((int)PageCount * PageSize);
+    public int DataLength => IsZero || Mark != PrecopyMark.None ? 0 : checked((int)PageCount * PageSize);
 
     /// <summary>What is wrong with it, or null.</summary>
     internal string? Fault =>
+        Mark != PrecopyMark.None
+            ? Mark is not (PrecopyMark.RoundEnded or PrecopyMark.PrecopyEnded) ? $"a mark of precopy that is unknown, {Mark}"
+            : PageCount != 0 || IsZero ? $"a mark of precopy with {PageCount} pages" : null :
         PageCount == 0 ? "a run of 0 pages"
         : FirstPage > ulong.MaxValue - PageCount ? $"a run of {PageCount} pages from page {FirstPage}, beyond any memory"
         : IsZero ? null

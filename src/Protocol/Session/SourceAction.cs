@@ -3,8 +3,13 @@ namespace MigrationD.Protocol.Session;
 /// <summary>What the source's engine has to do.</summary>
 public enum SourceAction
 {
-    /// <summary>Send Prepare and dial the lanes. Ends in Prepared or Failed.</summary>
+    /// <summary>
+    /// Close what is left of earlier lanes, send Prepare and dial new ones. Ends in Prepared, PrecopyPrepared or Failed.
+    /// </summary>
     Prepare,
+
+    /// <summary>Copy memory in rounds while the guest runs. Ends in PrecopyEnded, LinkLost or Failed.</summary>
+    Precopy,
 
     /// <summary>Stop the vCPUs.</summary>
     PauseGuest,

@@ -6,8 +6,14 @@ public enum SourceEvent
     /// <summary>The operator asked for it.</summary>
     Started,
 
-    /// <summary>The destination has prepared and both lanes are open.</summary>
+    /// <summary>The destination has prepared and both lanes are open; the switchover is next.</summary>
     Prepared,
+
+    /// <summary>The destination has prepared and both lanes are open; precopy is next.</summary>
+    PrecopyPrepared,
+
+    /// <summary>Precopy has done what it can; what is left follows in or after the switchover.</summary>
+    PrecopyEnded,
 
     /// <summary>The destination has loaded the device state and could run the guest now.</summary>
     Ready,
@@ -27,7 +33,7 @@ public enum SourceEvent
     /// <summary>The destination says that the guest never ran there, and promises that it never will.</summary>
     NeverStarted,
 
-    /// <summary>A lane or the control connection broke while pages are missing.</summary>
+    /// <summary>A lane or the control connection broke while pages are missing, or in precopy.</summary>
     LinkLost,
 
     /// <summary>New lanes are open and the destination has said which pages it holds.</summary>

@@ -19,6 +19,13 @@ namespace MigrationD.Protocol.Session;
 ///                                                                ResumeHereOrdered      RecoveryGivenUp, DestinationGone,
 ///                                                                                       RecoverOrdered
 /// </code>
+/// Precopy lies between Setup and Device, and can only fall back to Setup (LinkLost) or end as Setup does:
+/// <code>
+///           PrecopyPrepared                PrecopyEnded
+///   Setup ------------------&gt; PrecopyActive -------------&gt; Device
+///         &lt;------------------
+///              LinkLost
+/// </code>
 /// Ownership changes in one place: the action <see cref="SourceAction.GiveAway"/>, before <see cref="SourceAction.SendRun"/>. No transition
 /// out of <see cref="SourceState.HandingOver"/> or what follows resumes the guest but the destination's own word that it never started, and
 /// an operator's order: only a person can know that the destination's host is gone.
@@ -33,12 +40,17 @@ public static class SourceMachine
         (SourceState.Idle, SourceEvent.Started) => To(SourceState.Setup, SourceAction.Prepare),
 
         (SourceState.Setup, SourceEvent.Prepared) => To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
+        (SourceState.Setup, SourceEvent.PrecopyPrepared) => To(SourceState.PrecopyActive, SourceAction.Precopy),
+        (SourceState.PrecopyActive, SourceEvent.PrecopyEnded) =>
+            To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
+        // The guest has never left: all of it can be begun again, in a new session.
+        (SourceState.PrecopyActive, SourceEvent.LinkLost) => To(SourceState.Setup, SourceAction.Prepare),
         (SourceState.Device, SourceEvent.Ready) => To(SourceState.HandingOver, SourceAction.GiveAway, SourceAction.SendRun),
 
         // The guest first: telling the other side may take as long as a dead link takes.
-        (SourceState.Setup or SourceState.Device, SourceEvent.Failed) =>
+        (SourceState.Setup or SourceState.PrecopyActive or SourceState.Device, SourceEvent.Failed) =>
             To(SourceState.Failed, SourceAction.ReturnGuest, SourceAction.AbortDestination),
-        (SourceState.Setup or SourceState.Device, SourceEvent.CancelRequested) =>
+        (SourceState.Setup or SourceState.PrecopyActive or SourceState.Device, SourceEvent.CancelRequested) =>
             To(SourceState.Cancelled, SourceAction.ReturnGuest, SourceAction.AbortDestination),
 
         (SourceState.HandingOver, SourceEvent.RunConfirmed) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
@@ -66,7 +78,8 @@ public static class SourceMachine
 
     /// <summary>Whether the guest may run on the source in this state.</summary>
     public static bool OwnsGuest(SourceState state) =>
-        state is SourceState.Idle or SourceState.Setup or SourceState.Device or SourceState.Failed or SourceState.Cancelled;
+        state is SourceState.Idle or SourceState.Setup or SourceState.PrecopyActive or SourceState.Device or SourceState.Failed
+            or SourceState.Cancelled;
 
     private static SourceTransition To(SourceState state, params ImmutableArray<SourceAction> actions) => new(state, actions);
 }

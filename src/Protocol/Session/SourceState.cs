@@ -9,6 +9,9 @@ public enum SourceState
     /// <summary>The destination prepares and the lanes are dialled; the guest runs here, untouched.</summary>
     Setup,
 
+    /// <summary>The guest runs here while its memory is copied, in rounds.</summary>
+    PrecopyActive,
+
     /// <summary>Switchover: the guest is paused here and its device state goes over.</summary>
     Device,
 

@@ -246,7 +246,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
 
     private Task<Migration> StartAsync(string guest) =>
-        source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = guest, To = destination.Listen });
+        source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order(guest, destination.Listen));
 
     private Task<Migration> ShowAsync(string id) => source.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id });
 

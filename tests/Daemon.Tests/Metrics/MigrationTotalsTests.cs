@@ -97,7 +97,7 @@ public sealed class MigrationTotalsTests
 
     private MigrationRecord Begin(MigrationRole role)
     {
-        var record = new MigrationRecord(Guid.NewGuid().ToString("N"), "g", role, "peer", 100);
+        var record = new MigrationRecord(Guid.NewGuid().ToString("N"), "g", role, "peer", MigrationMode.Postcopy, 100);
         _log.Add(record);
         return record;
     }

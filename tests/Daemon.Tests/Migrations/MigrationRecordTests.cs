@@ -8,7 +8,7 @@ public sealed class MigrationRecordTests
     [Fact]
     public void What_is_not_known_yet_is_absent()
     {
-        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", 1024);
+        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);
         var snapshot = record.Snapshot();
         Assert.Equal((false, false, false), (snapshot.HasDowntimeUs, snapshot.HasSetupUs, snapshot.HasDowntimeBytes));
     }
@@ -16,7 +16,7 @@ public sealed class MigrationRecordTests
     [Fact]
     public void Setup_ends_with_the_switchover_and_is_not_measured_again()
     {
-        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", 1024);
+        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);
         record.Enter(MigrationState.Device);
         var setup = record.Snapshot();
         Assert.True(setup.HasSetupUs);
@@ -28,7 +28,7 @@ public sealed class MigrationRecordTests
     [Fact]
     public void Bytes_are_split_at_the_moment_the_guest_runs()
     {
-        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", 1024);
+        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);
         var sent = 5000L;
         record.Follow(() => new LiveFigures(sent, sent / 100, null), () => new RamMap([], ""));
         record.NoteSwitchover();

@@ -1,8 +1,11 @@
 namespace MigrationD.EndToEnd.Tests.Chaos;
 
-/// <summary>One run of the chaos test: everything about it follows from its seed.</summary>
+/// <summary>
+/// One run of the chaos test: everything about it follows from its seed. Times are milliseconds; <paramref name="SwitchAfter"/> is when an
+/// operator ends precopy.
+/// </summary>
 internal sealed record ChaosPlan(
-    int Seed, string Kind, int MemoryMiB, int WorkingSetMiB, int Vcpus, string Pattern, string Placement, string? Rate, string? Fault,
+    int Seed, string Kind, int MemoryMiB, int WorkingSetMiB, int Vcpus, string Pattern, string Placement, string Mode, int? SwitchAfter, string? Rate, string? Fault,
     IReadOnlyList<Disturbance> Disturbances)
 {
     // Short of the recovery timeout that the daemons are given, so that most links come back by themselves.
@@ -10,9 +13,9 @@ internal sealed record ChaosPlan(
 
     private static readonly string[] Steps =
     [
-        "source.prepare", "source.lanes", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
+        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
         "source.recover", "source.complete",
-        "destination.prepared", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
+        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
         "destination.recover", "destination.complete",
     ];
 
@@ -37,13 +40,16 @@ internal sealed record ChaosPlan(
                 kind, TimeSpan.FromMilliseconds(after), TimeSpan.FromMilliseconds(30 + random.Next(random.Next(2) == 0 ? 200 : LongestDisturbance))));
         }
 
+        string mode = Pick(random, "postcopy", "hybrid", "hybrid", "precopy");
+        // An operator who does not wait until precopy ends by itself.
+        int? switchAfter = mode == "hybrid" && random.Next(2) == 0 ? random.Next(expected) : null;
         return new ChaosPlan(
             seed, Pick(random, "kvm", "workload"), memory, workingSet, 1 + random.Next(2), Pick(random, "uniform", "sequential", "zipf"),
-            Pick(random, "move", "copy"), rate, fault, disturbances);
+            Pick(random, "move", "copy"), mode, switchAfter, rate, fault, disturbances);
     }
 
     public override string ToString() =>
-        $"seed {Seed}: {Kind} guest of {MemoryMiB} MiB, {WorkingSetMiB} in use {Pattern} by {Vcpus} vCPUs, placement {Placement}, link {Rate ?? "unlimited"}, "
+        $"seed {Seed}: {Kind} guest of {MemoryMiB} MiB, {WorkingSetMiB} in use {Pattern} by {Vcpus} vCPUs, placement {Placement}, mode {Mode}{(SwitchAfter is { } ms ? $" until {ms} ms" : "")}, link {Rate ?? "unlimited"}, "
         + $"fault {Fault ?? "none"}, {(Disturbances.Count == 0 ? "not disturbed" : string.Join("; ", Disturbances))}";
 
     private static DisturbanceKind Kinds(Random random) => random.Next(20) switch

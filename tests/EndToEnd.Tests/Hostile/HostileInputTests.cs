@@ -79,7 +79,7 @@ public sealed class HostileInputTests
             never.Wait(Deadline);
             return new LoadStateResponse();
         };
-        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("asked for page 1048576");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("asked for page 1048576");
         never.Set();
         await source.GuestIsWellAsync("g");
     }

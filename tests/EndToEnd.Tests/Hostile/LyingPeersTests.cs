@@ -153,7 +153,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             string id;
             try
             {
-                id = (await source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = destination.Address })).Id;
+                id = (await source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order("g", destination.Address))).Id;
             }
             catch (GrpcException)
             {
@@ -233,7 +233,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             state = request;
             throw new GrpcException(GrpcStatusCode.FailedPrecondition, "it is only looked at");
         };
-        (await source.CliAsync("migrate", "g", "--to", destination.Address)).Fails("only looked at");
+        (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("only looked at");
         return (prepare!, state!);
     }
 

@@ -14,7 +14,7 @@ public readonly record struct HandoverWorld()
 
     private static readonly ImmutableArray<SourceEvent> LocalToSource =
     [
-        SourceEvent.Prepared, SourceEvent.Failed, SourceEvent.RunUnanswered, SourceEvent.LinkLost, SourceEvent.RecoveryGivenUp,
+        SourceEvent.Prepared, SourceEvent.PrecopyPrepared, SourceEvent.PrecopyEnded, SourceEvent.Failed, SourceEvent.RunUnanswered, SourceEvent.LinkLost, SourceEvent.RecoveryGivenUp,
     ];
 
     private static readonly ImmutableArray<SourceEvent> Orders = [SourceEvent.CancelRequested, SourceEvent.RecoverOrdered];
@@ -84,6 +84,7 @@ public readonly record struct HandoverWorld()
         return (Source, Destination) switch
         {
             (SourceState.Setup, _) => OnSource(SourceEvent.Prepared, rules),
+            (SourceState.PrecopyActive, _) => OnSource(SourceEvent.PrecopyEnded, rules),
             // The answer did not come: whoever waits for one gives up in the end, or asks again.
             (SourceState.Device, _) => OnSource(SourceEvent.Failed, rules),
             (SourceState.HandingOver, _) => OnSource(SourceEvent.RunUnanswered, rules),
@@ -219,6 +220,21 @@ public readonly record struct HandoverWorld()
         _ => this,
     };
 
+    /// <summary>
+    /// The link was lost in precopy: the destination gives up what it had, if it has not done so by itself, and prepares in a new session. One
+    /// that cannot be reached prepares nothing; the source finds that out later, as if its session had been forgotten.
+    /// </summary>
+    private HandoverWorld PrepareAnew(HandoverRules rules)
+    {
+        if (!DestinationAlive)
+        {
+            return this;
+        }
+
+        HandoverWorld gone = DestinationForgot ? this : OnDestination(DestinationEvent.AbortReceived, rules);
+        return gone with { Destination = DestinationState.Prepared, DestinationForgot = false };
+    }
+
     private HandoverWorld OpenLanes(HandoverRules rules)
     {
         bool accepts = DestinationKnows && Destination is DestinationState.PostcopyRecover or DestinationState.PostcopyPaused;
@@ -234,6 +250,7 @@ public readonly record struct HandoverWorld()
 
         return step.Actions.Aggregate(this with { Source = step.State }, (world, action) => action switch
         {
+            SourceAction.Prepare => world.PrepareAnew(rules),
             SourceAction.PauseGuest => world with { RunsOnSource = false },
             SourceAction.SendState => world.Send(InFlight.LoadState),
             SourceAction.SendRun => world.Send(InFlight.Run),

@@ -1,0 +1,81 @@
+using System.CommandLine;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Cli;
+
+/// <summary>The options that say how a guest is moved; the same for <c>migrate</c> and <c>demo</c>.</summary>
+internal sealed class MigrationPlanOptions
+{
+    private static readonly PrecopyLimits Unsaid = PrecopyLimits.Default;
+
+    private readonly WordOption<Placement> _placement = new("--placement", Placement.Move,
+        "How the destination puts a page in its place: move it without a copy (UFFDIO_MOVE), or copy it (UFFDIO_COPY)");
+
+    private readonly WordOption<MigrationMode> _mode = new("--mode", MigrationMode.Hybrid,
+        "How memory goes over: after the switchover, before it, or before it while that pays and the rest after it");
+
+    private readonly Option<uint?> _maxRounds = new("--max-rounds")
+    {
+        Description = $"Before the switchover: how often to go over memory at most [default: {Unsaid.MaxRounds}]",
+        HelpName = "N",
+    };
+
+    private readonly Option<TimeSpan?> _precopyTimeout = Time(
+        "--precopy-timeout", $"Before the switchover: how long to copy memory at most [default: {Unsaid.Timeout.TotalMinutes:0}m]");
+
+    private readonly Option<TimeSpan?> _downtimeLimit = Time(
+        "--downtime-limit",
+        $"With --mode precopy: how long the guest may stand still for its last pages [default: {Unsaid.Downtime.TotalMilliseconds:0}ms]");
+
+    private readonly WordOption<TimeoutStrategy> _timeoutStrategy = new("--timeout-strategy", TimeoutStrategy.Fail,
+        "With --mode precopy, when rounds or time are used up and the last pages take longer than that: the guest stays, or it is moved all "
+        + "the same");
+
+    /// <summary>The options, added to <paramref name="command"/>.</summary>
+    public MigrationPlanOptions(Command command)
+    {
+        _maxRounds.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<uint?>() == 0)
+            {
+                result.AddError("--max-rounds 0: there has to be one; without any it is --mode postcopy");
+            }
+        });
+        command.Options.Add(_mode);
+        command.Options.Add(_maxRounds);
+        command.Options.Add(_precopyTimeout);
+        command.Options.Add(_downtimeLimit);
+        command.Options.Add(_timeoutStrategy);
+        command.Options.Add(_placement);
+    }
+
+    /// <summary>What the user asked for.</summary>
+    public MigrateRequest Read(ParseResult parse, string guest, string to) => new()
+    {
+        Guest = guest,
+        To = to,
+        Placement = _placement.Read(parse),
+        Mode = _mode.Read(parse),
+        MaxRounds = parse.GetValue(_maxRounds) ?? 0,
+        PrecopyTimeoutMs = (ulong)(parse.GetValue(_precopyTimeout)?.TotalMilliseconds ?? 0),
+        DowntimeLimitMs = (uint)(parse.GetValue(_downtimeLimit)?.TotalMilliseconds ?? 0),
+        TimeoutStrategy = _timeoutStrategy.Read(parse),
+    };
+
+    private static Option<TimeSpan?> Time(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "TIME",
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (!Duration.TryParse(text, out TimeSpan time) || time < TimeSpan.FromMilliseconds(1))
+            {
+                result.AddError($"{name} {text}: no time from 1ms to 7 days; use a number with ms, s, m or h, e.g. 30s");
+            }
+
+            return time;
+        },
+    };
+}

@@ -1,0 +1,67 @@
+using System.Globalization;
+
+namespace MigrationD.Protocol.Session;
+
+/// <summary>
+/// When precopy has paid enough, as a pure function: no clock, no I/O. It always ends: after <see cref="PrecopyLimits.MaxRounds"/> rounds at
+/// the latest.
+/// </summary>
+public static class PrecopyPolicy
+{
+    // A round that leaves more than this share of what it began with does not get there in many rounds either.
+    private const double WorthAnotherRound = 0.75;
+
+    // Of what post-copy brings in less than this nobody notices, and another round costs as much.
+    private static readonly TimeSpan Little = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>What comes after <paramref name="round"/>.</summary>
+    /// <param name="limits">How far precopy may go.</param>
+    /// <param name="round">The round that has just ended.</param>
+    /// <param name="before">How many pages were dirty when it began: all of them for the first.</param>
+    public static PrecopyDecision Next(PrecopyLimits limits, PrecopyRound round, long before)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        if (round.Dirty == 0)
+        {
+            return SwitchOver("nothing was written since the last round");
+        }
+
+        return limits.IsPure ? NextOfPure(limits, round) : NextOfHybrid(limits, round, before);
+    }
+
+    private static PrecopyDecision NextOfPure(PrecopyLimits limits, PrecopyRound round)
+    {
+        if (round.TimeForDirty <= limits.Downtime)
+        {
+            return SwitchOver($"what is left takes {Milliseconds(round.TimeForDirty)}, within the downtime limit of "
+                + Milliseconds(limits.Downtime));
+        }
+
+        if (Exhausted(limits, round) is not { } exhausted)
+        {
+            return default;
+        }
+
+        string left = $"{exhausted}, and what is left would take {Milliseconds(round.TimeForDirty)}, more than the downtime limit of "
+            + Milliseconds(limits.Downtime);
+        return limits.MoveAnyway ? SwitchOver(left) : new PrecopyDecision(PrecopyStep.GiveUp, left);
+    }
+
+    private static PrecopyDecision NextOfHybrid(PrecopyLimits limits, PrecopyRound round, long before) =>
+        round.TimeForDirty <= Little ? SwitchOver($"what is left takes {Milliseconds(round.TimeForDirty)}")
+        : round.DirtyPagesPerSecond >= round.PagesPerSecond ? SwitchOver(string.Create(CultureInfo.InvariantCulture,
+            $"the guest writes {round.DirtyPagesPerSecond:0} pages a second, and the link carries {round.PagesPerSecond:0}"))
+        : round.Dirty > before * WorthAnotherRound ? SwitchOver(
+            $"another round would not pay: {round.Dirty} pages are dirty after it, {before} were before")
+        : Exhausted(limits, round) is { } exhausted ? SwitchOver(exhausted)
+        : default;
+
+    private static string? Exhausted(PrecopyLimits limits, PrecopyRound round) =>
+        round.Number >= limits.MaxRounds ? $"all {limits.MaxRounds} rounds are used up"
+        : round.Elapsed >= limits.Timeout ? string.Create(CultureInfo.InvariantCulture, $"{limits.Timeout.TotalSeconds:0.#} s are used up")
+        : null;
+
+    private static PrecopyDecision SwitchOver(string why) => new(PrecopyStep.SwitchOver, why);
+
+    private static string Milliseconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0.#} ms");
+}

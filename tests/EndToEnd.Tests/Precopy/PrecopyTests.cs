@@ -1,0 +1,243 @@
+using System.Globalization;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests.Precopy;
+
+/// <summary>Guests that check themselves move while they write: by precopy alone, and by precopy and then post-copy.</summary>
+public sealed class PrecopyTests
+{
+    private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
+    private const Needs Hosts = Host | Needs.NetworkNamespaces;
+
+    // Long enough for what is to happen in precopy to happen in it, on a busy machine too.
+    private const int LongStep = 8000;
+
+    [MachineTheory(Host)]
+    [InlineData("kvm", "uniform", MigrationMode.Hybrid)]
+    [InlineData("kvm", "sequential", MigrationMode.Hybrid)]
+    [InlineData("kvm", "zipf", MigrationMode.Precopy)]
+    [InlineData("workload", "zipf", MigrationMode.Hybrid)]
+    [InlineData("workload", "uniform", MigrationMode.Precopy)]
+    [InlineData("workload", "sequential", MigrationMode.Precopy)]
+    public async Task AGuestThatWritesGoesThereAndBack(string kind, string pattern, MigrationMode mode)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "64MiB", "40MiB", pattern: pattern);
+
+        Migration there = await MoveAsync(source, destination, mode);
+        await destination.GuestIsWellAsync("g");
+        Migration back = await MoveAsync(destination, source, mode);
+        await source.GuestIsWellAsync("g");
+
+        Assert.All([there, back], migration =>
+        {
+            Assert.Equal(mode, migration.Mode);
+            Assert.True(migration.Precopy.Rounds >= 1, migration.ToString());
+            Assert.NotEmpty(migration.Precopy.Ended);
+            PlacementCounters placed = migration.Placement;
+            Assert.Equal(
+                migration.PagesTotal, placed.PagesUrgent + placed.PagesPush + placed.PagesZero - placed.PagesForgotten);
+        });
+    }
+
+    [MachineTheory(Host)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task AfterPrecopyAloneTheGuestWaitsForNoPage(string kind)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "64MiB", "40MiB");
+
+        Migration migration = await MoveAsync(source, destination, MigrationMode.Precopy);
+
+        Assert.Equal(0UL, migration.Placement.FaultsRequested);
+        Assert.Equal(0UL, migration.Placement.PagesForgotten);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Host)]
+    [InlineData(MigrationMode.Precopy)]
+    [InlineData(MigrationMode.Hybrid)]
+    public async Task APausedGuestIsTheSameToTheLastByte(MigrationMode mode)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "20MiB");
+        (await source.CliAsync("guest", "pause", "g")).Succeeds();
+        string before = await source.HashAsync("g");
+
+        Migration migration = await source.MigrateAsync("g", destination, mode);
+
+        Assert.Equal(1U, migration.Precopy.Rounds);
+        Assert.Equal("nothing was written since the last round", migration.Precopy.Ended);
+        Assert.Equal(before, await destination.HashAsync("g"));
+    }
+
+    [MachineTheory(Host)]
+    [InlineData("kvm")]
+    [InlineData("workload")]
+    public async Task AnOperatorEndsPrecopy(string kind)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.precopy", LongStep));
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "64MiB", "40MiB");
+        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
+        await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
+
+        (await source.CliAsync("migration", "start-postcopy", id)).Succeeds();
+
+        // Nothing had gone over: all of it follows.
+        Migration migration = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        Assert.Equal("an operator ordered the switchover", migration.Precopy.Ended);
+        Assert.Equal(0UL, migration.Precopy.PagesSent);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task PostCopyIsNotBegunWhereThereIsNone()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.precopy", LongStep));
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
+        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Precopy);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
+        (await source.CliAsync("migration", "start-postcopy", id)).Fails("its mode is precopy");
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        (await source.CliAsync("migration", "start-postcopy", id)).Fails(id);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Hosts)]
+    public async Task PrecopyThatDoesNotGetThereLeavesTheGuestWhereItIsOrMovesItAsToldTo()
+    {
+        using NetworkPair network = NetworkPair.Create("300mbit");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter);
+        // It writes faster than 300 Mbit/s carry.
+        await source.CreateGuestAsync("g", "workload", "32MiB", "24MiB", pattern: "sequential");
+        string[] order = ["migrate", "g", "--to", destination.Listen, "--mode", "precopy", "--max-rounds", "2", "--downtime-limit", "1ms"];
+
+        (await source.CliAsync(order)).Fails("precopy gives up: all 2 rounds are used up", "--timeout-strategy", "--mode hybrid");
+        await source.GuestIsWellAsync("g");
+        Assert.Empty(await destination.GuestsAsync());
+
+        (await source.CliAsync([.. order, "--timeout-strategy", "continue"])).Succeeds();
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Hosts)]
+    public async Task PrecopyThatTakesTooLongIsEndedInTheMiddleOfARound()
+    {
+        using NetworkPair network = NetworkPair.Create("100mbit");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter);
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--precopy-timeout", "500ms")).Succeeds();
+
+        Migration migration = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single();
+        Assert.Equal(1U, migration.Precopy.Rounds);
+        Assert.InRange(migration.Precopy.PagesSent, 1UL, migration.PagesTotal - 1);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task CancelledInPrecopyNothingIsLeftOfIt()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.forget", LongStep));
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "40MiB");
+        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+
+        await source.CallAsync(ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id });
+
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Cancelled);
+        await source.GuestIsWellAsync("g");
+        await destination.GuestsUntilAsync(guests => guests.Count == 0);
+        // It can be moved again: nothing of the dirty log is left either.
+        await source.MigrateAsync("g", destination, MigrationMode.Hybrid);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Hosts)]
+    [InlineData("kvm", "link", MigrationMode.Hybrid)]
+    [InlineData("workload", "reset", MigrationMode.Precopy)]
+    [InlineData("kvm", "drop", MigrationMode.Precopy)]
+    public async Task ALinkThatIsLostInPrecopyIsDialledAgainAndTheGuestFeelsNothing(string kind, string cut, MigrationMode mode)
+    {
+        using NetworkPair network = NetworkPair.Create("100mbit");
+        string[] options = ["--link-timeout", "2s"];
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, options);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter, options);
+        await source.CreateGuestAsync("g", kind, "32MiB", "24MiB", pattern: "zipf");
+        MigrateRequest order = DaemonProcess.Order("g", destination.Listen, mode);
+        order.TimeoutStrategy = TimeoutStrategy.Continue;
+        order.MaxRounds = 3;
+        string id = (await source.CallAsync(ControlMethods.Migrate, order)).Id;
+        await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.PagesReceived > 500);
+
+        (Action begin, Action end) = cut switch
+        {
+            "link" => ((Action)network.LinkDown, (Action)network.LinkUp),
+            "drop" => (network.StartDropping, network.StopDropping),
+            _ => (network.StartResetting, network.StopResetting),
+        };
+        begin();
+        Migration again = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Setup);
+        Assert.Contains("the guest goes on here", again.Reason, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(GuestState.Running, (await source.GuestAsync("g")).State);
+        end();
+
+        Migration ended = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        Assert.True(ended.Recoveries >= 1, ended.ToString());
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ADestinationThatDiesInPrecopyCostsTheGuestNothing()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync(
+            "source", Delay("source.forget", LongStep), "--recovery-timeout", "2s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
+        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+
+        await destination.KillAsync();
+
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Failed);
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task ASourceThatDiesInPrecopyLeavesNothingOnTheDestination()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.forget", LongStep));
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
+        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+
+        await source.KillAsync();
+
+        await destination.GuestsUntilAsync(guests => guests.Count == 0);
+    }
+
+    private static async Task<Migration> MoveAsync(DaemonProcess from, DaemonProcess to, MigrationMode mode)
+    {
+        MigrateRequest order = DaemonProcess.Order("g", to.Listen, mode);
+        // However busy the machine is that the test runs on.
+        order.TimeoutStrategy = TimeoutStrategy.Continue;
+        string id = (await from.CallAsync(ControlMethods.Migrate, order)).Id;
+        return await from.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+    }
+
+    private static Action<System.Diagnostics.ProcessStartInfo> Delay(string step, int milliseconds) => start =>
+        start.Environment["MIGRATIOND_FAULT"] = string.Create(CultureInfo.InvariantCulture, $"{step}:delay:{milliseconds}");
+}
