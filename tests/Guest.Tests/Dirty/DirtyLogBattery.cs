@@ -26,9 +26,10 @@ internal static class DirtyLogBattery
     }
 
     /// <summary>The whole of a precopy, with a guest that never stops writing and a host that rewrites one page in each round.</summary>
-    public static void PrecopyMissesNothing(GuestKind kind, WalkPattern pattern, bool hugePages)
+    public static void PrecopyMissesNothing(
+        GuestKind kind, WalkPattern pattern, bool hugePages, long memoryBytes = Subject.MemoryBytes)
     {
-        using Subject subject = Subject.Running(kind, pattern, hugePages);
+        using Subject subject = Subject.Running(kind, pattern, hugePages, memoryBytes: memoryBytes);
         using var precopy = new Precopy(subject.Guest);
         precopy.Begin();
         for (int round = 1; round <= Rounds; round++)

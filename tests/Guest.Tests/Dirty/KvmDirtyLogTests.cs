@@ -38,6 +38,11 @@ public sealed class KvmDirtyLogTests
     [MachineFact(Needs.Kvm)]
     public void It_may_be_used_by_many_threads() => DirtyLogBattery.ItMayBeUsedByManyThreads(GuestKind.Kvm);
 
+    /// <summary>The log is cleared by pieces of 64 MiB; the tables lie in the first, the working set in the third.</summary>
+    [MachineFact(Needs.Kvm)]
+    public void A_precopy_of_memory_of_several_pieces_misses_nothing() =>
+        DirtyLogBattery.PrecopyMissesNothing(GuestKind.Kvm, WalkPattern.Zipf, hugePages: true, memoryBytes: 160L << 20);
+
     [MachineFact(Needs.Kvm)]
     public void Memory_on_both_sides_of_the_hole_is_logged()
     {
