@@ -78,13 +78,15 @@ public sealed class WriteProtectLogTests
                 Write(memory, round, 2);
                 var dirty = new PageSet(Pages);
                 Assert.Equal(log.HarvestLast(dirty), log.Harvest(dirty));
-                Assert.All(round, page => Assert.True(dirty.Contains(page)));
+                Assert.DoesNotContain(round, page => !dirty.Contains(page));
                 var written = round.Select(page => (long)page).ToHashSet();
                 for (long page = 0; page < Pages; page++)
                 {
-                    Assert.True(
-                        !dirty.Contains(page) || written.Contains(page) || !wasThere[page] || ReferenceEquals(round, input.Rounds[0]),
-                        $"page {page} was there, was harvested before, and was not written");
+                    // What was only read since the log was armed may be in the first harvest.
+                    if (dirty.Contains(page) && wasThere[page] && !written.Contains(page) && !ReferenceEquals(round, input.Rounds[0]))
+                    {
+                        Assert.Fail($"page {page} was there, was harvested before, and was not written");
+                    }
                 }
             }
         }).QuickCheckThrowOnFailure();
