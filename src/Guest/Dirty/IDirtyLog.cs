@@ -34,6 +34,7 @@ public interface IDirtyLog : IDisposable
     /// </summary>
     /// <exception cref="UserfaultfdException">This process may not open a userfaultfd, or the kernel is older than 6.7.</exception>
     /// <exception cref="SystemCallException">The kernel refused; nothing is logged.</exception>
+    /// <exception cref="NotSupportedException">The kernel or its KVM cannot log writes; the message says what it lacks.</exception>
     /// <exception cref="InvalidOperationException">Pages of the memory are still to come from another host.</exception>
     void Arm();
 

@@ -1,4 +1,5 @@
 using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Kvm;
@@ -38,7 +39,18 @@ internal sealed class KvmDirtyLog : DirtyLog
 
     protected override void Begin()
     {
-        _machine.ProtectDirtyLogManually();
+        try
+        {
+            _machine.ProtectDirtyLogManually();
+        }
+        catch (SystemCallException error) when (error.Error == Errno.EINVAL)
+        {
+            throw new NotSupportedException(
+                $"{KvmDevice.Path} has no dirty log that is protected by hand (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with INITIALLY_SET): "
+                + "precopy of KVM guests needs Linux 5.8",
+                error);
+        }
+
         Memory.LogHostWrites(_hostWrites);
         try
         {
