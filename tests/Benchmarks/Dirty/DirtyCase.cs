@@ -10,7 +10,6 @@ namespace MigrationD.Benchmarks.Dirty;
 /// </param>
 internal sealed record DirtyCase(GuestKind Kind, WalkPattern Pattern, bool WriteProtected = false)
 {
-    public string Name => string.Create(
-        System.Globalization.CultureInfo.InvariantCulture,
-        $"{Kind}, {Pattern}{(WriteProtected ? ", WP_ASYNC" : "")}").ToLowerInvariant().Replace("wp_async", "WP_ASYNC");
+    public string Name =>
+        $"{Kind.ToString().ToLowerInvariant()}, {Pattern.ToString().ToLowerInvariant()}{(WriteProtected ? ", WP_ASYNC" : "")}";
 }
