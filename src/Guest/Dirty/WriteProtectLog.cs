@@ -17,6 +17,8 @@ namespace MigrationD.Guest.Dirty;
 /// </remarks>
 internal sealed class WriteProtectLog(GuestMemory memory) : DirtyLog(memory)
 {
+    // As many as the kernel collects at once (PAGEMAP_WALK_SIZE in fs/proc/task_mmu.c). With room for more it collects several times in one
+    // call, and Linux 6.18 then says that the walk ended before regions that it has told: gone on from there, they would count twice.
     private const int RegionCapacity = 512;
 
     // Unregistering holds the lock of the address space against every fault of the process: 15 µs a MiB, so 1 ms at a time.

@@ -96,6 +96,16 @@ internal static class DirtyLogBattery
         _ = Scenario.Hash(subject.Memory);
         dirty.Clear();
         Assert.Equal(0, log.Harvest(dirty));
+
+        // The same for what the guest writes itself: harvested once, while it stands still.
+        subject.Guest.Resume();
+        subject.Walk(StepsPerRound);
+        subject.Guest.Pause();
+        long pages = log.HarvestLast(dirty);
+        Assert.True(pages > 0, "the guest ran, and nothing was dirty");
+        Assert.Equal(pages, log.Harvest(dirty));
+        Assert.Equal(pages, dirty.Count());
+        Assert.Equal(0, log.Harvest(dirty));
     }
 
     public static void TheLastHarvestLeavesTheLogAsItIs(GuestKind kind)

@@ -92,6 +92,22 @@ public sealed class WriteProtectLogTests
         }).QuickCheckThrowOnFailure();
     }
 
+    /// <summary>More runs than one call of the kernel tells: each of them is told, and counted once.</summary>
+    [MachineFact(Needs.Userfaultfd)]
+    public void Every_other_page_is_told_once()
+    {
+        using GuestMemory memory = Filled(huge: false);
+        using var log = new WriteProtectLog(memory);
+        log.Arm();
+        int[] others = [.. Enumerable.Range(0, Pages).Where(page => page % 2 == 1)];
+        Write(memory, others, 1);
+        var last = new PageSet(Pages);
+        Assert.Equal(others.Length, log.HarvestLast(last));
+        Assert.Equal(others.Select(page => (long)page), Harvest(log));
+        Assert.Equal(others.Length, last.Count());
+        Assert.Empty(Harvest(log));
+    }
+
     [MachineFact(Needs.Userfaultfd)]
     public void Threads_that_write_all_the_time_are_not_missed()
     {
