@@ -51,6 +51,27 @@ internal static class DirtyLogBattery
         Assert.Equal(0, subject.Guest.Report().CorruptPages);
     }
 
+    /// <summary>What the copy is for: the guest goes on from it, checks every page, and finds each as it left it.</summary>
+    public static void TheGuestGoesOnFromTheCopy(GuestKind kind)
+    {
+        using Subject subject = Subject.Running(kind, WalkPattern.Uniform, hugePages: true);
+        using var precopy = new Precopy(subject.Guest);
+        precopy.Begin();
+        for (int round = 0; round < Rounds; round++)
+        {
+            precopy.Round();
+        }
+
+        precopy.Finish();
+        byte[] state = subject.Guest.SaveState();
+        using IGuest arrived = GuestFactory.Incoming(subject.Guest.Spec, precopy.Copy, subject.Guest.MachineProfile());
+        arrived.LoadState(state);
+        Scenario.RunOverEveryPage(arrived);
+        arrived.Pause();
+        Assert.Equal(0, arrived.Report().CorruptPages);
+        Assert.Equal(0, PulseVerifier.CountCorruptPages(arrived.Spec, precopy.Copy));
+    }
+
     /// <summary>Copying before harvesting loses what was written in between, and the comparison that these tests stand on sees it.</summary>
     public static void CopyingBeforeHarvestingIsCaught(GuestKind kind)
     {

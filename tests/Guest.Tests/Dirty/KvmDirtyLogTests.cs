@@ -15,6 +15,9 @@ public sealed class KvmDirtyLogTests
         DirtyLogBattery.PrecopyMissesNothing(GuestKind.Kvm, pattern, hugePages);
 
     [MachineFact(Needs.Kvm)]
+    public void The_guest_goes_on_from_the_copy() => DirtyLogBattery.TheGuestGoesOnFromTheCopy(GuestKind.Kvm);
+
+    [MachineFact(Needs.Kvm)]
     public void Copying_before_harvesting_is_caught() => DirtyLogBattery.CopyingBeforeHarvestingIsCaught(GuestKind.Kvm);
 
     [MachineFact(Needs.Kvm)]

@@ -13,6 +13,9 @@ public sealed class WorkloadDirtyLogTests
         DirtyLogBattery.PrecopyMissesNothing(GuestKind.Workload, pattern, hugePages);
 
     [MachineFact(Needs.Userfaultfd)]
+    public void The_guest_goes_on_from_the_copy() => DirtyLogBattery.TheGuestGoesOnFromTheCopy(GuestKind.Workload);
+
+    [MachineFact(Needs.Userfaultfd)]
     public void Copying_before_harvesting_is_caught() => DirtyLogBattery.CopyingBeforeHarvestingIsCaught(GuestKind.Workload);
 
     [MachineFact(Needs.Userfaultfd)]
