@@ -4,8 +4,8 @@ namespace MigrationD.Guest.Dirty;
 
 /// <summary>Pages that this process wrote into the memory of a guest whose own log sees the guest's writes only. Lock-free.</summary>
 /// <remarks>
-/// A page is entered after it was written: whoever takes the entry and then copies the page copies what was written, and a write that is not
-/// entered yet is in the next harvest. Entered first, a page could be taken and copied before its write.
+/// A page is entered after it was written: whoever takes the entry and then copies the page copies what was written, and a write that is
+/// not entered yet is in the next harvest. Entered first, a page could be taken and copied before its write.
 /// </remarks>
 internal sealed class HostWrites(long pageCount)
 {

@@ -13,15 +13,15 @@ namespace MigrationD.Guest.Dirty;
 /// <see cref="GuestMemory.Write"/>, is either seen by whoever reads the page after a harvest has returned, or is in a later harvest, or
 /// both. So: <b>harvest first, then copy</b> the pages that the harvest gave. A page that is copied and then harvested may be stale for
 /// ever. Copying the whole memory comes after <see cref="Arm"/>, for the same reason.</para>
-/// <para>A harvest may name more pages than were written, never fewer: all pages of a huge page that came with the first touch of its block,
-/// a page that was only read for the first time, and pages that were written with what they held already.</para>
-/// <para>The promise ends with a guest that is paused: what <see cref="IGuest.Pause"/> waits for is over when it returns, so a harvest after
-/// it is complete, and what it names is all that the copy lacks.</para>
+/// <para>A harvest may name more pages than were written, never fewer: all pages of a huge page that came with the first touch of its
+/// block, a page that was only read for the first time, and pages that were written with what they held already.</para>
+/// <para>Everything that <see cref="IGuest.Pause"/> waits for is over when it returns, so what a harvest of a paused guest names is all
+/// that the copy lacks.</para>
 /// <para>Pages must not be taken away meanwhile (MADV_DONTNEED, MADV_REMOVE): a page that turns to zeros that way is not named.</para>
-/// <para><b>What it costs</b> is paid by the guest: its first write to each page after a harvest is a fault. docs/benchmarks.md has the
-/// figures, docs/architecture.md the reasons.</para>
-/// <para>All members may be called from any thread and wait for each other; none waits for the guest. A thread that carries pages should not
-/// call them: arming takes milliseconds for each GiB.</para>
+/// <para><b>What it costs</b> is paid by the guest: its first write to each page after a harvest is a fault. The benchmark <c>dirty</c>
+/// measures it, docs/architecture.md has the reasons.</para>
+/// <para>All members may be called from any thread and wait for each other; none waits for the guest. A thread that carries pages should
+/// not call them: arming takes milliseconds for each GiB.</para>
 /// </remarks>
 public interface IDirtyLog : IDisposable
 {

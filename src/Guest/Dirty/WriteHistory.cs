@@ -24,7 +24,7 @@ public sealed class WriteHistory
     private readonly byte[] _heat;
 
     /// <summary>Nothing has been written.</summary>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="pageCount"/> is not positive, or more than one array holds.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="pageCount"/> is not positive, or more than an array holds.</exception>
     public WriteHistory(long pageCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);

@@ -12,8 +12,8 @@ namespace MigrationD.Guest.Dirty;
 /// <remarks>
 /// <para>Nothing is ever read from the userfaultfd: no thread waits for this process, so the log can neither stop the guest nor the
 /// collector.</para>
-/// <para>Arming is a harvest whose answer nobody wants. UFFDIO_WRITEPROTECT does the same more slowly for small pages, and leaves markers in
-/// the page tables of memory that was never touched, which then can never come as huge pages.</para>
+/// <para>Arming is a harvest whose answer nobody wants. UFFDIO_WRITEPROTECT does the same more slowly for small pages, and leaves markers
+/// in the page tables of memory that was never touched, which then can never come as huge pages.</para>
 /// </remarks>
 internal sealed class WriteProtectLog(GuestMemory memory) : DirtyLog(memory)
 {

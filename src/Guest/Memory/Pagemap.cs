@@ -56,7 +56,8 @@ internal sealed unsafe class Pagemap : IDisposable
     /// <summary>
     /// Ranges of pages that were written since they were last write-protected by a userfaultfd with WP_ASYNC, or never were; with
     /// <paramref name="protect"/> they are protected again, each page in one step with being found. Returns how many it wrote;
-    /// <paramref name="walked"/> is where the walk ended, which is before <paramref name="end"/> only when <paramref name="into"/> was full.
+    /// <paramref name="walked"/> is where the walk ended, which is before <paramref name="end"/> only when <paramref name="into"/> was
+    /// full.
     /// </summary>
     /// <exception cref="SystemCallException">The kernel refused; EPERM where the range is not registered for that.</exception>
     public int FindWritten(nint start, nint end, bool protect, Span<PagemapAbi.Region> into, out nint walked)
@@ -70,8 +71,8 @@ internal sealed unsafe class Pagemap : IDisposable
             argument.All = PagemapAbi.Categories.Written;
 
             // What was never touched counts as written too. Protecting it would fill page tables with markers, and memory with page tables,
-            // and the first touch could not bring a huge page any more. The shared page of zeros has to be told: the kernel may put it in the
-            // place of a page that was written with zeros.
+            // and the first touch could not bring a huge page any more. The shared page of zeros has to be told: the kernel may put it in
+            // the place of a page that was written with zeros.
             argument.Any = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
             argument.Returned = PagemapAbi.Categories.Written;
             return Scan(ref argument, out walked);

@@ -1,6 +1,8 @@
 namespace MigrationD.Benchmarks.Dirty;
 
-/// <summary>What a dirty log cost one guest. Speeds are steps a second; times are milliseconds for each GiB of the guest's memory.</summary>
+/// <summary>
+/// What a dirty log cost one guest. Speeds are steps a second; times are milliseconds for each GiB of the guest's memory.
+/// </summary>
 /// <param name="Speed">Without a log.</param>
 /// <param name="ArmedSpeed">From arming on, with no harvest: the first write to every page is a fault, and later ones are not.</param>
 /// <param name="HarvestedSpeed">With a harvest in each interval: every page's first write in it is a fault.</param>

@@ -72,7 +72,9 @@ internal static class DirtyLogBattery
         Assert.Equal(0, PulseVerifier.CountCorruptPages(arrived.Spec, precopy.Copy));
     }
 
-    /// <summary>Copying before harvesting loses what was written in between, and the comparison that these tests stand on sees it.</summary>
+    /// <summary>
+    /// Copying before harvesting loses what was written in between, and the comparison that these tests stand on sees it.
+    /// </summary>
     public static void CopyingBeforeHarvestingIsCaught(GuestKind kind)
     {
         using Subject subject = Subject.Running(kind, WalkPattern.Uniform, hugePages: true);

@@ -36,7 +36,8 @@ public sealed class KvmDirtyLogTests
     public void It_refuses_what_makes_no_sense() => DirtyLogBattery.ItRefusesWhatMakesNoSense(GuestKind.Kvm);
 
     [MachineFact(Needs.Kvm)]
-    public void Harvests_on_the_heels_of_each_other_miss_nothing() => DirtyLogBattery.HarvestsOnTheHeelsOfEachOtherMissNothing(GuestKind.Kvm);
+    public void Harvests_on_the_heels_of_each_other_miss_nothing() =>
+        DirtyLogBattery.HarvestsOnTheHeelsOfEachOtherMissNothing(GuestKind.Kvm);
 
     [MachineFact(Needs.Kvm)]
     public void It_may_be_used_by_many_threads() => DirtyLogBattery.ItMayBeUsedByManyThreads(GuestKind.Kvm);

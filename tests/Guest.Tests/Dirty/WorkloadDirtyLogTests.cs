@@ -34,7 +34,8 @@ public sealed class WorkloadDirtyLogTests
     public void It_refuses_what_makes_no_sense() => DirtyLogBattery.ItRefusesWhatMakesNoSense(GuestKind.Workload);
 
     [MachineFact(Needs.Userfaultfd)]
-    public void Harvests_on_the_heels_of_each_other_miss_nothing() => DirtyLogBattery.HarvestsOnTheHeelsOfEachOtherMissNothing(GuestKind.Workload);
+    public void Harvests_on_the_heels_of_each_other_miss_nothing() =>
+        DirtyLogBattery.HarvestsOnTheHeelsOfEachOtherMissNothing(GuestKind.Workload);
 
     [MachineFact(Needs.Userfaultfd)]
     public void It_may_be_used_by_many_threads() => DirtyLogBattery.ItMayBeUsedByManyThreads(GuestKind.Workload);

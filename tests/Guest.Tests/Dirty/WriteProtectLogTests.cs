@@ -5,7 +5,9 @@ using MigrationD.Guest.Tests.Userfault;
 
 namespace MigrationD.Guest.Tests.Dirty;
 
-/// <summary>Memory that threads write, without a guest: what becomes of huge pages, holes, and memory that came from another host.</summary>
+/// <summary>
+/// Memory that threads write, without a guest: what becomes of huge pages, holes, and memory that came from another host.
+/// </summary>
 public sealed class WriteProtectLogTests
 {
     private const int Blocks = 4;
