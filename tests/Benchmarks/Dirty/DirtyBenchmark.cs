@@ -70,9 +70,9 @@ internal sealed class DirtyBenchmark : IBenchmark
         Guests of {memoryMiB} MiB with {DirtyRun.Vcpus} vCPUs whose walk writes nearly all of it, in this process, on
         {Environment.ProcessorCount} cores. Each speed is over {DirtyRun.Window.TotalSeconds:0.#} s of the same run and stands as a share of
         that without a log: "armed" from arming on without a harvest, "harvested" with a harvest every
-        {DirtyRun.Interval.TotalMilliseconds:0} ms. A workload guest's memory is write-protected by a userfaultfd (WP_ASYNC) and scanned (PAGEMAP_SCAN), a KVM guest has KVM's dirty
-        log, protected by hand; the rows with WP_ASYNC are KVM guests with the log of the other kind. Medians of {rounds} rounds after one
-        that is not counted.
+        {DirtyRun.Interval.TotalMilliseconds:0} ms. A workload guest's memory is write-protected by a userfaultfd (WP_ASYNC) and scanned
+        (PAGEMAP_SCAN), a KVM guest has KVM's dirty log, protected by hand; the rows with WP_ASYNC are KVM guests with the log of the other
+        kind. Medians of {rounds} rounds after one that is not counted.
         """)
     {
         Tables =
