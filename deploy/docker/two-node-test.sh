@@ -341,7 +341,7 @@ move() {
   card=$(card_of "$from")
   # So slow that most pages are missing until this is taken away.
   in_network_of "$from" tc qdisc add dev "$card" root tbf rate 100mbit burst 128k latency 50ms
-  id=$(cli "$from" migrate web --to "$to:7461" --detach --json | field id)
+  id=$(cli "$from" migrate web --to "$to:7461" --mode postcopy --detach --json | field id)
   until_true 60 "the guest runs on $to" is_in_state "$from" "$id" postcopy-active
 
   docker pause "${id_of[$from]}" >/dev/null

@@ -370,7 +370,7 @@ say "both daemons are active and well, without a capability"
 create alpha web
 until_true 10 "systemd knows of the guest" has_status alpha '1 guest running'
 slow alpha 100mbit
-id=$(on alpha migrationd migrate web --to beta.test:7461 --detach --json | field id)
+id=$(on alpha migrationd migrate web --to beta.test:7461 --mode postcopy --detach --json | field id)
 until_true 60 "systemd knows of the migration" has_status alpha '*web is on its way to beta.test:7461, * %'
 until_true 60 "systemd knows of the guest that comes" has_status beta '1 guest running; web comes from *, * %'
 said=$(on beta systemctl status --no-pager migrationd.service)
@@ -421,7 +421,7 @@ say "certificates of a new authority are in force, by reload and without a resta
 drop_in alpha stop.conf TimeoutStopSec=2
 # Half a minute of pages, so that all of this is over before they are, on a busy machine too.
 slow alpha 50mbit
-id=$(on alpha migrationd migrate web --to beta.test:7461 --detach --json | field id)
+id=$(on alpha migrationd migrate web --to beta.test:7461 --mode postcopy --detach --json | field id)
 until_true 60 "the guest runs on beta" migration_is alpha "$id" postcopy-active
 on alpha systemctl stop migrationd.service &
 jobs+=($!)

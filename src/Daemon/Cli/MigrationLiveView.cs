@@ -30,6 +30,13 @@ internal static class MigrationLiveView
             rows.Add(Row("reason", new Text(migration.Reason)));
         }
 
+        if (migration.Precopy is { } precopy && migration.State == MigrationState.PrecopyActive)
+        {
+            rows.Add(Row("precopy", new Text(string.Create(
+                CultureInfo.InvariantCulture,
+                $"round {precopy.Rounds + 1}, {precopy.DirtyPages:N0} pages dirty, {precopy.DirtyPagesPerSecond:N0} pages/s written"))));
+        }
+
         rows.Add(Row("RAM", RamBar.Draw(parts, Math.Clamp(width - LabelWidth - 2, NarrowestBar, WidestBar))));
         rows.Add(Row("", Legend(figures, parts)));
         rows.Add(Row("rate", new Text($"{Figures.Megabits(figures.MegabitsPerSecond)}  {Figures.Number((ulong)migration.PagesPerSecond)} pages/s  "

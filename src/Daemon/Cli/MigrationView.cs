@@ -40,7 +40,7 @@ internal static class MigrationView
     public static void Write(IAnsiConsole console, Migration migration)
     {
         var figures = new TransferFigures(migration);
-        FieldView.Write(console, [.. Head(migration), .. Ram(migration, figures), .. Pages(migration, figures), .. Waits(figures)]);
+        FieldView.Write(console, [.. Head(migration), .. Precopy(migration), .. Ram(migration, figures), .. Pages(migration, figures), .. Waits(figures)]);
         WriteLatency(console, figures);
     }
 
@@ -51,6 +51,7 @@ internal static class MigrationView
         ("guest", migration.Guest),
         ("role", Words.Of(migration.Role)),
         ("peer", migration.Peer),
+        ("mode", Words.Of(migration.Mode)),
         ("status", Words.Of(migration.State)),
         ("reason", migration.Reason),
         ("recoveries", migration.Recoveries > 0 ? Figures.Number(migration.Recoveries) : ""),
@@ -58,6 +59,18 @@ internal static class MigrationView
         ("setup-time", Figures.Milliseconds(migration.HasSetupUs, migration.SetupUs)),
         ("downtime", Figures.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)),
     ];
+
+    /// <summary>What a source knows of precopy; a destination knows that there was some.</summary>
+    private static IEnumerable<(string Name, string Value)> Precopy(Migration migration) =>
+        migration.Precopy is not { } precopy ? [] :
+        [
+            ("precopy", Figures.Milliseconds(precopy.TimeUs) + (precopy.Ended.Length > 0 ? $", ended as {precopy.Ended}" : "")),
+            ("  dirty-sync-count", Figures.Number(precopy.Rounds)),
+            ("  dirty-pages", Figures.Number(precopy.DirtyPages)),
+            ("  dirty-pages-rate", string.Create(CultureInfo.InvariantCulture, $"{precopy.DirtyPagesPerSecond:N0} pages/s, "
+                + $"{precopy.PagesPerSecond:N0} pages/s sent")),
+            ("  pages-sent", Figures.Number(precopy.PagesSent)),
+        ];
 
     private static IEnumerable<(string Name, string Value)> Ram(Migration migration, TransferFigures figures) =>
     [
@@ -72,7 +85,7 @@ internal static class MigrationView
         ("  mbps", string.Create(CultureInfo.InvariantCulture, $"{figures.MegabitsPerSecond:N2}")),
         ("  pages-per-second", string.Create(CultureInfo.InvariantCulture, $"{migration.PagesPerSecond:N0}")),
         ("  postcopy-requests", Figures.Number(figures.Placement.FaultsRequested)),
-        ("  precopy-bytes", Figures.Bytes(0)),
+        ("  precopy-bytes", Figures.Bytes(figures.PrecopyBytes)),
         ("  downtime-bytes", migration.HasDowntimeBytes ? Figures.Bytes(migration.DowntimeBytes) : Figures.Unknown),
         ("  postcopy-bytes", figures.PostcopyBytes is { } bytes ? Figures.Bytes(bytes) : Figures.Unknown),
     ];
@@ -87,6 +100,8 @@ internal static class MigrationView
             ("  by fault", Figures.Number(placement.PagesUrgent)),
             ("  by push", Figures.Number(placement.PagesPush)),
             ("  as zeros", Figures.Number(placement.PagesZero)),
+            ("  replaced", placement.PagesReplaced > 0 ? Figures.Number(placement.PagesReplaced) : ""),
+            ("  stale", placement.PagesForgotten > 0 ? Figures.Number(placement.PagesForgotten) : ""),
             ("  redundant", Figures.Number(placement.PagesRedundant)),
             ("  prefetch hits", Figures.Number(placement.PrefetchHits)),
             ("placed", $"{Figures.Number(placement.Moves2M)} huge pages moved whole, {Figures.Number(placement.Moves4K)} pages moved, "

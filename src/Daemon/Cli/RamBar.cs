@@ -13,7 +13,7 @@ internal static class RamBar
         return
         [
             new("urgent", '█', Color.Red, figures.Placement.PagesUrgent),
-            new("push", '▓', Color.Green, figures.Placement.PagesPush),
+            new("push", '▓', Color.Green, figures.PushedPages),
             new("zero", '▒', Color.Blue, figures.Placement.PagesZero),
             new("resident", '▪', Color.Yellow, figures.OtherResidentPages),
             new("missing", '·', Color.Grey, figures.MissingPages),

@@ -29,16 +29,24 @@ internal sealed class TransferFigures(Migration migration)
     /// <summary>Pages that came with content.</summary>
     public ulong NormalPages => Placement.PagesUrgent + Placement.PagesPush;
 
+    /// <summary>Pages that were pushed and are there: what precopy brought and the guest has written since has been taken back.</summary>
+    public ulong PushedPages => Placement.PagesPush - Math.Min(Placement.PagesPush, Placement.PagesForgotten);
+
     /// <summary>Pages that are there; of which kind, the counters do not say yet.</summary>
-    public ulong OtherResidentPages => migration.PagesReceived - Math.Min(migration.PagesReceived, NormalPages + Placement.PagesZero);
+    public ulong OtherResidentPages => migration.PagesReceived - Math.Min(migration.PagesReceived, KnownPages);
 
     /// <summary>Pages that are not there.</summary>
     public ulong MissingPages =>
-        migration.PagesTotal - Math.Min(migration.PagesTotal, Math.Max(migration.PagesReceived, NormalPages + Placement.PagesZero));
+        migration.PagesTotal - Math.Min(migration.PagesTotal, Math.Max(migration.PagesReceived, KnownPages));
+
+    /// <summary>What precopy sent, in bytes; 0 without it.</summary>
+    public ulong PrecopyBytes => migration.Precopy?.Bytes ?? 0;
 
     /// <summary>Bytes that came after the guest ran at the destination; null before.</summary>
     public ulong? PostcopyBytes =>
-        migration.HasDowntimeBytes ? migration.BytesSent - Math.Min(migration.BytesSent, migration.DowntimeBytes) : null;
+        migration.HasDowntimeBytes
+        ? migration.BytesSent - Math.Min(migration.BytesSent, PrecopyBytes + migration.DowntimeBytes)
+        : null;
 
     /// <summary>The part of RAM that is there, from 0 to 1.</summary>
     public double Fraction => migration.PagesTotal == 0 ? 0 : Math.Min(1, (double)migration.PagesReceived / migration.PagesTotal);
@@ -53,6 +61,8 @@ internal sealed class TransferFigures(Migration migration)
 
     /// <summary>The mean time from a fault to its page, in nanoseconds; null without faults.</summary>
     public ulong? MeanLatencyNs => Mean(new ThreadWaits { Faults = FaultLatency.Count, BlocktimeUs = Placement.BlocktimeUs });
+
+    private ulong KnownPages => Placement.PagesUrgent + PushedPages + Placement.PagesZero;
 
     /// <summary>The mean of waits, in nanoseconds; null without any.</summary>
     public static ulong? Mean(ThreadWaits? waits) =>

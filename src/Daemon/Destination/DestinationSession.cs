@@ -389,7 +389,6 @@ internal sealed class DestinationSession
                 _expiry.Change(precopy ? Timeout.InfiniteTimeSpan : _patience, Timeout.InfiniteTimeSpan);
                 if (precopy && _state == DestinationState.Prepared)
                 {
-                    _record.NotePrecopy();
                     _record.Enter(MigrationState.PrecopyActive);
                 }
             }

@@ -96,7 +96,13 @@ internal sealed class MigrationRecord
                 _message.SetupUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
             }
 
-            if (state == MigrationState.Device && _message.Precopy is { } precopy)
+            if (state == MigrationState.PrecopyActive)
+            {
+                // After a lost link it begins anew, and its time goes on.
+                _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
+                _message.Precopy ??= new PrecopyFigures();
+            }
+            else if (state == MigrationState.Device && _message.Precopy is { } precopy)
             {
                 precopy.Bytes = _message.BytesSent;
                 precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;
@@ -192,16 +198,6 @@ internal sealed class MigrationRecord
         {
             CopyLiveFigures();
             _message.DowntimeBytes = _message.BytesSent - (_message.Precopy?.Bytes ?? 0);
-        }
-    }
-
-    /// <summary>Precopy begins, or begins anew.</summary>
-    public void NotePrecopy()
-    {
-        lock (_lock)
-        {
-            _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
-            _message.Precopy ??= new PrecopyFigures();
         }
     }
 

@@ -60,6 +60,32 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         return sent.Count() - before;
     }
 
+    /// <summary>Sends pages ahead of all others, in this order, as far as nobody has sent them.</summary>
+    /// <exception cref="LaneException">The lane broke.</exception>
+    public void SendAhead(ReadOnlySpan<long> pages)
+    {
+        for (int i = 0; i < pages.Length;)
+        {
+            // Neighbours go together: a message costs as much as a few pages.
+            long first = pages[i];
+            int count = 1;
+            while (i + count < pages.Length && pages[i + count] == first + count && (first + count) % GuestPage.PerBlock != 0)
+            {
+                count++;
+            }
+
+            _isHuge = _scanner.IsHuge(first / GuestPage.PerBlock);
+            foreach (ref readonly PageRun run in _runs.AsSpan(0, _scanner.Scan(first, count, _runs)))
+            {
+                SendRun(run);
+            }
+
+            i += count;
+        }
+
+        SendZeros();
+    }
+
     /// <summary>Says something about all pages that were sent before.</summary>
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendMark(PrecopyMark mark)

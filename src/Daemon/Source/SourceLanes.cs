@@ -125,8 +125,10 @@ internal sealed class SourceLanes : IDisposable
     public void StartPush() => _pushWork.Add(push => push.SendFirst());
 
     /// <summary>The guest runs on the destination.</summary>
-    public void GuestRuns() => _pushWork.Add(push =>
+    /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
+    public void GuestRuns(ReadOnlyMemory<long> hottest) => _pushWork.Add(push =>
     {
+        push.SendAhead(hottest.Span);
         push.SendRest();
         _push.FinishWriting();
     });

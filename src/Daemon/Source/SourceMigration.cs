@@ -423,7 +423,6 @@ internal sealed class SourceMigration
     {
         _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
         _activeSince = Stopwatch.GetTimestamp();
-        _record.NotePrecopy();
         _precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, _record, _precopyBegan);
         FaultInjection.At("source.precopy");
         try
@@ -560,7 +559,7 @@ internal sealed class SourceMigration
         SourceLanes lanes = _lanes!;
         _activeSince = Stopwatch.GetTimestamp();
         lanes.StartPush();
-        lanes.GuestRuns();
+        lanes.GuestRuns(_precopy?.Hottest() ?? default);
         FaultInjection.At("source.stream");
         using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
         Task<CompleteResponse> complete = _destination.CompleteAsync(asking.Token);

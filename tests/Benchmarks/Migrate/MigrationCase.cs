@@ -16,6 +16,9 @@ internal sealed record MigrationCase(
     private const long BlockBytes = 2 << 20;
     private const long MiB = 1 << 20;
 
+    /// <summary>How it is moved.</summary>
+    public MigrationMode Mode { get; init; } = MigrationMode.Postcopy;
+
     /// <summary>vCPUs of this guest.</summary>
     public uint VcpuCount { get; init; } = Vcpus;
 

@@ -65,6 +65,15 @@ internal sealed record MigrationFigures
 
     public required double Copies { get; init; }
 
+    /// <summary>Bytes from the source to the destination, framing included.</summary>
+    public double BytesSent { get; init; }
+
+    /// <summary>Rounds of precopy.</summary>
+    public double Rounds { get; init; }
+
+    /// <summary>Pages that had gone over in precopy and were written since; they came again.</summary>
+    public double PagesStale { get; init; }
+
     /// <summary>One run's, also among medians.</summary>
     public SpeedSeries? Speed { get; init; }
 
@@ -101,6 +110,9 @@ internal sealed record MigrationFigures
             Moves2M = Middle(run => run.Moves2M),
             Moves4K = Middle(run => run.Moves4K),
             Copies = Middle(run => run.Copies),
+            BytesSent = Middle(run => run.BytesSent),
+            Rounds = Middle(run => run.Rounds),
+            PagesStale = Middle(run => run.PagesStale),
             Speed = runs.OrderBy(run => run.TotalMilliseconds).ElementAt(runs.Count / 2).Speed,
         };
     }

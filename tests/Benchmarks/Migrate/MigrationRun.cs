@@ -14,6 +14,9 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     private const double SecondsAfter = 2;
     private const int PageBytes = 4096;
     private const int CallsToWeigh = 40;
+
+    // Pure precopy of a guest that writes too fast for it ends here.
+    internal const int MaxRounds = 5;
     private const double UsualSpeed = 0.9;
     private const int IntervalsToStay = 3;
     private const int IntervalsOfLast = 10;
@@ -46,7 +49,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         ulong[] gaps = await Task.WhenAll(guests.Select(async guest => (await source.GuestAsync(guest)).Report.LargestGapUs));
         new WarmReserve(wanted.Sum(one => one.ContentBytes)).Dispose();
         double cpu = Cpu();
-        Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest))));
+        Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest, wanted[0].Mode))));
         double all = (ended.Max(one => one.StartedUnixUs + (long)one.TotalUs) - ended.Min(one => one.StartedUnixUs)) / 1e3;
         cpu = Cpu() - cpu;
         var figures = new List<MigrationFigures>();
@@ -112,7 +115,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
         warm.Dispose();
         double start = probe.Now;
-        Migration migration = await StartAsync(guest);
+        Migration migration = await StartAsync(guest, wanted.Mode);
         int asked = 0;
         while (!IsFinal(migration.State))
         {
@@ -173,7 +176,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         double hugeBefore = ProcessMemory.HugeShare(source.ProcessId, wanted.MemoryBytes);
         new WarmReserve(wanted.ContentBytes).Dispose();
         double cpu = Cpu();
-        Migration migration = await FollowAsync(await StartAsync(guest));
+        Migration migration = await FollowAsync(await StartAsync(guest, wanted.Mode));
         cpu = Cpu() - cpu;
         double hugeOnArrival = ProcessMemory.HugeShare(destination.ProcessId, wanted.MemoryBytes);
         Migration arrived = await ArrivedAsync(migration, wanted);
@@ -215,6 +218,9 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
             Moves2M = placed.Moves2M,
             Moves4K = placed.Moves4K,
             Copies = placed.Copies,
+            BytesSent = left.BytesSent,
+            Rounds = left.Precopy?.Rounds ?? 0,
+            PagesStale = placed.PagesForgotten,
         };
     }
 
@@ -245,8 +251,14 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     private static bool IsFinal(MigrationState state) =>
         state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
 
-    private Task<Migration> StartAsync(string guest) =>
-        source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order(guest, destination.Listen));
+    private Task<Migration> StartAsync(string guest, MigrationMode mode)
+    {
+        MigrateRequest order = DaemonProcess.Order(guest, destination.Listen, mode);
+        // How long the guest then stands still is a figure like the others.
+        order.TimeoutStrategy = TimeoutStrategy.Continue;
+        order.MaxRounds = MaxRounds;
+        return source.CallAsync(ControlMethods.Migrate, order);
+    }
 
     private Task<Migration> ShowAsync(string id) => source.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id });
 

@@ -160,7 +160,43 @@ public sealed class CommandTests : IAsyncLifetime
             ["setup", "postcopy-active", "completed"],
             run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line =>
                 JsonDocument.Parse(line).RootElement.GetProperty("state").GetString()));
-        Assert.Equal(new MigrateRequest { Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Copy }, _daemon.Asked);
+        Assert.Equal(
+            new MigrateRequest
+            {
+                Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Copy, Mode = MigrationMode.Hybrid,
+                TimeoutStrategy = TimeoutStrategy.Fail,
+            },
+            _daemon.Asked);
+    }
+
+    [Fact]
+    public async Task Migrate_says_how_far_precopy_may_go()
+    {
+        _daemon.Updates.Add(Samples.Migration());
+        var run = await Run(
+            "migrate", "web", "--to", "10.0.0.6:7461", "--mode", "precopy", "--max-rounds", "7", "--precopy-timeout", "1.5m",
+            "--downtime-limit", "50ms", "--timeout-strategy", "continue");
+        Assert.Equal((ExitCode.Ok, ""), (run.ExitCode, run.Error));
+        Assert.Equal(
+            new MigrateRequest
+            {
+                Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Move, Mode = MigrationMode.Precopy, MaxRounds = 7,
+                PrecopyTimeoutMs = 90_000, DowntimeLimitMs = 50, TimeoutStrategy = TimeoutStrategy.Continue,
+            },
+            _daemon.Asked);
+    }
+
+    [Theory]
+    [InlineData("--mode", "both", "--mode both: must be one of postcopy, precopy, hybrid")]
+    [InlineData("--max-rounds", "0", "without any it is --mode postcopy")]
+    [InlineData("--precopy-timeout", "10", "--precopy-timeout 10: no time")]
+    [InlineData("--downtime-limit", "0ms", "--downtime-limit 0ms: no time")]
+    [InlineData("--timeout-strategy", "wait", "must be one of fail, continue")]
+    public async Task Migrate_refuses_what_makes_no_sense(string option, string value, string why)
+    {
+        var run = await Run("migrate", "web", "--to", "10.0.0.6:7461", option, value);
+        Assert.NotEqual(ExitCode.Ok, run.ExitCode);
+        Assert.Contains(why, run.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -42,11 +42,14 @@ public sealed class JsonShapesTests
         var json = Print(JsonShapes.Of(migration));
 
         Assert.Equal(
-            "id guest role peer state reason startedAt totalMs setupMs downtimeMs bytesSent downtimeBytes bytesPerSecond pagesPerSecond "
-            + "pagesTotal pagesReceived recoveries pagesLost pagesUrgent pagesPush pagesZero pagesRedundant pagesRequested prefetchHits "
+            "id guest role peer mode state reason startedAt totalMs setupMs downtimeMs bytesSent downtimeBytes bytesPerSecond pagesPerSecond "
+            + "pagesTotal pagesReceived recoveries pagesLost pagesUrgent pagesPush pagesZero pagesReplaced pagesForgotten pagesRedundant "
+            + "pagesRequested prefetchHits "
             + "moves4K moves2M copies retries busyFallbacks blockSplitsAvoided ioctls blocktimeMs allVcpusBlocktimeMs vcpus otherThreads "
-            + "faultLatencyUs faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets",
+            + "faultLatencyUs faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets precopy",
             Keys(json));
+        Assert.Equal(
+            "timeMs rounds pagesSent bytes dirtyPages dirtyPagesPerSecond pagesPerSecond ended", Keys(json.GetProperty("precopy")));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
             json.GetProperty("totalMs").GetDouble(), json.GetProperty("downtimeMs").GetDouble(),
@@ -60,7 +63,7 @@ public sealed class JsonShapesTests
     [Fact]
     public void A_migration_of_which_nothing_is_known_yet_has_the_same_keys_but_what_is_unknown()
     {
-        string[] unknown = ["setupMs", "downtimeMs", "downtimeBytes"];
+        string[] unknown = ["setupMs", "downtimeMs", "downtimeBytes", "precopy"];
         var all = Keys(Print(JsonShapes.Of(Samples.Migration()))).Split(' ');
         Assert.Equal(all.Except(unknown), Keys(Print(JsonShapes.Of(new Migration()))).Split(' '));
     }
@@ -76,14 +79,14 @@ public sealed class JsonShapesTests
             + "postcopy-latency-dist postcopy-vcpu-latency postcopy-non-vcpu-latency",
             Keys(json));
         Assert.Equal(
-            "transferred remaining total duplicate normal normal-bytes mbps pages-per-second page-size postcopy-requests precopy-bytes "
-            + "downtime-bytes postcopy-bytes",
+            "transferred remaining total duplicate normal normal-bytes mbps pages-per-second page-size dirty-sync-count dirty-pages-rate "
+            + "postcopy-requests precopy-bytes downtime-bytes postcopy-bytes",
             Keys(json.GetProperty("ram")));
         Assert.Equal(
             """
             {"status":"completed","ram":{"transferred":4200000,"remaining":0,"total":4194304,"duplicate":100,"normal":924,
-            "normal-bytes":3784704,"mbps":13.6,"pages-per-second":409,"page-size":4096,"postcopy-requests":26,"precopy-bytes":0,
-            "downtime-bytes":200000,"postcopy-bytes":4000000},"total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because",
+            "normal-bytes":3784704,"mbps":13.6,"pages-per-second":409,"page-size":4096,"dirty-sync-count":3,"dirty-pages-rate":900,
+            "postcopy-requests":26,"precopy-bytes":1000000,"downtime-bytes":200000,"postcopy-bytes":3000000},"total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because",
             "postcopy-blocktime":2,"postcopy-vcpu-blocktime":[4,5],"postcopy-latency":514375,"postcopy-latency-dist":[0,0,0,0,0,20,3,0,1],
             "postcopy-vcpu-latency":[400000,0],"postcopy-non-vcpu-latency":300000}
             """.ReplaceLineEndings(""),
@@ -103,7 +106,7 @@ public sealed class JsonShapesTests
             {"operation":"Outgoing migration","success":true,"errmsg":"because","time_elapsed":2500,"downtime":8,"setup_time":210,
             "data_total":4194304,"data_processed":4200000,"data_remaining":0,"memory_total":4194304,"memory_processed":4200000,
             "memory_remaining":0,"memory_constant":100,"memory_normal":924,"memory_normal_bytes":3784704,"memory_bps":1700000,
-            "memory_page_size":4096,"memory_postcopy_requests":26}
+            "memory_page_size":4096,"memory_iteration":3,"memory_dirty_rate":900,"memory_postcopy_requests":26}
             """.ReplaceLineEndings(""),
             Print(JsonShapes.Detailed(migration)).GetProperty("domJobInfo").GetRawText());
 

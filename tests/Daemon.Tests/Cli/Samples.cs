@@ -41,6 +41,18 @@ internal static class Samples
         DowntimeBytes = 200_000,
         BytesPerSecond = 1_700_000,
         PagesPerSecond = 409.6,
+        Mode = MigrationMode.Hybrid,
+        Precopy = new PrecopyFigures
+        {
+            Rounds = 3,
+            PagesSent = 1800,
+            DirtyPages = 40,
+            DirtyPagesPerSecond = 900,
+            PagesPerSecond = 1200,
+            TimeUs = 2_000_000,
+            Bytes = 1_000_000,
+            Ended = "what is left takes 8 ms",
+        },
         Placement = new PlacementCounters
         {
             PagesUrgent = 24,

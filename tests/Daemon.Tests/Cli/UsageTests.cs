@@ -46,6 +46,7 @@ public sealed class UsageTests
                 "migration recover",
                 "migration resolve",
                 "migration show",
+                "migration start-postcopy",
                 "migration watch",
                 "node",
                 "serve",

@@ -82,8 +82,9 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
                 "hybrid" => MigrationMode.Hybrid,
                 _ => MigrationMode.Postcopy,
             },
-            // Pure precopy may fail for the guest's writes alone; here it is to fail for what is done to it only.
+            // Pure precopy may fail, or take for ever, for the guest's writes alone; here it is to do so for what is done to it only.
             TimeoutStrategy = TimeoutStrategy.Continue,
+            MaxRounds = 3,
         };
         try
         {

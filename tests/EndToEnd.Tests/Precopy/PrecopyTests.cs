@@ -153,7 +153,7 @@ public sealed class PrecopyTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
         await source.CallAsync(ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id });
 
@@ -207,7 +207,7 @@ public sealed class PrecopyTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
         await destination.KillAsync();
 
@@ -222,7 +222,7 @@ public sealed class PrecopyTests
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy.Rounds > 0);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
         await source.KillAsync();
 

@@ -25,4 +25,6 @@ internal sealed record DomJobInfoJson(
     [property: JsonPropertyName("memory_normal_bytes")] ulong MemoryNormalBytes,
     [property: JsonPropertyName("memory_bps")] ulong MemoryBytesPerSecond,
     [property: JsonPropertyName("memory_page_size")] ulong MemoryPageSize,
+    [property: JsonPropertyName("memory_iteration")] ulong MemoryIteration,
+    [property: JsonPropertyName("memory_dirty_rate")] ulong MemoryDirtyRate,
     [property: JsonPropertyName("memory_postcopy_requests")] ulong MemoryPostcopyRequests);

@@ -45,6 +45,7 @@ internal static class JsonShapes
             migration.Guest,
             Words.Of(migration.Role),
             migration.Peer,
+            Words.Of(migration.Mode),
             Words.Of(migration.State),
             NullIfEmpty(migration.Reason),
             DateTimeOffset.UnixEpoch.AddMicroseconds(migration.StartedUnixUs),
@@ -62,6 +63,8 @@ internal static class JsonShapes
             placement.PagesUrgent,
             placement.PagesPush,
             placement.PagesZero,
+            placement.PagesReplaced,
+            placement.PagesForgotten,
             placement.PagesRedundant,
             placement.FaultsRequested,
             placement.PrefetchHits,
@@ -80,8 +83,14 @@ internal static class JsonShapes
             Of(placement.FaultQueue ?? new LatencySummary()),
             Of(placement.FaultNetwork ?? new LatencySummary()),
             Of(placement.FaultPlace ?? new LatencySummary()),
-            latency.Buckets);
+            latency.Buckets,
+            Of(migration.Precopy));
     }
+
+    /// <summary>Precopy; null without it.</summary>
+    public static PrecopyJson? Of(PrecopyFigures? precopy) => precopy is null ? null : new(
+        precopy.TimeUs / MicrosecondsPerMillisecond, precopy.Rounds, precopy.PagesSent, precopy.Bytes, precopy.DirtyPages,
+        precopy.DirtyPagesPerSecond, precopy.PagesPerSecond, NullIfEmpty(precopy.Ended));
 
     /// <summary>A migration, and the same in the words of QEMU and libvirt.</summary>
     public static MigrationJson Detailed(Migration migration) =>
@@ -104,8 +113,10 @@ internal static class JsonShapes
                 figures.MegabitsPerSecond,
                 (ulong)migration.PagesPerSecond,
                 TransferFigures.PageSize,
+                migration.Precopy?.Rounds ?? 0,
+                (ulong)(migration.Precopy?.DirtyPagesPerSecond ?? 0),
                 placement.FaultsRequested,
-                PrecopyBytes: 0,
+                figures.PrecopyBytes,
                 migration.HasDowntimeBytes ? migration.DowntimeBytes : null,
                 figures.PostcopyBytes),
             WholeMilliseconds(migration.TotalUs),
@@ -143,6 +154,8 @@ internal static class JsonShapes
             figures.NormalPages * TransferFigures.PageSize,
             (ulong)migration.BytesPerSecond,
             TransferFigures.PageSize,
+            migration.Precopy?.Rounds ?? 0,
+            (ulong)(migration.Precopy?.DirtyPagesPerSecond ?? 0),
             figures.Placement.FaultsRequested);
     }
 

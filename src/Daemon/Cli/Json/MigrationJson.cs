@@ -10,6 +10,7 @@ internal sealed record MigrationJson(
     string Guest,
     string Role,
     string Peer,
+    string Mode,
     string State,
     string? Reason,
     DateTimeOffset StartedAt,
@@ -27,6 +28,8 @@ internal sealed record MigrationJson(
     ulong PagesUrgent,
     ulong PagesPush,
     ulong PagesZero,
+    ulong PagesReplaced,
+    ulong PagesForgotten,
     ulong PagesRedundant,
     ulong PagesRequested,
     ulong PrefetchHits,
@@ -46,5 +49,6 @@ internal sealed record MigrationJson(
     FaultLatencyJson FaultNetworkUs,
     FaultLatencyJson FaultPlaceUs,
     IReadOnlyList<ulong> FaultLatencyBuckets,
+    PrecopyJson? Precopy,
     QueryMigrateJson? QueryMigrate = null,
     DomJobInfoJson? DomJobInfo = null);

@@ -31,6 +31,8 @@ internal sealed record QueryMigrateJson(
         [property: JsonPropertyName("mbps")] double Mbps,
         [property: JsonPropertyName("pages-per-second")] ulong PagesPerSecond,
         [property: JsonPropertyName("page-size")] ulong PageSize,
+        [property: JsonPropertyName("dirty-sync-count")] ulong DirtySyncCount,
+        [property: JsonPropertyName("dirty-pages-rate")] ulong DirtyPagesRate,
         [property: JsonPropertyName("postcopy-requests")] ulong PostcopyRequests,
         [property: JsonPropertyName("precopy-bytes")] ulong PrecopyBytes,
         [property: JsonPropertyName("downtime-bytes")] ulong? DowntimeBytes,
