@@ -149,6 +149,10 @@ internal sealed class ControlClient : IDisposable
             $"start post-copy in migration {id}", ControlMethods.StartPostcopy, new StartPostcopyRequest { Id = id }, CallDeadline,
             cancellation);
 
+    /// <summary>Changes limits of a migration that is under way.</summary>
+    public Task<Migration> SetMigrationAsync(SetMigrationRequest request, CancellationToken cancellation) =>
+        CallAsync($"change limits of migration {request.Id}", ControlMethods.SetMigration, request, CallDeadline, cancellation);
+
     /// <summary>Stops a migration before its switchover.</summary>
     public Task<Migration> CancelMigrationAsync(string id, CancellationToken cancellation) =>
         CallAsync($"cancel migration {id}", ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id }, CallDeadline, cancellation);

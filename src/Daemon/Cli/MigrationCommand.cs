@@ -15,6 +15,7 @@ internal sealed class MigrationCommand : CliCommand
             "migrationd migration show ID --json",
             "migrationd migration watch ID",
             "migrationd migration start-postcopy ID",
+            "migrationd migration set ID --bandwidth 200MiB/s",
             "migrationd migration cancel ID",
             "migrationd migration recover ID",
             "migrationd migration resolve ID --resume-here",
@@ -23,6 +24,7 @@ internal sealed class MigrationCommand : CliCommand
         Subcommands.Add(new MigrationShowCommand(console));
         Subcommands.Add(new MigrationWatchCommand(console));
         Subcommands.Add(new MigrationStartPostcopyCommand(console));
+        Subcommands.Add(new MigrationSetCommand(console));
         Subcommands.Add(new MigrationCancelCommand(console));
         Subcommands.Add(new MigrationRecoverCommand(console));
         Subcommands.Add(new MigrationResolveCommand(console));

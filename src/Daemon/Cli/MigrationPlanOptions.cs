@@ -32,6 +32,14 @@ internal sealed class MigrationPlanOptions
         "With --mode precopy, when rounds or time are used up and the last pages take longer than that: the guest stays, or it is moved all "
         + "the same");
 
+    private readonly BandwidthOption _bandwidth = new(
+        "--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; pages that the guest waits for count and never wait "
+            + $"[default: {Bandwidth.Unlimited}]");
+
+    private readonly BandwidthOption _postcopyBandwidth = new(
+        "--postcopy-bandwidth", "How fast to send pages that nobody waits for, after the switchover; --bandwidth holds as well "
+            + $"[default: {Bandwidth.Unlimited}]");
+
     /// <summary>The options, added to <paramref name="command"/>.</summary>
     public MigrationPlanOptions(Command command)
     {
@@ -47,6 +55,8 @@ internal sealed class MigrationPlanOptions
         command.Options.Add(_precopyTimeout);
         command.Options.Add(_downtimeLimit);
         command.Options.Add(_timeoutStrategy);
+        command.Options.Add(_bandwidth);
+        command.Options.Add(_postcopyBandwidth);
         command.Options.Add(_placement);
     }
 
@@ -61,9 +71,12 @@ internal sealed class MigrationPlanOptions
         PrecopyTimeoutMs = (ulong)(parse.GetValue(_precopyTimeout)?.TotalMilliseconds ?? 0),
         DowntimeLimitMs = (uint)(parse.GetValue(_downtimeLimit)?.TotalMilliseconds ?? 0),
         TimeoutStrategy = _timeoutStrategy.Read(parse),
+        Bandwidth = parse.GetValue(_bandwidth)?.BytesPerSecond ?? 0,
+        PostcopyBandwidth = parse.GetValue(_postcopyBandwidth)?.BytesPerSecond ?? 0,
     };
 
-    private static Option<TimeSpan?> Time(string name, string description) => new(name)
+    /// <summary>An option whose value is a time of at least a millisecond.</summary>
+    internal static Option<TimeSpan?> Time(string name, string description) => new(name)
     {
         Description = description,
         HelpName = "TIME",

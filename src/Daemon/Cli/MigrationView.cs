@@ -44,6 +44,12 @@ internal static class MigrationView
         WriteLatency(console, figures);
     }
 
+    /// <summary>The limits that are in force, in a line.</summary>
+    public static string Limits(MigrationLimits limits) =>
+        $"bandwidth {new Bandwidth(limits.Bandwidth)}, postcopy-bandwidth {new Bandwidth(limits.PostcopyBandwidth)}"
+        + (limits.HasMaxRounds ? $", max-rounds {Figures.Number(limits.MaxRounds)}" : "")
+        + (limits.HasDowntimeLimitMs ? $", downtime-limit {Figures.Number(limits.DowntimeLimitMs)} ms" : "");
+
     /// <summary>What it is and how long it took. Fields that QEMU or libvirt have bear QEMU's names, here and below.</summary>
     private static IEnumerable<(string Name, string Value)> Head(Migration migration) =>
     [
@@ -54,6 +60,7 @@ internal static class MigrationView
         ("mode", Words.Of(migration.Mode)),
         ("status", Words.Of(migration.State)),
         ("reason", migration.Reason),
+        ("limits", migration.Limits is { } limits ? Limits(limits) : ""),
         ("recoveries", migration.Recoveries > 0 ? Figures.Number(migration.Recoveries) : ""),
         ("total-time", Figures.Milliseconds(migration.TotalUs)),
         ("setup-time", Figures.Milliseconds(migration.HasSetupUs, migration.SetupUs)),

@@ -42,6 +42,7 @@ internal sealed class ControlService(
             guests.Find(request.Name), (long)Math.Min(request.Offset, long.MaxValue / 2), request.Follow, context.CancellationToken));
         routes.MapUnary(ControlMethods.Migrate, (request, _) => Task.Run(() => Migrate(request)));
         routes.MapUnary(ControlMethods.StartPostcopy, (request, _) => Task.FromResult(StartPostcopy(request)));
+        routes.MapUnary(ControlMethods.SetMigration, (request, _) => Task.FromResult(SetMigration(request)));
         routes.MapUnary(ControlMethods.CancelMigration, (request, _) => Task.FromResult(Cancel(request)));
         routes.MapUnary(ControlMethods.RecoverMigration, (request, _) => Task.FromResult(Recover(request)));
         routes.MapUnary(ControlMethods.ResolveMigration, (request, context) => ResolveAsync(request, context.CancellationToken));
@@ -132,6 +133,12 @@ internal sealed class ControlService(
     private Migration StartPostcopy(StartPostcopyRequest request)
     {
         outgoing.Find(request.Id, "start post-copy in").StartPostcopy();
+        return FindMigration(request.Id).Snapshot();
+    }
+
+    private Migration SetMigration(SetMigrationRequest request)
+    {
+        outgoing.Find(request.Id, "change limits of").Set(request);
         return FindMigration(request.Id).Snapshot();
     }
 

@@ -1,3 +1,4 @@
+using MigrationD.Daemon.Cli;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -10,6 +11,15 @@ namespace MigrationD.Daemon.Migrations;
 /// <param name="Precopy">How far precopy may go, if there is any.</param>
 internal sealed record MigrationPlan(string To, Placement Placement, MigrationMode Mode, PrecopyLimits Precopy)
 {
+    // More than any link carries.
+    private const long MostBandwidth = 1L << 50;
+
+    /// <summary>Bytes a second, over both lanes; 0 for no limit.</summary>
+    public long Bandwidth { get; init; }
+
+    /// <summary>The same for what is pushed after the switchover.</summary>
+    public long PostcopyBandwidth { get; init; }
+
     /// <summary>By post-copy alone.</summary>
     public static MigrationPlan Postcopy(string to) => new(to, Placement.Move, MigrationMode.Postcopy, PrecopyLimits.Default);
 
@@ -25,11 +35,74 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
                 MaxRounds: request.MaxRounds == 0 ? unsaid.MaxRounds : (int)Math.Min(request.MaxRounds, int.MaxValue),
                 Timeout: request.PrecopyTimeoutMs == 0 ? unsaid.Timeout : Milliseconds(request.PrecopyTimeoutMs),
                 Downtime: request.DowntimeLimitMs == 0 ? unsaid.Downtime : Milliseconds(request.DowntimeLimitMs),
-                MoveAnyway: request.TimeoutStrategy == TimeoutStrategy.Continue));
+                MoveAnyway: request.TimeoutStrategy == TimeoutStrategy.Continue))
+        {
+            Bandwidth = BytesPerSecond(request.Bandwidth),
+            PostcopyBandwidth = BytesPerSecond(request.PostcopyBandwidth),
+        };
+    }
+
+    /// <summary>The same plan with what an operator wants to have changed.</summary>
+    /// <exception cref="ArgumentException">That makes no sense for it; the message goes on after "it is".</exception>
+    public MigrationPlan With(SetMigrationRequest change)
+    {
+        if (change is { HasBandwidth: false, HasPostcopyBandwidth: false, HasMaxRounds: false, HasDowntimeLimitMs: false })
+        {
+            throw new ArgumentException("nothing is to be changed; say what");
+        }
+
+        if (change.HasMaxRounds && (!HasPrecopy(Mode) || change.MaxRounds == 0))
+        {
+            throw new ArgumentException(HasPrecopy(Mode)
+                ? "precopy needs a round; 'migration start-postcopy' ends it now"
+                : $"its mode is {Words.Of(Mode)}, which has no rounds");
+        }
+
+        if (change.HasDowntimeLimitMs && (Mode != MigrationMode.Precopy || change.DowntimeLimitMs == 0))
+        {
+            throw new ArgumentException(Mode == MigrationMode.Precopy
+                ? "a guest cannot be moved without any downtime; use at least 1ms"
+                : $"its mode is {Words.Of(Mode)}, and a downtime limit is one of pure precopy");
+        }
+
+        if (change.HasPostcopyBandwidth && Mode == MigrationMode.Precopy)
+        {
+            throw new ArgumentException($"its mode is {Words.Of(Mode)}, in which nothing is pushed after the switchover");
+        }
+
+        return this with
+        {
+            Bandwidth = change.HasBandwidth ? BytesPerSecond(change.Bandwidth) : Bandwidth,
+            PostcopyBandwidth = change.HasPostcopyBandwidth ? BytesPerSecond(change.PostcopyBandwidth) : PostcopyBandwidth,
+            Precopy = Precopy with
+            {
+                MaxRounds = change.HasMaxRounds ? (int)Math.Min(change.MaxRounds, int.MaxValue) : Precopy.MaxRounds,
+                Downtime = change.HasDowntimeLimitMs ? Milliseconds(change.DowntimeLimitMs) : Precopy.Downtime,
+            },
+        };
+    }
+
+    /// <summary>The limits that are in force.</summary>
+    public MigrationLimits Limits()
+    {
+        var limits = new MigrationLimits { Bandwidth = (ulong)Bandwidth, PostcopyBandwidth = (ulong)PostcopyBandwidth };
+        if (HasPrecopy(Mode))
+        {
+            limits.MaxRounds = (uint)Precopy.MaxRounds;
+        }
+
+        if (Mode == MigrationMode.Precopy)
+        {
+            limits.DowntimeLimitMs = (uint)Math.Min(Precopy.Downtime.TotalMilliseconds, uint.MaxValue);
+        }
+
+        return limits;
     }
 
     /// <summary>Whether memory goes over before the switchover.</summary>
     public static bool HasPrecopy(MigrationMode mode) => mode is MigrationMode.Precopy or MigrationMode.Hybrid;
+
+    private static long BytesPerSecond(ulong rate) => (long)Math.Min(rate, MostBandwidth);
 
     // Beyond a month it does not matter how far beyond.
     private static TimeSpan Milliseconds(ulong count) => TimeSpan.FromMilliseconds(Math.Min(count, 2_678_400_000));

@@ -201,6 +201,15 @@ internal sealed class MigrationRecord
         }
     }
 
+    /// <summary>These limits are in force from now on.</summary>
+    public void SetLimits(MigrationLimits limits)
+    {
+        lock (_lock)
+        {
+            _message.Limits = limits;
+        }
+    }
+
     /// <summary>A round of precopy has ended.</summary>
     public void NotePrecopyRound(PrecopyRound round)
     {

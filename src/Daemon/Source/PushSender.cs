@@ -9,7 +9,15 @@ namespace MigrationD.Daemon.Source;
 /// Sends every page that has not been asked for, block by block. A block that nobody has touched goes as one message, so that the
 /// destination can move it as one huge page. Zeros go as runs without data, across blocks.
 /// </summary>
-internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate) : IDisposable
+/// <param name="lane">Where they go.</param>
+/// <param name="memory">Where they are.</param>
+/// <param name="sent">Which have been sent.</param>
+/// <param name="order">Which come next, after the switchover.</param>
+/// <param name="gate">Lets urgent pages go first.</param>
+/// <param name="pace">How fast they may go. While the guest stands still they go as fast as they can: it waits for them.</param>
+/// <param name="isOver">Whether waiting for that has no point any more.</param>
+internal sealed class PushSender(
+    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, Func<bool> isOver) : IDisposable
 {
     // Around a few pages that were asked for, sending them again costs less than a message for each run between them.
     private const int FewPages = GuestPage.PerBlock / 16;
@@ -18,6 +26,8 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
     private bool _isHuge;
+    private bool _isPostcopy;
+    private Func<bool> _needsNoPace = () => true;
     private long _zerosFirst;
     private long _zerosCount;
 
@@ -36,7 +46,9 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendRest()
     {
-        while (order.TryTake(out long block))
+        _isPostcopy = true;
+        _needsNoPace = isOver;
+        while (TakeInTime(out long block))
         {
             SendBlock(block);
         }
@@ -46,10 +58,12 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
     /// <summary>Sends every page that is not marked as sent, block after block, for one round of precopy.</summary>
     /// <param name="mustStop">Asked before each block; the rest stays unsent.</param>
+    /// <param name="isPaced">Whether it keeps to the bandwidth: not when the guest stands still for it.</param>
     /// <returns>Pages sent.</returns>
     /// <exception cref="LaneException">The lane broke.</exception>
-    public long SendRound(Func<bool> mustStop)
+    public long SendRound(Func<bool> mustStop, bool isPaced)
     {
+        _needsNoPace = () => !isPaced || isOver() || mustStop();
         long before = sent.Count();
         for (long block = 0; block < memory.BlockCount && !mustStop(); block++)
         {
@@ -57,6 +71,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         }
 
         SendZeros();
+        _needsNoPace = () => true;
         return sent.Count() - before;
     }
 
@@ -97,6 +112,13 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
     /// <summary>Lets go of what it looked at the memory with.</summary>
     public void Dispose() => _scanner.Dispose();
 
+    /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
+    private bool TakeInTime(out long block)
+    {
+        pace.Wait(_isPostcopy, _needsNoPace);
+        return order.TryTake(out block);
+    }
+
     private void SendBlock(long block)
     {
         long first = block * GuestPage.PerBlock;
@@ -105,6 +127,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
             return;
         }
 
+        pace.Wait(_isPostcopy, _needsNoPace);
         _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
         if (count == 1 && !_runs[0].IsZero && sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
@@ -125,6 +148,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         long end = run.FirstPage + run.PageCount;
         for (long page = sent.NextUnsent(run.FirstPage, end); page < end; page = sent.NextUnsent(page, end))
         {
+            pace.Wait(_isPostcopy, _needsNoPace);
             int claimed = sent.ClaimRun(page, end);
             if (claimed == 0)
             {
@@ -150,6 +174,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
         gate.YieldToUrgent();
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge), _head);
         lane.Write(_head.AsSpan(0, length), new NativeBuffer(memory.AddressOf(page), count * GuestPage.Size));
+        pace.Pushed(length + (count * GuestPage.Size), _isPostcopy);
     }
 
     private void CollectZeros(long page, int count)
@@ -172,6 +197,7 @@ internal sealed class PushSender(LaneCall lane, GuestMemory memory, SentPages se
 
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)_zerosFirst, (uint)_zerosCount, IsZero: true), _head);
         lane.Write(_head.AsSpan(0, length));
+        pace.Pushed(length, _isPostcopy);
         _zerosCount = 0;
     }
 }

@@ -24,6 +24,7 @@ internal sealed class SourceLanes : IDisposable
     private readonly PushOrder _order;
     private readonly SentPages _sent;
     private readonly GuestMemory _memory;
+    private readonly PushPace _pace;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly BlockingCollection<Action<PushSender>> _pushWork = [];
@@ -35,11 +36,12 @@ internal sealed class SourceLanes : IDisposable
     private uint _marks;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, string guest)
+    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, PushPace pace, string guest)
     {
         _urgent = urgent;
         _push = push;
         _memory = memory;
+        _pace = pace;
         _guest = guest;
         _order = new PushOrder(memory.BlockCount);
         _sent = sent;
@@ -65,8 +67,8 @@ internal sealed class SourceLanes : IDisposable
 
     /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
     public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent, string guest,
-        ILogger logger, CancellationToken cancel)
+        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent,
+        PushPace pace, string guest, ILogger logger, CancellationToken cancel)
     {
         Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
         LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, options, cancel);
@@ -81,8 +83,8 @@ internal sealed class SourceLanes : IDisposable
             throw;
         }
 
-        var lanes = new SourceLanes(urgent, push, memory, sent, guest);
-        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, logger);
+        var lanes = new SourceLanes(urgent, push, memory, sent, pace, guest);
+        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, pace, logger);
         lanes.Start("urgent", () =>
         {
             using (sender)
@@ -100,15 +102,16 @@ internal sealed class SourceLanes : IDisposable
     /// </summary>
     /// <param name="mustStop">Asked now and then; true ends the round early.</param>
     /// <param name="mark">What to say behind it.</param>
+    /// <param name="isPaced">Whether it keeps to the bandwidth.</param>
     /// <param name="cancel">Gives up waiting.</param>
     /// <returns>Pages sent.</returns>
-    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, CancellationToken cancel)
+    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
     {
         long sent = 0;
         await SendAsync(
             push =>
             {
-                sent = push.SendRound(() => cancel.IsCancellationRequested || mustStop());
+                sent = push.SendRound(() => cancel.IsCancellationRequested || mustStop(), isPaced);
                 push.SendMark(mark);
             },
             cancel).ConfigureAwait(false);
@@ -201,7 +204,7 @@ internal sealed class SourceLanes : IDisposable
 
     private void Push()
     {
-        using var push = new PushSender(_push, _memory, _sent, _order, _gate);
+        using var push = new PushSender(_push, _memory, _sent, _order, _gate, _pace, () => _closing || _lost.Task.IsCompleted);
         foreach (Action<PushSender> work in _pushWork.GetConsumingEnumerable(_stopPush.Token))
         {
             work(push);

@@ -27,7 +27,7 @@ internal sealed class SourceMigration
     private readonly MigrationRecord _record;
     private readonly DestinationClient _destination;
     private readonly PrepareRequest _prepare;
-    private readonly MigrationPlan _plan;
+    private readonly PushPace _pace = new(TimeProvider.System);
     private readonly ILogger _logger;
     private readonly bool _wasRunning;
     private readonly Task _noted;
@@ -36,6 +36,7 @@ internal sealed class SourceMigration
     private readonly Lock _orders = new();
     private readonly CancellationTokenSource _cancelled = new();
     private TaskCompletionSource<SourceEvent> _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile MigrationPlan _plan;
     private volatile SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
@@ -51,10 +52,11 @@ internal sealed class SourceMigration
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, MigrationPlan plan,
         Task noted, MigrationTimeouts timeouts, ILogger logger)
     {
-        _plan = plan;
         _hosted = hosted;
         _guest = guest;
         _record = record;
+        _plan = plan;
+        GoBy(plan);
         _destination = destination;
         _prepare = prepare;
         _noted = noted;
@@ -162,6 +164,29 @@ internal sealed class SourceMigration
         precopy.SwitchOverNow();
     }
 
+    /// <summary>Changes limits while it is under way.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration has no such limit, or not any more; nothing is changed.</exception>
+    public void Set(SetMigrationRequest change)
+    {
+        lock (_orders)
+        {
+            if ((change.HasMaxRounds || change.HasDowntimeLimitMs) && _state is not (SourceState.Idle or SourceState.Setup
+                or SourceState.PrecopyActive))
+            {
+                throw Refused("change limits of precopy in", "its precopy is over");
+            }
+
+            try
+            {
+                GoBy(_plan.With(change));
+            }
+            catch (ArgumentException no)
+            {
+                throw Refused("change limits of", no.Message);
+            }
+        }
+    }
+
     /// <summary>Dials the destination again now, at another address if need be.</summary>
     /// <exception cref="GrpcException">FAILED_PRECONDITION: the link is not lost.</exception>
     public void Recover(string to)
@@ -215,6 +240,14 @@ internal sealed class SourceMigration
 
             Give(SourceEvent.ResumeHereOrdered, "resume here in");
         }
+    }
+
+    private void GoBy(MigrationPlan plan)
+    {
+        _plan = plan;
+        _pace.Set(plan.Bandwidth, plan.PostcopyBandwidth);
+        _precopy?.Change(plan.Precopy);
+        _record.SetLimits(plan.Limits());
     }
 
     private void Give(SourceEvent order, string what)
@@ -407,7 +440,7 @@ internal sealed class SourceMigration
         var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(
-                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _hosted.Name, _logger, cancel),
+                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _pace, _hosted.Name, _logger, cancel),
             cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
@@ -423,15 +456,22 @@ internal sealed class SourceMigration
     {
         _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
         _activeSince = Stopwatch.GetTimestamp();
-        _precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, _record, _precopyBegan);
+        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, _record, _precopyBegan);
+        lock (_orders)
+        {
+            // An order that came meanwhile found no precopy to tell.
+            precopy.Change(_plan.Precopy);
+            _precopy = precopy;
+        }
+
         FaultInjection.At("source.precopy");
         try
         {
-            string why = await _precopy.RunAsync(cancel).ConfigureAwait(false);
+            string why = await precopy.RunAsync(cancel).ConfigureAwait(false);
             if (!_plan.Precopy.IsPure)
             {
                 FaultInjection.At("source.forget");
-                await _destination.ForgetAsync(await _precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
+                await _destination.ForgetAsync(await precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
             }
 
             _record.NotePrecopyEnded(why);
@@ -611,7 +651,7 @@ internal sealed class SourceMigration
                 SourceLanes? lanes = await _destination.RecoverAsync(
                     (answer, endPoint, options) => SourceLanes.Open(
                         endPoint, _destination.Session!, answer.Secret.Span, options, _guest.Memory,
-                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _hosted.Name, _logger, stop),
+                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _pace, _hosted.Name, _logger, stop),
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {

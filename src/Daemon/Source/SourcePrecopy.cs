@@ -22,7 +22,6 @@ internal sealed class SourcePrecopy : IDisposable
     // A quarter of a GiB: what comes later comes as fast in blocks.
     private const long MostHottest = 65536;
 
-    private readonly PrecopyLimits _limits;
     private readonly SentPages _sent;
     private readonly SourceLanes _lanes;
     private readonly MigrationRecord _record;
@@ -31,6 +30,7 @@ internal sealed class SourcePrecopy : IDisposable
     private readonly WriteHistory _history;
     private readonly long _pages;
     private readonly long _began;
+    private volatile PrecopyLimits _limits;
     private volatile bool _switchOverNow;
     private bool _timedOut;
 
@@ -56,6 +56,9 @@ internal sealed class SourcePrecopy : IDisposable
 
     private TimeSpan Elapsed => Stopwatch.GetElapsedTime(_began);
 
+    /// <summary>Goes by other limits from now on.</summary>
+    public void Change(PrecopyLimits limits) => _limits = limits;
+
     /// <summary>The operator wants no further page before the switchover.</summary>
     public void SwitchOverNow() => _switchOverNow = true;
 
@@ -69,7 +72,7 @@ internal sealed class SourcePrecopy : IDisposable
         for (int number = 1; ; number++)
         {
             long start = Stopwatch.GetTimestamp();
-            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, cancel).ConfigureAwait(false);
+            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
             TimeSpan took = Stopwatch.GetElapsedTime(start);
             long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
             var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
@@ -131,7 +134,7 @@ internal sealed class SourcePrecopy : IDisposable
     /// <exception cref="PrecopyException">It takes much longer than the downtime limit.</exception>
     public async Task SendLastAsync(TimeSpan grace, CancellationToken cancel)
     {
-        Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, cancel);
+        Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, isPaced: false, cancel);
         try
         {
             await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, cancel).ConfigureAwait(false);

@@ -12,7 +12,7 @@ namespace MigrationD.Daemon.Source;
 /// the request: no queue, no hand-over, no allocation.
 /// </summary>
 internal sealed class UrgentSender(
-    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, ILogger logger) : IDisposable
+    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, ILogger logger) : IDisposable
 {
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
@@ -61,9 +61,9 @@ internal sealed class UrgentSender(
         foreach (ref readonly PageRun run in _runs.AsSpan(0, runs))
         {
             int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)run.FirstPage, (uint)run.PageCount, run.IsZero), head);
-            lane.Write(
-                head[..length],
-                run.IsZero ? default : new NativeBuffer(memory.AddressOf(run.FirstPage), run.PageCount * GuestPage.Size));
+            int data = run.IsZero ? 0 : run.PageCount * GuestPage.Size;
+            lane.Write(head[..length], run.IsZero ? default : new NativeBuffer(memory.AddressOf(run.FirstPage), data));
+            pace.SentUrgently(length + data);
         }
     }
 

@@ -60,6 +60,9 @@ public static class ControlMethods
     /// <summary>Ends precopy: the guest switches over now.</summary>
     public static readonly GrpcMethod<StartPostcopyRequest, Migration> StartPostcopy = new(Service, nameof(StartPostcopy));
 
+    /// <summary>Changes limits of a migration that is under way.</summary>
+    public static readonly GrpcMethod<SetMigrationRequest, Migration> SetMigration = new(Service, nameof(SetMigration));
+
     /// <summary>Stops a migration before its switchover.</summary>
     public static readonly GrpcMethod<CancelMigrationRequest, Migration> CancelMigration = new(Service, nameof(CancelMigration));
 

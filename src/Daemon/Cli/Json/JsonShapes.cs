@@ -84,13 +84,21 @@ internal static class JsonShapes
             Of(placement.FaultNetwork ?? new LatencySummary()),
             Of(placement.FaultPlace ?? new LatencySummary()),
             latency.Buckets,
-            Of(migration.Precopy));
+            Of(migration.Precopy),
+            migration.Limits is { } limits ? Of(limits) : null);
     }
 
     /// <summary>Precopy; null without it.</summary>
     public static PrecopyJson? Of(PrecopyFigures? precopy) => precopy is null ? null : new(
         precopy.TimeUs / MicrosecondsPerMillisecond, precopy.Rounds, precopy.PagesSent, precopy.Bytes, precopy.DirtyPages,
         precopy.DirtyPagesPerSecond, precopy.PagesPerSecond, NullIfEmpty(precopy.Ended));
+
+    /// <summary>The limits of a migration.</summary>
+    public static MigrationLimitsJson Of(MigrationLimits limits) => new(
+        limits.Bandwidth == 0 ? null : limits.Bandwidth,
+        limits.PostcopyBandwidth == 0 ? null : limits.PostcopyBandwidth,
+        limits.HasMaxRounds ? limits.MaxRounds : null,
+        limits.HasDowntimeLimitMs ? limits.DowntimeLimitMs : null);
 
     /// <summary>A migration, and the same in the words of QEMU and libvirt.</summary>
     public static MigrationJson Detailed(Migration migration) =>

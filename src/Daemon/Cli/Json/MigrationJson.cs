@@ -50,5 +50,6 @@ internal sealed record MigrationJson(
     FaultLatencyJson FaultPlaceUs,
     IReadOnlyList<ulong> FaultLatencyBuckets,
     PrecopyJson? Precopy,
+    MigrationLimitsJson? Limits,
     QueryMigrateJson? QueryMigrate = null,
     DomJobInfoJson? DomJobInfo = null);

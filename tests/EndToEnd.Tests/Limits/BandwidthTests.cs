@@ -1,0 +1,115 @@
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests.Limits;
+
+/// <summary>How fast a migration may go, and that nobody who waits for a page pays for it.</summary>
+public sealed class BandwidthTests
+{
+    private const ulong Mebibyte = 1 << 20;
+
+    // One message, and what is in figures that are not of the same moment.
+    private const ulong Slack = 6 * Mebibyte;
+
+    [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
+    [InlineData(MigrationMode.Precopy)]
+    [InlineData(MigrationMode.Hybrid)]
+    [InlineData(MigrationMode.Postcopy)]
+    public async Task No_more_is_sent_than_the_bandwidth_allows(MigrationMode mode)
+    {
+        const ulong Rate = 32 * Mebibyte;
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB", pattern: "zipf");
+        string id = await BeginAsync(source, destination, mode, request => request.Bandwidth = Rate);
+
+        Migration last = await source.MigrationUntilAsync(id, one =>
+        {
+            // Only in precopy everything waits: after the switchover the guest's own requests do not.
+            ulong urgent = (one.Placement?.PagesUrgent ?? 0) * 4200;
+            Assert.InRange(one.BytesSent, 0UL, (ulong)(Rate * (one.TotalUs / 1e6)) + Slack + urgent);
+            return mode == MigrationMode.Precopy ? one.State != MigrationState.Setup && one.Precopy?.Rounds >= 1 : MigrationEnded(one);
+        });
+
+        Assert.Equal(Rate, last.Limits.Bandwidth);
+        (await source.CliAsync("migration", "set", id, "--bandwidth", "unlimited")).ExitCodeIs(mode == MigrationMode.Precopy ? 0 : 1);
+        if (mode == MigrationMode.Precopy)
+        {
+            (await source.CliAsync("migration", "set", id, "--downtime-limit", "10s")).Succeeds();
+        }
+
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
+    [InlineData("--bandwidth")]
+    [InlineData("--postcopy-bandwidth")]
+    public async Task A_guest_gets_the_pages_it_asks_for_while_hardly_anything_is_pushed(string limit)
+    {
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "16MiB");
+        // Half of the memory is nobody's: it comes by the push alone, so the migration cannot end before the limit is lifted.
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy", limit, "8KiB/s", "--detach")).Succeeds();
+        string id = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyActive);
+        await destination.GuestIsWellAsync("g");
+        Migration held = await destination.MigrationUntilAsync(id, one => one.Placement is not null);
+        Assert.Equal(MigrationState.PostcopyActive, held.State);
+        Assert.InRange(held.Placement.PagesPush, 0UL, 2 * 512UL);
+        Assert.InRange(held.Placement.PagesUrgent, 16 * Mebibyte / 4096 - (2 * 512), 64 * Mebibyte / 4096);
+
+        CommandResult show = await source.CliAsync("migration", "show", id);
+        Assert.Contains($"{limit[2..]} 8.0 KiB/s", show.Succeeds().Output, StringComparison.Ordinal);
+        CommandResult set = (await source.CliAsync("migration", "set", id, limit, "unlimited", "--json")).Succeeds();
+        Assert.Equal("{}", set.Json["limits"]!.ToJsonString());
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
+    public async Task Limits_of_precopy_are_changed_while_it_goes_on_and_not_after()
+    {
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
+        string id = await BeginAsync(source, destination, MigrationMode.Precopy, request =>
+        {
+            request.Bandwidth = 16 * Mebibyte;
+            request.DowntimeLimitMs = 1;
+            request.MaxRounds = 1000;
+        });
+        Migration held = await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
+        Assert.Equal((1U, 1000U), (held.Limits.DowntimeLimitMs, held.Limits.MaxRounds));
+
+        CommandResult refused = await source.CliAsync("migration", "set", id, "--postcopy-bandwidth", "1Gbit");
+        Assert.Contains("nothing is pushed after the switchover", refused.ExitCodeIs(1).Error, StringComparison.Ordinal);
+        CommandResult wrong = await source.CliAsync("migration", "set", id, "--bandwidth", "100");
+        Assert.Contains("500MiB/s or 1Gbit", wrong.ExitCodeIs(2).Error, StringComparison.Ordinal);
+
+        // What the guest writes in a round would be enough for minutes of rounds; in one of the limits it is little.
+        CommandResult set = await source.CliAsync("migration", "set", id, "--downtime-limit", "20s", "--bandwidth", "unlimited");
+        Assert.Contains("bandwidth unlimited", set.Succeeds().Output, StringComparison.Ordinal);
+        Assert.Contains("downtime-limit 20,000 ms", set.Output, StringComparison.Ordinal);
+        Migration ended = await source.MigrationUntilAsync(id, MigrationEnded);
+        Assert.True(ended.State == MigrationState.Completed, ended.Reason);
+
+        CommandResult late = await source.CliAsync("migration", "set", id, "--bandwidth", "1Gbit");
+        Assert.Contains("it has ended", late.ExitCodeIs(1).Error, StringComparison.Ordinal);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    private static bool MigrationEnded(Migration one) =>
+        one.State is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
+
+    private static async Task<string> BeginAsync(
+        DaemonProcess source, DaemonProcess destination, MigrationMode mode, Action<MigrateRequest> with)
+    {
+        var request = new MigrateRequest { Guest = "g", To = destination.Listen, Mode = mode };
+        with(request);
+        return (await source.CallAsync(ControlMethods.Migrate, request)).Id;
+    }
+}
