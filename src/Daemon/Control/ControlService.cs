@@ -19,7 +19,7 @@ namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
 internal sealed class ControlService(
-    Node node, NodeHealth health, GetConfigResponse config, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing,
+    Node node, NodeHealth health, Func<GetConfigResponse> config, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing,
     DestinationSessions incoming, ILogger logger, CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
@@ -28,7 +28,7 @@ internal sealed class ControlService(
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(Describe()));
-        routes.MapUnary(ControlMethods.GetConfig, (_, _) => Task.FromResult(config));
+        routes.MapUnary(ControlMethods.GetConfig, (_, _) => Task.FromResult(config()));
         routes.MapUnary(ControlMethods.GetHealth, (_, context) => health.CheckAsync(context.CancellationToken));
         routes.MapUnary(ControlMethods.CreateGuest, (request, _) => Task.Run(() => Create(request)));
         routes.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(List()));

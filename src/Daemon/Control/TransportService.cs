@@ -20,7 +20,18 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
                 throw new GrpcException(GrpcStatusCode.PermissionDenied, $"this node takes no guests from {shown.Subject}: {why}");
             }
 
-            DestinationSession session = await sessions.PrepareAsync(request).ConfigureAwait(false);
+            DestinationSession session;
+            try
+            {
+                session = await sessions.PrepareAsync(request).ConfigureAwait(false);
+            }
+            catch (NodeBusyException busy)
+            {
+                return request.MayWait
+                    ? new PrepareResponse { Busy = busy.Message }
+                    : throw new GrpcException(GrpcStatusCode.ResourceExhausted, busy.Message);
+            }
+
             if (context.CancellationToken.IsCancellationRequested)
             {
                 // The source has given up meanwhile, and does not know how this session is called.

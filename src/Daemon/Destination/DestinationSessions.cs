@@ -40,9 +40,20 @@ internal sealed class DestinationSessions(
 
     private volatile bool _stopping;
 
+    private volatile int _limit = limit;
+
+    /// <summary>How many there may be at a time. Fewer ends none that is on its way.</summary>
+    public int Limit
+    {
+        get => _limit;
+        set => _limit = value;
+    }
+
     private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
 
     /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
+    /// <exception cref="GrpcException">It cannot come.</exception>
+    /// <exception cref="NodeBusyException">It can come when another has arrived.</exception>
     public async Task<DestinationSession> PrepareAsync(PrepareRequest request)
     {
         if (_stopping)
@@ -148,10 +159,9 @@ internal sealed class DestinationSessions(
     private void RefuseBeyondLimit(GuestSpec spec)
     {
         int coming = _sessions.Values.Count(session => !session.IsEnded);
-        if (coming >= limit)
+        if (coming >= _limit)
         {
-            throw new GrpcException(
-                GrpcStatusCode.ResourceExhausted,
+            throw new NodeBusyException(
                 $"guest '{spec.Name}' cannot come now: {coming} guests are on their way to this node, which is its limit; try again when one "
                 + $"has arrived, or raise {DaemonOptionKey.MaxIncoming.Flag} there");
         }

@@ -37,6 +37,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly SourceMigrations _outgoing;
     private readonly MigrationTimeouts _timeouts;
     private readonly PeerSecurity _security;
+    private readonly MigrationQueue _queue;
+    private volatile IReadOnlyList<DaemonOptionValue> _values;
     private volatile Node? _node;
     private PeerDoor? _peers;
     private ControlSocket? _socket;
@@ -53,14 +55,19 @@ internal sealed class DaemonHost : IAsyncDisposable
         _guests = new GuestRegistry(budget, _journal, _logger);
         _meter = new DaemonMeter(options.Node, _guests, budget);
         _migrations = new MigrationLog(_meter.Migrations.Follow);
-        _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout);
+        _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout)
+        {
+            Queue = options.QueueTimeout,
+        };
         _security = PeerSecurity.Of(options);
-        _outgoing = new SourceMigrations(new SourceNode(options.Node, _migrations, _timeouts, _security, _logger));
+        _queue = new MigrationQueue(options.MaxOutgoing);
+        _values = options.Values;
+        _outgoing = new SourceMigrations(new SourceNode(options.Node, _migrations, _timeouts, _security, _queue, _logger));
     }
 
     /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
     /// <param name="options">What to serve, and how.</param>
-    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, and lists of names.</param>
+    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, lists of names, and how many guests may be on their way.</param>
     /// <param name="stop">Ends the daemon.</param>
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and what to do.</exception>
     public static async Task<int> RunAsync(DaemonOptions options, Func<DaemonOptions> reload, CancellationToken stop)
@@ -141,6 +148,10 @@ internal sealed class DaemonHost : IAsyncDisposable
                 return;
             }
 
+            _queue.Limit = options.MaxOutgoing;
+            _peers!.Sessions.Limit = options.MaxIncoming;
+            DaemonOptionKey[] taken = [DaemonOptionKey.MaxOutgoing, DaemonOptionKey.MaxIncoming];
+            _values = [.. _values.Select(value => taken.Contains(value.Key) ? options.Values.First(one => one.Key == value.Key) : value)];
             // What else is different now is in force after the next start, and 'config show' goes on saying what is.
             DaemonLog.Reloaded(_logger, _security.ExpiresAt);
         }
@@ -166,7 +177,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
         var control = new ControlService(
-            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config(), _guests, _migrations, _outgoing, _peers.Sessions, _logger,
+            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config, _guests, _migrations, _outgoing, _peers.Sessions, _logger,
             _shutdown.Token);
         _control = await GrpcServer.StartAsync(
             _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map,
@@ -183,7 +194,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     {
         Values =
         {
-            _options.Values.Select(value => new ConfigValue
+            _values.Select(value => new ConfigValue
             {
                 Key = value.Key.Name,
                 Value = value.Value,

@@ -103,6 +103,14 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey MaxIncoming { get; } = new("max incoming", "N",
         "Guests that may be on their way to this host at a time, from 1 to 1000; one more is refused [default: 16].");
 
+    /// <summary>How many guests may be on their way out.</summary>
+    public static DaemonOptionKey MaxOutgoing { get; } = new("max outgoing", "N",
+        "Guests that may be on their way from this host at a time, from 1 to 1000; others wait for their turn [default: 2].");
+
+    /// <summary>How long a full destination is asked again.</summary>
+    public static DaemonOptionKey QueueTimeout { get; } = new("queue timeout", "TIME",
+        "How long a guest waits for a destination that has as many on their way as it may, before its migration fails [default: 10m].");
+
     /// <summary>Silence after which a connection is lost.</summary>
     public static DaemonOptionKey LinkTimeout { get; } = new("link timeout", "TIME",
         "Silence after which a connection to another daemon is lost, e.g. 5s, at least 2s [default: 5s].");
@@ -132,6 +140,7 @@ public sealed class DaemonOptionKey
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
         Node, Listen, Lanes, Control, ControlGroup, Config, State, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web,
-        GuestMemory, MaxConnections, MaxIncoming, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout, LogLevel, LogFormat,
+        GuestMemory, MaxConnections, MaxIncoming, MaxOutgoing, QueueTimeout, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout,
+        LogLevel, LogFormat,
     ];
 }

@@ -63,6 +63,8 @@ public sealed partial record DaemonOptions
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
             MaxConnections = given.Read(DaemonOptionKey.MaxConnections, "256", text => ParseCount(text, 4, 10_000), errors),
             MaxIncoming = given.Read(DaemonOptionKey.MaxIncoming, "16", text => ParseCount(text, 1, 1000), errors),
+            MaxOutgoing = given.Read(DaemonOptionKey.MaxOutgoing, "2", text => ParseCount(text, 1, 1000), errors),
+            QueueTimeout = given.Read(DaemonOptionKey.QueueTimeout, "10m", text => ParseTime(text, TimeSpan.FromSeconds(1)), errors),
             LinkTimeout = given.Read(DaemonOptionKey.LinkTimeout, "5s", text => ParseTime(text, TimeSpan.FromSeconds(2)), errors),
             SwitchoverTimeout = given.Read(
                 DaemonOptionKey.SwitchoverTimeout, "900ms", text => ParseTime(text, TimeSpan.FromMilliseconds(100)), errors),

@@ -85,6 +85,12 @@ public sealed partial record DaemonOptions
     /// <summary>Guests that may be on their way to this host at a time.</summary>
     public int MaxIncoming { get; init; } = 16;
 
+    /// <summary>Guests that may be on their way from this host at a time.</summary>
+    public int MaxOutgoing { get; init; } = 2;
+
+    /// <summary>How long a destination is asked again that takes no more guests at the moment.</summary>
+    public TimeSpan QueueTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>Silence after which a connection to another daemon is lost; at least 2 s.</summary>
     public TimeSpan LinkTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

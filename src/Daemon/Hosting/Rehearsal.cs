@@ -59,7 +59,7 @@ internal static class Rehearsal
                 (kestrel, attend) => kestrel.ListenUnixSocket(control, attend), new IPEndPoint(IPAddress.Loopback, 0), there,
                 new MigrationLog(), Timeouts, new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None, NullLoggerFactory.Instance)
                 .ConfigureAwait(false);
-            var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, NullLogger.Instance);
+            var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1), NullLogger.Instance);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));

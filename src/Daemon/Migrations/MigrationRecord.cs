@@ -10,9 +10,9 @@ namespace MigrationD.Daemon.Migrations;
 internal sealed class MigrationRecord
 {
     private readonly Lock _lock = new();
-    private readonly long _started = Stopwatch.GetTimestamp();
+    private long _started = Stopwatch.GetTimestamp();
     private readonly Migration _message;
-    private readonly TransferRate _rate;
+    private TransferRate _rate;
     private Func<LiveFigures>? _live;
     private Func<RamMap>? _liveMap;
     private RamMap? _lastMap;
@@ -126,6 +126,21 @@ internal sealed class MigrationRecord
 
         changed.SetResult();
         Entered?.Invoke();
+    }
+
+    /// <summary>Its turn has come: what it waited for that is no time of the migration.</summary>
+    public void Begin(string reason)
+    {
+        lock (_lock)
+        {
+            if (_message.BytesSent == 0)
+            {
+                _started = Stopwatch.GetTimestamp();
+                _rate = new TransferRate(_started);
+            }
+        }
+
+        Enter(State, reason);
     }
 
     /// <summary>How many pages are lost; said when the migration fails.</summary>

@@ -6,4 +6,8 @@ namespace MigrationD.Daemon.Migrations;
 /// How long the destination may take to load the device state. The guest stands still meanwhile, and goes on at the source when it is over.
 /// </param>
 /// <param name="Recovery">How long a lost link is dialled, and waited for, without an operator.</param>
-internal sealed record MigrationTimeouts(TimeSpan Link, TimeSpan Switchover, TimeSpan Recovery);
+internal sealed record MigrationTimeouts(TimeSpan Link, TimeSpan Switchover, TimeSpan Recovery)
+{
+    /// <summary>How long a destination is asked again that takes no more guests at the moment.</summary>
+    public TimeSpan Queue { get; init; } = TimeSpan.FromMinutes(10);
+}

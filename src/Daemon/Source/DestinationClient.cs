@@ -107,7 +107,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
             PrepareResponse response = await dial.ExecuteAsync(
                 async stop => await _channel.CallAsync(TransportMethods.Prepare, request, PrepareDeadline, stop).ConfigureAwait(false), cancel)
                 .ConfigureAwait(false);
-            _session = response.Session;
+            _session = response.Session.Length > 0 ? response.Session : _session;
             return response;
         }
         catch (GrpcException refusal) when (refusal.Code is GrpcStatusCode.AlreadyExists or GrpcStatusCode.ResourceExhausted

@@ -20,6 +20,10 @@ namespace MigrationD.Daemon.Source;
 /// </summary>
 internal sealed class SourceMigration
 {
+    // A destination that is full is asked again after so long, and then less and less often.
+    private static readonly TimeSpan ShortestRest = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(5);
+
     private static readonly TimeSpan ShortestUsefulLink = TimeSpan.FromMilliseconds(500);
 
     private readonly HostedGuest _hosted;
@@ -35,6 +39,9 @@ internal sealed class SourceMigration
     private readonly SwitchoverClock _clock = new();
     private readonly Lock _orders = new();
     private readonly CancellationTokenSource _cancelled = new();
+    private readonly MigrationQueue _queue;
+    private readonly long _ticket;
+    private MigrationTurn? _turn;
     private TaskCompletionSource<SourceEvent> _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile MigrationPlan _plan;
     private volatile SourceState _state = SourceState.Idle;
@@ -50,8 +57,10 @@ internal sealed class SourceMigration
 
     private SourceMigration(
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, MigrationPlan plan,
-        Task noted, MigrationTimeouts timeouts, ILogger logger)
+        Task noted, SourceNode node)
     {
+        _queue = node.Queue;
+        _ticket = node.Queue.TakeTicket();
         _hosted = hosted;
         _guest = guest;
         _record = record;
@@ -60,8 +69,8 @@ internal sealed class SourceMigration
         _destination = destination;
         _prepare = prepare;
         _noted = noted;
-        _timeouts = timeouts;
-        _logger = logger;
+        _timeouts = node.Timeouts;
+        _logger = node.Logger;
         _wasRunning = prepare.RunOnArrival;
     }
 
@@ -85,10 +94,11 @@ internal sealed class SourceMigration
                 SourceNode = node.Name,
                 MigrationId = id,
                 RunOnArrival = guest.IsRunning,
+                MayWait = true,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(plan.To, node), prepare, plan, noted, node.Timeouts, node.Logger);
+                hosted, guest, record, new DestinationClient(plan.To, node), prepare, plan, noted, node);
             node.Migrations.Add(record);
             return migration;
         }
@@ -122,6 +132,7 @@ internal sealed class SourceMigration
         }
         finally
         {
+            _turn?.Dispose();
             if (SourceMachine.IsFinal(_state))
             {
                 _lanes?.Dispose();
@@ -403,6 +414,8 @@ internal sealed class SourceMigration
                 return await RecoverAsync(shutdown).ConfigureAwait(false);
 
             case SourceAction.AwaitOperator:
+                // An operator may take days: others need not wait for that.
+                _turn?.Dispose();
                 Announce();
                 return await OrderAsync(shutdown).ConfigureAwait(false);
 
@@ -434,7 +447,7 @@ internal sealed class SourceMigration
             await RestAsync(cancel).ConfigureAwait(false);
         }
 
-        PrepareResponse prepared = await _destination.PrepareAsync(_prepare, again, cancel).ConfigureAwait(false);
+        PrepareResponse prepared = await PrepareInTurnAsync(again, cancel).ConfigureAwait(false);
         EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
         var sent = new SentPages(_guest.Memory.PageCount);
@@ -450,6 +463,61 @@ internal sealed class SourceMigration
             _record.CountRecovery();
             _reason = "";
         }
+    }
+
+    /// <summary>Waits for this node to have a turn for it, and for the destination to have room for one more guest on its way.</summary>
+    private async Task<PrepareResponse> PrepareInTurnAsync(bool again, CancellationToken cancel)
+    {
+        long began = Stopwatch.GetTimestamp();
+        for (TimeSpan rest = ShortestRest; ; rest = rest * 2 < LongestRest ? rest * 2 : LongestRest)
+        {
+            await TakeTurnAsync(cancel).ConfigureAwait(false);
+            PrepareResponse answer = await _destination.PrepareAsync(_prepare, again, cancel).ConfigureAwait(false);
+            if (answer.Busy.Length == 0)
+            {
+                return answer;
+            }
+
+            string why = $"the destination {_destination.Address} takes no more guests at the moment: {answer.Busy}";
+            if (Stopwatch.GetElapsedTime(began) >= _timeouts.Queue)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.ResourceExhausted,
+                    $"{why}. It was asked for {_timeouts.Queue.TotalSeconds:0.#} s ({DaemonOptionKey.QueueTimeout.Flag})");
+            }
+
+            // Whoever goes elsewhere need not wait for that; this one has its place again when it comes back.
+            _turn!.Dispose();
+            _turn = null;
+            _record.Enter(Reported(_state), $"{why}. It is asked again");
+            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), cancel).ConfigureAwait(false);
+        }
+    }
+
+    private async Task TakeTurnAsync(CancellationToken cancel)
+    {
+        if (_turn is not null)
+        {
+            return;
+        }
+
+        MigrationTurn turn = _turn = _queue.Join(_ticket);
+        while (!turn.WhenCome.IsCompleted)
+        {
+            Task changed = _queue.Changed;
+            if (_queue.PlaceOf(turn) is { Place: > 0 } queued)
+            {
+                _record.Enter(
+                    Reported(_state),
+                    $"number {queued.Place} in the queue of this node: {queued.UnderWay} of at most {_queue.Limit} migrations are under way "
+                    + $"({DaemonOptionKey.MaxOutgoing.Flag})");
+            }
+
+            await Task.WhenAny(turn.WhenCome, changed).WaitAsync(cancel).ConfigureAwait(false);
+        }
+
+        await turn.WhenCome.ConfigureAwait(false);
+        _record.Begin(_reason);
     }
 
     private async Task<SourceEvent?> PrecopyAsync(CancellationToken cancel)

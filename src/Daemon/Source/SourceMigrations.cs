@@ -54,10 +54,11 @@ internal sealed class SourceMigrations(SourceNode node)
             : new GrpcException(GrpcStatusCode.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
     }
 
-    /// <summary>Begins none any more, and waits for those under way.</summary>
+    /// <summary>Begins none any more, those that wait for their turn included, and waits for those under way.</summary>
     public async Task FinishAsync(CancellationToken deadline)
     {
         _stopping = true;
+        node.Queue.Close();
         await Task.WhenAll(_running.Values.Select(entry => entry.Ended)).WaitAsync(deadline)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }

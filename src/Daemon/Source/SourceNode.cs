@@ -9,6 +9,7 @@ namespace MigrationD.Daemon.Source;
 /// <param name="Migrations">Where migrations are recorded.</param>
 /// <param name="Timeouts">How long the destination is waited for.</param>
 /// <param name="Security">Which destinations may have guests.</param>
+/// <param name="Queue">How many may be under way at a time.</param>
 /// <param name="Logger">The daemon's log.</param>
 internal sealed record SourceNode(
-    string Name, MigrationLog Migrations, MigrationTimeouts Timeouts, PeerSecurity Security, ILogger Logger);
+    string Name, MigrationLog Migrations, MigrationTimeouts Timeouts, PeerSecurity Security, MigrationQueue Queue, ILogger Logger);

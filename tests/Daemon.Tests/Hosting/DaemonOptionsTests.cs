@@ -62,6 +62,8 @@ public sealed class DaemonOptionsTests : IDisposable
         ["web"] = (i => i % 2 == 1 ? "true" : "false", options => options.Web ? "true" : "false"),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
+        ["maxOutgoing"] = (i => $"{i}", options => $"{options.MaxOutgoing}"),
+        ["queueTimeout"] = (i => $"{i}s", options => $"{options.QueueTimeout.TotalSeconds}s"),
         ["maxIncoming"] = (i => $"{i}", options => $"{options.MaxIncoming}"),
         ["linkTimeout"] = (i => $"{i + 1}s", options => $"{options.LinkTimeout.TotalSeconds}s"),
         ["switchoverTimeout"] = (i => $"{i}00ms", options => $"{options.SwitchoverTimeout.TotalMilliseconds}ms"),

@@ -22,24 +22,28 @@ public sealed class BandwidthTests
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB", pattern: "zipf");
-        string id = await BeginAsync(source, destination, mode, request => request.Bandwidth = Rate);
+        string id = await BeginAsync(source, destination, mode, request =>
+        {
+            request.Bandwidth = Rate;
+            request.DowntimeLimitMs = 1;
+        });
 
         Migration last = await source.MigrationUntilAsync(id, one =>
         {
-            // Only in precopy everything waits: after the switchover the guest's own requests do not.
+            // What the guest asks for does not wait.
             ulong urgent = (one.Placement?.PagesUrgent ?? 0) * 4200;
             Assert.InRange(one.BytesSent, 0UL, (ulong)(Rate * (one.TotalUs / 1e6)) + Slack + urgent);
-            return mode == MigrationMode.Precopy ? one.State != MigrationState.Setup && one.Precopy?.Rounds >= 1 : MigrationEnded(one);
+            return mode == MigrationMode.Precopy ? one.Precopy?.Rounds >= 2 || MigrationEnded(one) : MigrationEnded(one);
         });
 
         Assert.Equal(Rate, last.Limits.Bandwidth);
-        (await source.CliAsync("migration", "set", id, "--bandwidth", "unlimited")).ExitCodeIs(mode == MigrationMode.Precopy ? 0 : 1);
         if (mode == MigrationMode.Precopy)
         {
-            (await source.CliAsync("migration", "set", id, "--downtime-limit", "10s")).Succeeds();
+            (await source.CliAsync("migration", "set", id, "--downtime-limit", "20s")).Succeeds();
         }
 
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        Migration ended = await source.MigrationUntilAsync(id, MigrationEnded);
+        Assert.True(ended.State == MigrationState.Completed, ended.Reason);
         await destination.GuestIsWellAsync("g");
     }
 
@@ -85,10 +89,8 @@ public sealed class BandwidthTests
         Migration held = await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
         Assert.Equal((1U, 1000U), (held.Limits.DowntimeLimitMs, held.Limits.MaxRounds));
 
-        CommandResult refused = await source.CliAsync("migration", "set", id, "--postcopy-bandwidth", "1Gbit");
-        Assert.Contains("nothing is pushed after the switchover", refused.ExitCodeIs(1).Error, StringComparison.Ordinal);
-        CommandResult wrong = await source.CliAsync("migration", "set", id, "--bandwidth", "100");
-        Assert.Contains("500MiB/s or 1Gbit", wrong.ExitCodeIs(2).Error, StringComparison.Ordinal);
+        (await source.CliAsync("migration", "set", id, "--postcopy-bandwidth", "1Gbit")).Fails("nothing is pushed after the switchover");
+        (await source.CliAsync("migration", "set", id, "--bandwidth", "100")).Fails("500MiB/s or 1Gbit");
 
         // What the guest writes in a round would be enough for minutes of rounds; in one of the limits it is little.
         CommandResult set = await source.CliAsync("migration", "set", id, "--downtime-limit", "20s", "--bandwidth", "unlimited");
@@ -97,8 +99,7 @@ public sealed class BandwidthTests
         Migration ended = await source.MigrationUntilAsync(id, MigrationEnded);
         Assert.True(ended.State == MigrationState.Completed, ended.Reason);
 
-        CommandResult late = await source.CliAsync("migration", "set", id, "--bandwidth", "1Gbit");
-        Assert.Contains("it has ended", late.ExitCodeIs(1).Error, StringComparison.Ordinal);
+        (await source.CliAsync("migration", "set", id, "--bandwidth", "1Gbit")).Fails("it has ended");
         await destination.GuestIsWellAsync("g");
     }
 
