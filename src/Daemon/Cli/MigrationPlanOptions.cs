@@ -32,6 +32,17 @@ internal sealed class MigrationPlanOptions
         "With --mode precopy, when rounds or time are used up and the last pages take longer than that: the guest stays, or it is moved all "
         + "the same");
 
+    private readonly Option<bool> _autoConverge = new("--auto-converge")
+    {
+        Description = "With --mode precopy: hold the guest's vCPUs back, more and more, while it writes faster than it can be copied",
+    };
+
+    private readonly Option<bool> _releaseRam = new("--release-ram")
+    {
+        Description = "Give memory back to this host as the destination confirms it, not at the end. If the destination is lost then, the guest "
+            + "is lost: it cannot go on here any more",
+    };
+
     private readonly BandwidthOption _bandwidth = new(
         "--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; pages that the guest waits for count and never wait "
             + $"[default: {Bandwidth.Unlimited}]");
@@ -55,10 +66,22 @@ internal sealed class MigrationPlanOptions
         command.Options.Add(_precopyTimeout);
         command.Options.Add(_downtimeLimit);
         command.Options.Add(_timeoutStrategy);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(_autoConverge) && result.GetResult(_mode)?.Tokens is not [{ Value: "precopy" }])
+            {
+                result.AddError("--auto-converge needs --mode precopy: post-copy ends whatever the guest writes");
+            }
+        });
+        command.Options.Add(_autoConverge);
+        command.Options.Add(_releaseRam);
         command.Options.Add(_bandwidth);
         command.Options.Add(_postcopyBandwidth);
         command.Options.Add(_placement);
     }
+
+    /// <summary>Whether the guest cannot go on where it was once it has been switched over.</summary>
+    public bool ReleasesRam(ParseResult parse) => parse.GetValue(_releaseRam);
 
     /// <summary>What the user asked for.</summary>
     public MigrateRequest Read(ParseResult parse, string guest, string to) => new()
@@ -71,6 +94,8 @@ internal sealed class MigrationPlanOptions
         PrecopyTimeoutMs = (ulong)(parse.GetValue(_precopyTimeout)?.TotalMilliseconds ?? 0),
         DowntimeLimitMs = (uint)(parse.GetValue(_downtimeLimit)?.TotalMilliseconds ?? 0),
         TimeoutStrategy = _timeoutStrategy.Read(parse),
+        ReleaseRam = parse.GetValue(_releaseRam),
+        AutoConverge = parse.GetValue(_autoConverge),
         Bandwidth = parse.GetValue(_bandwidth)?.BytesPerSecond ?? 0,
         PostcopyBandwidth = parse.GetValue(_postcopyBandwidth)?.BytesPerSecond ?? 0,
     };

@@ -26,6 +26,8 @@ internal sealed class DestinationLanes : IDisposable
     private readonly LaneSlot _urgent = new("urgent");
     private readonly LaneSlot _push = new("push");
     private Task? _faults;
+    private readonly bool _wantsConfirmation;
+    private volatile bool _confirmsBlocks;
     private bool _closing;
     private bool _shut;
 
@@ -33,9 +35,11 @@ internal sealed class DestinationLanes : IDisposable
     /// <param name="incoming">The memory.</param>
     /// <param name="guest">The guest's name.</param>
     /// <param name="precopy">Whether pages come before the guest, and again.</param>
+    /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
     /// <param name="logger">The log.</param>
-    public DestinationLanes(IncomingMemory incoming, string guest, bool precopy, ILogger logger)
+    public DestinationLanes(IncomingMemory incoming, string guest, bool precopy, bool confirms, ILogger logger)
     {
+        _wantsConfirmation = confirms;
         Precopy = precopy ? new IncomingPrecopy(incoming, guest) : null;
         _logger = logger;
         _incoming = incoming;
@@ -69,17 +73,20 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
+    /// <summary>The guest runs here: from now on what is here is here for good, and the source is told so if it wants to know.</summary>
+    public void GuestRuns() => _confirmsBlocks = _wantsConfirmation;
+
     /// <summary>Serves the urgent lane on the lane's own thread until it ends.</summary>
     public void ServeUrgent(LaneCall call) => Serve(_urgent, call, () =>
     {
         UrgentThread.Raise(_logger);
         _requester.Use(call);
-        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, null, OnAllPages).Run();
+        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, null, () => false, OnAllPages).Run();
     });
 
     /// <summary>Serves the push lane on the lane's own thread until it ends.</summary>
     public void ServePush(LaneCall call) =>
-        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, Precopy, OnAllPages).Run);
+        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, Precopy, () => _confirmsBlocks, OnAllPages).Run);
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
     /// <exception cref="GrpcException">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>

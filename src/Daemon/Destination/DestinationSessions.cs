@@ -216,7 +216,7 @@ internal sealed class DestinationSessions(
                     memory, PlacementMessages.FromMessage(request.Placement), meter is null ? null : meter.FaultServed);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
-                lanes = new DestinationLanes(incoming, spec.Name, MigrationPlan.HasPrecopy(request.Mode), logger);
+                lanes = new DestinationLanes(incoming, spec.Name, MigrationPlan.HasPrecopy(request.Mode), request.ConfirmBlocks, logger);
                 return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch

@@ -27,7 +27,11 @@ internal sealed class IncomingGuest(
         _loading = _loader.Run(() => guest.LoadState(state.Span));
 
     /// <summary>The guest is this node's, and runs unless it was paused where it came from.</summary>
-    public void Arrive() => hosted.Arrive(runOnArrival);
+    public void Arrive()
+    {
+        hosted.Arrive(runOnArrival);
+        lanes.GuestRuns();
+    }
 
     /// <summary>Every page is here: ends the registration, and gives the guest to this node alone.</summary>
     public async Task SettleAsync()

@@ -15,10 +15,12 @@ namespace MigrationD.Daemon.Destination;
 /// they belong.
 /// </summary>
 internal sealed class PageReceiver(
-    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, Action allPagesReceived)
+    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, Func<bool> confirms,
+    Action allPagesReceived)
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
+    private readonly ConfirmedBlocks _confirmed = new(incoming.Received);
     private long _reportedAt = Stopwatch.GetTimestamp();
 
     /// <summary>Receives until the source has nothing more to send.</summary>
@@ -133,6 +135,11 @@ internal sealed class PageReceiver(
             Placement = PlacementMessages.ToMessage(incoming.Snapshot()),
             Marks = precopy?.Marks ?? 0,
         };
+        if (confirms())
+        {
+            report.ConfirmedRuns.AddRange(StaleRuns.Pack(_confirmed.TakeNew()));
+        }
+
         lane.Write(report.ToByteArray());
     }
 }

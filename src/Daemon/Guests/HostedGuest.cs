@@ -34,6 +34,7 @@ internal sealed class HostedGuest
     private IConsoleElsewhere? _elsewhere;
     private CancellationTokenSource _returned = new();
     private bool _forgotten;
+    private bool _heldBack;
 
     private HostedGuest(IGuest guest, IDisposable memoryShare, GuestJournal journal)
     {
@@ -53,6 +54,18 @@ internal sealed class HostedGuest
         _hold = Hold.Ended;
         _migrationId = left.Migration ?? "";
         _lossReason = left.Explain();
+    }
+
+    /// <summary>Whether the source's engine pauses and resumes it all the time: it runs, only less.</summary>
+    public bool IsHeldBack
+    {
+        set
+        {
+            lock (_lock)
+            {
+                _heldBack = value;
+            }
+        }
     }
 
     public GuestSpec Spec { get; }
@@ -389,7 +402,7 @@ internal sealed class HostedGuest
         Hold.Incoming => GuestState.Incoming,
         Hold.Lost or Hold.Ended => GuestState.Failed,
         _ when _guest?.Failure is not null => GuestState.Failed,
-        _ => _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
+        _ => _heldBack || _guest is { IsRunning: true } ? GuestState.Running : GuestState.Paused,
     };
 
     private StillMemory HoldStill(string command, ReadOnlySpan<Hold> allowed)

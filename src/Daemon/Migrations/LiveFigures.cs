@@ -6,4 +6,5 @@ namespace MigrationD.Daemon.Migrations;
 /// <param name="LaneBytes">Bytes on both lanes from the source to the destination, framing included.</param>
 /// <param name="PagesReceived">Pages that the destination holds, as far as this side knows.</param>
 /// <param name="Placement">What the destination counted, as far as this side knows.</param>
-internal readonly record struct LiveFigures(long LaneBytes, long PagesReceived, PlacementCounters? Placement);
+/// <param name="Released">Bytes of guest memory that the source has given back to its host.</param>
+internal readonly record struct LiveFigures(long LaneBytes, long PagesReceived, PlacementCounters? Placement, long Released = 0);

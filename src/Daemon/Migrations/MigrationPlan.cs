@@ -14,6 +14,12 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     // More than any link carries.
     private const long MostBandwidth = 1L << 50;
 
+    /// <summary>Of pure precopy: whether the guest is held back when it writes faster than it can be copied.</summary>
+    public bool AutoConverge { get; init; }
+
+    /// <summary>Whether memory is given back to this host as the destination confirms it.</summary>
+    public bool ReleaseRam { get; init; }
+
     /// <summary>Bytes a second, over both lanes; 0 for no limit.</summary>
     public long Bandwidth { get; init; }
 
@@ -39,6 +45,8 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
         {
             Bandwidth = BytesPerSecond(request.Bandwidth),
             PostcopyBandwidth = BytesPerSecond(request.PostcopyBandwidth),
+            ReleaseRam = request.ReleaseRam,
+            AutoConverge = request.AutoConverge && mode == MigrationMode.Precopy,
         };
     }
 

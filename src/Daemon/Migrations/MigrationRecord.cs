@@ -239,6 +239,15 @@ internal sealed class MigrationRecord
         }
     }
 
+    /// <summary>The guest is held back so much from now on.</summary>
+    public void NoteThrottle(int percent)
+    {
+        lock (_lock)
+        {
+            _message.Precopy!.CpuThrottlePercentage = (uint)percent;
+        }
+    }
+
     /// <summary>Precopy has ended, for this reason.</summary>
     public void NotePrecopyEnded(string why)
     {
@@ -304,6 +313,7 @@ internal sealed class MigrationRecord
             _message.BytesSent = (ulong)figures.LaneBytes;
             _message.PagesReceived = (ulong)figures.PagesReceived;
             _message.Placement = figures.Placement;
+            _message.ReleasedBytes = (ulong)figures.Released;
         }
     }
 }

@@ -46,8 +46,7 @@ internal sealed class PushSender(
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendRest()
     {
-        _isPostcopy = true;
-        _needsNoPace = isOver;
+        BeginPostcopy();
         while (TakeInTime(out long block))
         {
             SendBlock(block);
@@ -79,6 +78,7 @@ internal sealed class PushSender(
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendAhead(ReadOnlySpan<long> pages)
     {
+        BeginPostcopy();
         for (int i = 0; i < pages.Length;)
         {
             // Neighbours go together: a message costs as much as a few pages.
@@ -111,6 +111,12 @@ internal sealed class PushSender(
 
     /// <summary>Lets go of what it looked at the memory with.</summary>
     public void Dispose() => _scanner.Dispose();
+
+    private void BeginPostcopy()
+    {
+        _isPostcopy = true;
+        _needsNoPace = isOver;
+    }
 
     /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
     private bool TakeInTime(out long block)

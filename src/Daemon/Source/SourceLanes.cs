@@ -25,6 +25,9 @@ internal sealed class SourceLanes : IDisposable
     private readonly SentPages _sent;
     private readonly GuestMemory _memory;
     private readonly PushPace _pace;
+    private readonly ReleasedMemory? _released;
+    private readonly List<(long First, long Count)> _confirmed = [];
+    private volatile bool _mayRelease;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly BlockingCollection<Action<PushSender>> _pushWork = [];
@@ -36,12 +39,13 @@ internal sealed class SourceLanes : IDisposable
     private uint _marks;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, PushPace pace, string guest)
+    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, PushPace pace, ReleasedMemory? released, string guest)
     {
         _urgent = urgent;
         _push = push;
         _memory = memory;
         _pace = pace;
+        _released = released;
         _guest = guest;
         _order = new PushOrder(memory.BlockCount);
         _sent = sent;
@@ -58,7 +62,7 @@ internal sealed class SourceLanes : IDisposable
         get
         {
             PushReport? report = Volatile.Read(ref _report);
-            return new LiveFigures(_urgent.BytesWritten + _push.BytesWritten, (long)(report?.PagesReceived ?? 0), report?.Placement);
+            return new LiveFigures(_urgent.BytesWritten + _push.BytesWritten, (long)(report?.PagesReceived ?? 0), report?.Placement, _released?.Bytes ?? 0);
         }
     }
 
@@ -68,7 +72,7 @@ internal sealed class SourceLanes : IDisposable
     /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
     public static SourceLanes Open(
         EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent,
-        PushPace pace, string guest, ILogger logger, CancellationToken cancel)
+        PushPace pace, ReleasedMemory? released, string guest, ILogger logger, CancellationToken cancel)
     {
         Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
         LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, options, cancel);
@@ -83,8 +87,8 @@ internal sealed class SourceLanes : IDisposable
             throw;
         }
 
-        var lanes = new SourceLanes(urgent, push, memory, sent, pace, guest);
-        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, pace, logger);
+        var lanes = new SourceLanes(urgent, push, memory, sent, pace, released, guest);
+        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, pace, released, logger);
         lanes.Start("urgent", () =>
         {
             using (sender)
@@ -129,12 +133,16 @@ internal sealed class SourceLanes : IDisposable
 
     /// <summary>The guest runs on the destination.</summary>
     /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
-    public void GuestRuns(ReadOnlyMemory<long> hottest) => _pushWork.Add(push =>
+    public void GuestRuns(ReadOnlyMemory<long> hottest)
     {
-        push.SendAhead(hottest.Span);
-        push.SendRest();
-        _push.FinishWriting();
-    });
+        _mayRelease = true;
+        _pushWork.Add(push =>
+        {
+            push.SendAhead(hottest.Span);
+            push.SendRest();
+            _push.FinishWriting();
+        });
+    }
 
     /// <summary>Closes both lanes and waits until no thread uses the guest's memory any more.</summary>
     public async Task CloseAsync(bool complete)
@@ -244,13 +252,31 @@ internal sealed class SourceLanes : IDisposable
         }
     }
 
+    /// <summary>Gives back what the destination confirms; not before its word that the guest runs there.</summary>
+    private void Release(PushReport report)
+    {
+        if (_released is null)
+        {
+            return;
+        }
+
+        _confirmed.AddRange(StaleRuns.Unpack(report.ConfirmedRuns, _memory.BlockCount));
+        if (_mayRelease)
+        {
+            _confirmed.ForEach(run => _released.Release(run.First, run.Count));
+            _confirmed.Clear();
+        }
+    }
+
     private void ReadReports()
     {
         while (_push.TryReadMessage(out int length))
         {
             byte[] message = new byte[length];
             _push.Read(message);
-            Volatile.Write(ref _report, PushReport.Parser.ParseFrom(message));
+            PushReport report = PushReport.Parser.ParseFrom(message);
+            Release(report);
+            Volatile.Write(ref _report, report);
             Interlocked.Exchange(ref _reported, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
         }
     }

@@ -26,6 +26,8 @@ internal sealed class SourceMigration
 
     private static readonly TimeSpan ShortestUsefulLink = TimeSpan.FromMilliseconds(500);
 
+    private const string CannotGoOn = "The guest cannot go on here: --release-ram has given memory of it back";
+
     private readonly HostedGuest _hosted;
     private readonly IGuest _guest;
     private readonly MigrationRecord _record;
@@ -48,6 +50,7 @@ internal sealed class SourceMigration
     private string _reason = "";
     private SourceLanes? _lanes;
     private SentPages? _sent;
+    private readonly ReleasedMemory? _released;
     private volatile SourcePrecopy? _precopy;
     private long _precopyBegan;
     private LiveFigures _before;
@@ -65,6 +68,7 @@ internal sealed class SourceMigration
         _guest = guest;
         _record = record;
         _plan = plan;
+        _released = plan.ReleaseRam ? new ReleasedMemory(guest.Memory) : null;
         GoBy(plan);
         _destination = destination;
         _prepare = prepare;
@@ -95,6 +99,7 @@ internal sealed class SourceMigration
                 MigrationId = id,
                 RunOnArrival = guest.IsRunning,
                 MayWait = true,
+                ConfirmBlocks = plan.ReleaseRam,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
@@ -228,6 +233,8 @@ internal sealed class SourceMigration
             throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
         }
 
+        RefuseUnlessWhole(IsWhole);
+
         DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
         if (word == DestinationWord.HasGuest)
         {
@@ -249,7 +256,18 @@ internal sealed class SourceMigration
                 throw Refused("resume here in", "the link was restored meanwhile");
             }
 
+            RefuseUnlessWhole(_released?.TryKeep() != false);
             Give(SourceEvent.ResumeHereOrdered, "resume here in");
+        }
+    }
+
+    private void RefuseUnlessWhole(bool isWhole)
+    {
+        if (!isWhole)
+        {
+            throw Refused("resume here in", $"{new ByteSize(_released!.Bytes).ToRoundedString()} of its memory are not here any more: "
+                + "--release-ram gave them back as the destination confirmed them, and only the destination has them. Restore the link: "
+                + $"migrationd migration recover {_record.Id}");
         }
     }
 
@@ -285,6 +303,10 @@ internal sealed class SourceMigration
     /// <summary>Bytes add up. What the destination counted it has counted from the beginning, but says on new lanes only after a while.</summary>
     private static LiveFigures Sum(LiveFigures before, LiveFigures lanes) =>
         (lanes.Placement is null ? before : lanes) with { LaneBytes = before.LaneBytes + lanes.LaneBytes };
+
+    private bool IsWhole => _released is null or { Bytes: 0 };
+
+    private string Kept => IsWhole ? "all of them" : "those that have not been confirmed";
 
     private GrpcException Refused(string what, string why) => new(
         GrpcStatusCode.FailedPrecondition,
@@ -453,7 +475,7 @@ internal sealed class SourceMigration
         var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(
-                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _pace, _hosted.Name, _logger, cancel),
+                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _pace, _released, _hosted.Name, _logger, cancel),
             cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
@@ -524,7 +546,8 @@ internal sealed class SourceMigration
     {
         _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
         _activeSince = Stopwatch.GetTimestamp();
-        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, _record, _precopyBegan);
+        VcpuThrottle? throttle = _plan.AutoConverge && _wasRunning ? new VcpuThrottle(_guest) : null;
+        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, throttle, _record, _precopyBegan);
         lock (_orders)
         {
             // An order that came meanwhile found no precopy to tell.
@@ -535,6 +558,7 @@ internal sealed class SourceMigration
         FaultInjection.At("source.precopy");
         try
         {
+            _hosted.IsHeldBack = throttle is not null;
             string why = await precopy.RunAsync(cancel).ConfigureAwait(false);
             if (!_plan.Precopy.IsPure)
             {
@@ -550,6 +574,10 @@ internal sealed class SourceMigration
         {
             _reason = $"{lost.Message}. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew";
             return SourceEvent.LinkLost;
+        }
+        finally
+        {
+            _hosted.IsHeldBack = false;
         }
     }
 
@@ -678,7 +706,7 @@ internal sealed class SourceMigration
             await ((Task)complete).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Exception lost = await lanes.Lost.ConfigureAwait(false);
             _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
-                + "all of them and dials the destination again";
+                + $"{Kept} and dials the destination again";
             return SourceEvent.LinkLost;
         }
 
@@ -689,7 +717,9 @@ internal sealed class SourceMigration
             _record.StopClock();
             long before = _before.LaneBytes;
             _record.Follow(
-                () => new LiveFigures(before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement), lanes.Map);
+                () => new LiveFigures(
+                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0),
+                lanes.Map);
             return SourceEvent.AllPagesPlaced;
         }
         catch (GrpcException error)
@@ -719,7 +749,7 @@ internal sealed class SourceMigration
                 SourceLanes? lanes = await _destination.RecoverAsync(
                     (answer, endPoint, options) => SourceLanes.Open(
                         endPoint, _destination.Session!, answer.Secret.Span, options, _guest.Memory,
-                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _pace, _hosted.Name, _logger, stop),
+                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _pace, _released, _hosted.Name, _logger, stop),
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {
@@ -762,16 +792,19 @@ internal sealed class SourceMigration
         catch (Exception error) when (error is OperationCanceledException or GrpcException { Code: GrpcStatusCode.Cancelled })
         {
             _reason = $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
-                + "that host lives, with the pages it has; this daemon keeps all of them. When it is back: "
-                + $"migrationd migration recover {_record.Id}. If it is gone for good: "
-                + $"migrationd migration resolve {_record.Id} --resume-here";
+                + $"that host lives, with the pages it has; this daemon keeps {Kept}. When it is back: "
+                + $"migrationd migration recover {_record.Id}. "
+                + (IsWhole ? $"If it is gone for good: migrationd migration resolve {_record.Id} --resume-here" : CannotGoOn);
             return SourceEvent.RecoveryGivenUp;
         }
         catch (GrpcException gone)
         {
-            _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. This daemon keeps "
-                + $"every page as it was at the switchover: migrationd migration resolve {_record.Id} --resume-here lets the guest go on here "
-                + "from then; what it did after that is lost";
+            _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
+                + (IsWhole
+                    ? "This daemon keeps every page as it was at the switchover: "
+                        + $"migrationd migration resolve {_record.Id} --resume-here lets the guest go on here from then; what it did after that "
+                        + "is lost"
+                    : CannotGoOn);
             return SourceEvent.DestinationGone;
         }
     }

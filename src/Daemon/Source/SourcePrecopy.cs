@@ -26,6 +26,7 @@ internal sealed class SourcePrecopy : IDisposable
     private readonly SourceLanes _lanes;
     private readonly MigrationRecord _record;
     private readonly IDirtyLog _log;
+    private readonly VcpuThrottle? _throttle;
     private readonly PageSet _dirty;
     private readonly WriteHistory _history;
     private readonly long _pages;
@@ -39,15 +40,18 @@ internal sealed class SourcePrecopy : IDisposable
     /// <param name="limits">How far to go.</param>
     /// <param name="lanes">Where to send.</param>
     /// <param name="sent">What has been sent over them: nothing.</param>
+    /// <param name="throttle">What holds the guest back when it writes too fast; null when it is not to be. Ends with precopy.</param>
     /// <param name="record">Told of figures.</param>
     /// <param name="began">When the first attempt began, as a timestamp of <see cref="Stopwatch"/>.</param>
-    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, SentPages sent, MigrationRecord record, long began)
+    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, SentPages sent, VcpuThrottle? throttle,
+        MigrationRecord record, long began)
     {
         _limits = limits;
         _lanes = lanes;
         _sent = sent;
         _record = record;
         _began = began;
+        _throttle = throttle;
         _pages = guest.Memory.PageCount;
         _dirty = new PageSet(_pages);
         _history = new WriteHistory(_pages);
@@ -67,28 +71,16 @@ internal sealed class SourcePrecopy : IDisposable
     /// <exception cref="PrecopyException">It gives up: the guest writes faster than the limits allow for.</exception>
     public async Task<string> RunAsync(CancellationToken cancel)
     {
-        await Task.Run(_log.Arm, cancel).ConfigureAwait(false);
-        long dirtyBefore = _pages;
-        for (int number = 1; ; number++)
+        try
         {
-            long start = Stopwatch.GetTimestamp();
-            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
-            TimeSpan took = Stopwatch.GetElapsedTime(start);
-            long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
-            var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
-            _record.NotePrecopyRound(round);
-            PrecopyDecision next = _switchOverNow
-                ? new PrecopyDecision(PrecopyStep.SwitchOver, "an operator ordered the switchover")
-                : PrecopyPolicy.Next(_limits, round, dirtyBefore);
-            switch (next.Step)
+            return await SendRoundsAsync(cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            // From here on others pause the guest, and resume it.
+            if (_throttle is not null)
             {
-                case PrecopyStep.SwitchOver:
-                    return next.Why;
-                case PrecopyStep.GiveUp:
-                    throw new PrecopyException(next.Why);
-                default:
-                    dirtyBefore = dirty;
-                    break;
+                await Task.Run(_throttle.Dispose, CancellationToken.None).ConfigureAwait(false);
             }
         }
     }
@@ -149,6 +141,44 @@ internal sealed class SourcePrecopy : IDisposable
 
     /// <summary>Ends the log: the guest writes at full speed again.</summary>
     public void Dispose() => _log.Dispose();
+
+    private async Task<string> SendRoundsAsync(CancellationToken cancel)
+    {
+        await Task.Run(_log.Arm, cancel).ConfigureAwait(false);
+        long dirtyBefore = _pages;
+        for (int number = 1; ; number++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
+            TimeSpan took = Stopwatch.GetElapsedTime(start);
+            long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
+            var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
+            _record.NotePrecopyRound(round);
+            PrecopyDecision next = _switchOverNow
+                ? new PrecopyDecision(PrecopyStep.SwitchOver, "an operator ordered the switchover")
+                : PrecopyPolicy.Next(_limits, round, dirtyBefore);
+            switch (next.Step)
+            {
+                case PrecopyStep.SwitchOver:
+                    return next.Why;
+                case PrecopyStep.GiveUp:
+                    throw new PrecopyException(next.Why);
+                default:
+                    HoldBack(round, dirtyBefore);
+                    dirtyBefore = dirty;
+                    break;
+            }
+        }
+    }
+
+    private void HoldBack(PrecopyRound round, long dirtyBefore)
+    {
+        if (_throttle is not null)
+        {
+            _throttle.Percent = ThrottlePolicy.Next(_throttle.Percent, round, dirtyBefore);
+            _record.NoteThrottle(_throttle.Percent);
+        }
+    }
 
     private bool MustStop()
     {

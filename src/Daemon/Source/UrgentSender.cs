@@ -12,7 +12,8 @@ namespace MigrationD.Daemon.Source;
 /// the request: no queue, no hand-over, no allocation.
 /// </summary>
 internal sealed class UrgentSender(
-    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, ILogger logger) : IDisposable
+    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, ReleasedMemory? released,
+    ILogger logger) : IDisposable
 {
     private readonly PageScanner _scanner = new(memory);
     private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
@@ -33,6 +34,12 @@ internal sealed class UrgentSender(
                 throw lane.Refuse(
                     GrpcStatusCode.OutOfRange,
                     $"the destination asked for page {page} of RAM block {block}; this guest has {memory.PageCount} pages in block 0");
+            }
+
+            if (released?.Has((long)page / GuestPage.PerBlock) == true)
+            {
+                // It was asked for before it came; that it is there has been confirmed since.
+                continue;
             }
 
             gate.Enter();

@@ -183,8 +183,14 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>Gives pages back to the host: they are missing from now on, or zeros where nothing is registered.</summary>
-    internal void Discard(long firstPage, long pageCount)
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside the block.</exception>
+    /// <exception cref="SystemCallException">madvise failed.</exception>
+    public void Discard(long firstPage, long pageCount)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, PageCount - firstPage);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         nint address = Address + ((nint)firstPage << GuestPage.Shift);
         nint length = (nint)pageCount << GuestPage.Shift;
         if (Libc.Madvise(address, (nuint)length, Libc.MemoryAdvice.DontNeed) != 0)

@@ -29,6 +29,9 @@ public static class PrecopyPolicy
         return limits.IsPure ? NextOfPure(limits, round) : NextOfHybrid(limits, round, before);
     }
 
+    /// <summary>Whether a round has left so much of what it began with that many more do not get there either.</summary>
+    internal static bool LeavesTooMuch(PrecopyRound round, long before) => round.Dirty > before * WorthAnotherRound;
+
     private static PrecopyDecision NextOfPure(PrecopyLimits limits, PrecopyRound round)
     {
         if (round.TimeForDirty <= limits.Downtime)
@@ -51,7 +54,7 @@ public static class PrecopyPolicy
         round.TimeForDirty <= Little ? SwitchOver($"what is left takes {Milliseconds(round.TimeForDirty)}")
         : round.DirtyPagesPerSecond >= round.PagesPerSecond ? SwitchOver(string.Create(CultureInfo.InvariantCulture,
             $"the guest writes {round.DirtyPagesPerSecond:0} pages a second, and the link carries {round.PagesPerSecond:0}"))
-        : round.Dirty > before * WorthAnotherRound ? SwitchOver(
+        : LeavesTooMuch(round, before) ? SwitchOver(
             $"another round would not pay: {round.Dirty} pages are dirty after it, {before} were before")
         : Exhausted(limits, round) is { } exhausted ? SwitchOver(exhausted)
         : default;

@@ -85,7 +85,8 @@ internal static class JsonShapes
             Of(placement.FaultPlace ?? new LatencySummary()),
             latency.Buckets,
             Of(migration.Precopy),
-            migration.Limits is { } limits ? Of(limits) : null);
+            migration.Limits is { } limits ? Of(limits) : null,
+            migration.ReleasedBytes);
     }
 
     /// <summary>Precopy; null without it.</summary>
@@ -136,7 +137,8 @@ internal static class JsonShapes
             figures.MeanLatencyNs,
             figures.FaultLatency.Buckets,
             placement.Vcpus.Count == 0 ? null : [.. placement.Vcpus.Select(vcpu => TransferFigures.Mean(vcpu) ?? 0)],
-            TransferFigures.Mean(placement.OtherThreads));
+            TransferFigures.Mean(placement.OtherThreads),
+            migration.Precopy is { CpuThrottlePercentage: > 0 and var percent } ? percent : null);
     }
 
     /// <summary>A migration in libvirt's words.</summary>

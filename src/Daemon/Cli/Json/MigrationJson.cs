@@ -51,5 +51,6 @@ internal sealed record MigrationJson(
     IReadOnlyList<ulong> FaultLatencyBuckets,
     PrecopyJson? Precopy,
     MigrationLimitsJson? Limits,
+    ulong ReleasedBytes,
     QueryMigrateJson? QueryMigrate = null,
     DomJobInfoJson? DomJobInfo = null);

@@ -18,7 +18,8 @@ internal sealed record QueryMigrateJson(
     [property: JsonPropertyName("postcopy-latency")] ulong? PostcopyLatency,
     [property: JsonPropertyName("postcopy-latency-dist")] IReadOnlyList<ulong> PostcopyLatencyDistribution,
     [property: JsonPropertyName("postcopy-vcpu-latency")] IReadOnlyList<ulong>? PostcopyVcpuLatency,
-    [property: JsonPropertyName("postcopy-non-vcpu-latency")] ulong? PostcopyNonVcpuLatency)
+    [property: JsonPropertyName("postcopy-non-vcpu-latency")] ulong? PostcopyNonVcpuLatency,
+    [property: JsonPropertyName("cpu-throttle-percentage")] uint? CpuThrottlePercentage)
 {
     /// <summary>QEMU's MigrationStats.</summary>
     internal sealed record Statistics(
