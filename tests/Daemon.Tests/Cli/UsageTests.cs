@@ -45,6 +45,7 @@ public sealed class UsageTests
                 "migration list",
                 "migration recover",
                 "migration resolve",
+                "migration set",
                 "migration show",
                 "migration start-postcopy",
                 "migration watch",

@@ -22,13 +22,12 @@ public sealed class QueueTests
                 ids[place], one => one.Reason.StartsWith($"number {place} in the queue", StringComparison.Ordinal));
             Assert.Equal(MigrationState.Setup, waiting.State);
             Assert.Contains("--max-outgoing", waiting.Reason, StringComparison.Ordinal);
-            Assert.Equal(GuestState.Running, (await source.GuestAsync($"g{place}")).State);
         }
 
         (await source.CliAsync("migration", "cancel", ids[1])).Succeeds();
         await source.MigrationUntilAsync(ids[2], one => one.Reason.StartsWith("number 1 in the queue", StringComparison.Ordinal));
-        await source.GuestIsWellAsync("g1");
-        Assert.Empty((await destination.GuestsAsync()).Where(guest => guest.Spec.Name != "g0"));
+        await ResumedGuestIsWellAsync(source, "g1");
+        Assert.Equal(["g0"], (await destination.GuestsAsync()).Select(guest => guest.Spec.Name));
 
         // The one under way ends, and nothing else has begun until then.
         await LiftAsync(source, ids[0]);
@@ -39,7 +38,7 @@ public sealed class QueueTests
         await LiftAsync(source, ids[3]);
         Migration last = await source.MigrationUntilAsync(ids[3], one => one.State == MigrationState.Completed);
         Assert.Equal("", last.Reason);
-        await destination.GuestIsWellAsync("g3");
+        await ResumedGuestIsWellAsync(destination, "g3");
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -82,7 +81,7 @@ public sealed class QueueTests
         await source.MigrationUntilAsync(ids[1], one => one.State == MigrationState.PostcopyActive);
         await LiftAsync(source, ids[1]);
         await source.MigrationUntilAsync(ids[1], one => one.State == MigrationState.Completed);
-        await full.GuestIsWellAsync("g1");
+        await ResumedGuestIsWellAsync(full, "g1");
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -93,9 +92,7 @@ public sealed class QueueTests
         string[] ids = await BeginHeldAsync(source, full, 2);
         Migration failed = await source.MigrationUntilAsync(ids[1], one => one.State == MigrationState.Failed);
         Assert.Contains("--queue-timeout", failed.Reason, StringComparison.Ordinal);
-        await source.GuestIsWellAsync("g1");
-
-        // What such a destination is asked by daemons that cannot wait is refused as ever.
+        await ResumedGuestIsWellAsync(source, "g1");
         await LiftAsync(source, ids[0]);
         await source.MigrationUntilAsync(ids[0], one => one.State == MigrationState.Completed);
     }
@@ -113,17 +110,21 @@ public sealed class QueueTests
         // The one that is under way is waited for.
         await LiftAsync(source, ids[0]);
         Assert.Equal(0, await source.ExitAsync());
-        await destination.GuestIsWellAsync("g0");
+        await ResumedGuestIsWellAsync(destination, "g0");
         Assert.Single(await destination.GuestsAsync());
     }
 
-    /// <summary>Begins to move guests g0, g1 ... one after the other; each keeps its place until <see cref="LiftAsync"/>.</summary>
+    /// <summary>
+    /// Begins to move guests g0, g1 ... one after the other; each is under way until <see cref="LiftAsync"/>. They are paused, and so ask for
+    /// none of the pages that are not pushed.
+    /// </summary>
     private static async Task<string[]> BeginHeldAsync(DaemonProcess source, DaemonProcess destination, int count)
     {
         string[] ids = new string[count];
         for (int i = 0; i < count; i++)
         {
-            await source.CreateGuestAsync($"g{i}", "workload", "16MiB", "4MiB", vcpus: 1);
+            await source.CreateGuestAsync($"g{i}", "workload", "16MiB", "8MiB", vcpus: 1);
+            await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = $"g{i}" });
             ids[i] = (await source.CallAsync(
                 ControlMethods.Migrate,
                 new MigrateRequest
@@ -136,6 +137,12 @@ public sealed class QueueTests
         }
 
         return ids;
+    }
+
+    private static async Task ResumedGuestIsWellAsync(DaemonProcess daemon, string name)
+    {
+        await daemon.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = name });
+        await daemon.GuestIsWellAsync(name);
     }
 
     private static Task<Migration> LiftAsync(DaemonProcess source, string id) =>

@@ -1,0 +1,82 @@
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests.Limits;
+
+/// <summary>Guests that write their whole working set in each round of precopy, over a link on which that takes longer than they may stand.</summary>
+public sealed class AutoConvergeTests
+{
+    private const string Memory = "32MiB";
+    private const string WorkingSet = "24MiB";
+
+    [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
+    [InlineData("kvm", 150)]
+    [InlineData("workload", 400)]
+    public async Task AGuestThatIsHeldBackConverges(string kind, uint downtimeMs)
+    {
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, Memory, WorkingSet, vcpus: 1);
+        string id = await BeginAsync(source, destination, autoConverge: true, downtimeMs);
+
+        await source.MigrationUntilAsync(id, one => one.Precopy?.CpuThrottlePercentage > 0);
+        for (int look = 0; look < 50; look++)
+        {
+            // Whatever moment is looked at: a guest that is held back runs, and is not paused.
+            Protocol.V1.Guest guest = await source.GuestAsync("g");
+            Assert.True(guest.State is GuestState.Running or GuestState.Migrated, guest.ToString());
+        }
+
+        Migration ended = await source.MigrationUntilAsync(id, one => one.State is MigrationState.Completed or MigrationState.Failed);
+        Assert.True(ended.State == MigrationState.Completed, ended.ToString());
+        Assert.InRange(ended.Precopy.CpuThrottlePercentage, 20U, 99U);
+        Assert.Equal(0UL, ended.Placement.FaultsRequested);
+        CommandResult show = (await source.CliAsync("migration", "show", id, "--json")).Succeeds();
+        Assert.Equal(ended.Precopy.CpuThrottlePercentage, (uint)show.Json["queryMigrate"]!["cpu-throttle-percentage"]!);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
+    public async Task AGuestIsLetGoWhenItsMigrationIsCancelled()
+    {
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", Memory, WorkingSet, vcpus: 1);
+        string id = await BeginAsync(source, destination, autoConverge: true, downtimeMs: 1);
+        await source.MigrationUntilAsync(id, one => one.Precopy?.CpuThrottlePercentage > 0);
+
+        (await source.CliAsync("migration", "cancel", id)).Succeeds();
+        await source.GuestIsWellAsync("g");
+        Assert.Empty(await destination.GuestsAsync());
+    }
+
+    [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
+    public async Task NobodyIsHeldBackWithoutBeingAskedTo()
+    {
+        await using var source = await DaemonProcess.StartAsync("source");
+        await using var destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "kvm", Memory, WorkingSet, vcpus: 1);
+        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--auto-converge")).Fails("--mode precopy");
+        string id = await BeginAsync(source, destination, autoConverge: false, downtimeMs: 1);
+
+        Migration third = await source.MigrationUntilAsync(id, one => one.Precopy?.Rounds >= 3);
+        Assert.Equal(0U, third.Precopy.CpuThrottlePercentage);
+        (await source.CliAsync("migration", "cancel", id)).Succeeds();
+        await source.GuestIsWellAsync("g");
+    }
+
+    private static async Task<string> BeginAsync(DaemonProcess source, DaemonProcess destination, bool autoConverge, uint downtimeMs) =>
+        (await source.CallAsync(
+            ControlMethods.Migrate,
+            new MigrateRequest
+            {
+                Guest = "g",
+                To = destination.Listen,
+                Mode = MigrationMode.Precopy,
+                AutoConverge = autoConverge,
+                Bandwidth = 32 << 20,
+                DowntimeLimitMs = downtimeMs,
+                MaxRounds = 200,
+            })).Id;
+}
