@@ -34,7 +34,8 @@ internal static partial class DaemonLog
     [LoggerMessage(6, LogLevel.Warning, "This daemon is made to fail for a test: MIGRATIOND_FAULT is {Fault}")]
     public static partial void FaultInjected(ILogger logger, string fault);
 
-    [LoggerMessage(7, LogLevel.Information, "Certificates and lists of names are read anew; this node's certificates end {ExpiresAt}")]
+    [LoggerMessage(7, LogLevel.Information,
+        "Certificates, lists of names and how many guests may be on their way are read anew; this node's certificates end {ExpiresAt}")]
     public static partial void Reloaded(ILogger logger, DateTime? expiresAt);
 
     [LoggerMessage(8, LogLevel.Error, "What was to be read anew is wrong, and nothing has changed: {Reason}")]

@@ -126,7 +126,7 @@ public sealed class MigrationTests
     [MachineFact(Host)]
     public async Task SeveralGuestsMoveAtTheSameTime()
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--max-outgoing", "3");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         string[] names = ["a", "b", "c"];
         foreach (string name in names)

@@ -56,8 +56,9 @@ internal sealed class MigrateCommand : ClientCommand
         if (!json && _plan.ReleasesRam(parse))
         {
             // On standard error, where it is seen whatever becomes of the output.
-            Terminal.Error.WriteLine($"WARNING: --release-ram: once the guest has been switched over, this host gives up its memory piece by "
-                + $"piece. If the destination is lost before the end, guest {guest} is lost: 'migration resolve --resume-here' is refused.");
+            Terminal.Error.WriteLine(
+                "WARNING: --release-ram: once the guest has been switched over, this host gives up its memory piece by piece. If the "
+                + $"destination is lost before the end, guest {guest} is lost: 'migration resolve --resume-here' is refused.");
         }
 
         var migration = await client.MigrateAsync(_plan.Read(parse, guest, parse.GetRequiredValue(_to)), cancellation);

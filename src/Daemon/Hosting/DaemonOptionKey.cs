@@ -101,7 +101,7 @@ public sealed class DaemonOptionKey
 
     /// <summary>How many guests may be on their way in.</summary>
     public static DaemonOptionKey MaxIncoming { get; } = new("max incoming", "N",
-        "Guests that may be on their way to this host at a time, from 1 to 1000; one more is refused [default: 16].");
+        "Guests that may be on their way to this host at a time, from 1 to 1000; one more waits at its source [default: 16].");
 
     /// <summary>How many guests may be on their way out.</summary>
     public static DaemonOptionKey MaxOutgoing { get; } = new("max outgoing", "N",

@@ -37,7 +37,7 @@ internal sealed class MigrationRecord
             // Sources that know no other mode do not name it.
             Mode = mode == MigrationMode.Unspecified ? MigrationMode.Postcopy : mode,
             State = MigrationState.Setup,
-            StartedUnixUs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond,
+            StartedUnixUs = UnixNow(),
             PagesTotal = (ulong)pagesTotal,
         };
     }
@@ -136,6 +136,7 @@ internal sealed class MigrationRecord
             if (_message.BytesSent == 0)
             {
                 _started = Stopwatch.GetTimestamp();
+                _message.StartedUnixUs = UnixNow();
                 _rate = new TransferRate(_started);
             }
         }
@@ -303,6 +304,8 @@ internal sealed class MigrationRecord
             return copy;
         }
     }
+
+    private static long UnixNow() => (DateTime.UtcNow - DateTime.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 

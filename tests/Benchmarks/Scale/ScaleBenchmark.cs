@@ -44,7 +44,7 @@ internal sealed class ScaleBenchmark : IBenchmark
     private static async Task<Section> MeasureAsync(RunOptions options, Action<string> progress)
     {
         int rounds = options.Rounds ?? DefaultRounds;
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--max-outgoing", "64");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         var run = new MigrationRun(source, destination);
         var results = new List<Result>();
