@@ -14,7 +14,9 @@ namespace MigrationD.Daemon.Source;
 internal sealed class ReleasedMemory(GuestMemory memory)
 {
     private readonly Lock _lock = new();
+    private readonly bool[] _confirmed = new bool[memory.BlockCount];
     private readonly bool[] _released = new bool[memory.BlockCount];
+    private long _notReleased;
     private bool _closed;
     private long _blocks;
 
@@ -24,19 +26,32 @@ internal sealed class ReleasedMemory(GuestMemory memory)
     /// <summary>Whether a block was given back.</summary>
     public bool Has(long block) => Volatile.Read(ref _released[block]);
 
-    /// <summary>Gives back blocks that the destination holds.</summary>
-    public void Release(long firstBlock, long count)
+    /// <summary>The destination holds these blocks.</summary>
+    public void Confirm(long firstBlock, long count)
     {
         lock (_lock)
         {
-            if (_closed)
+            for (long block = firstBlock; block < firstBlock + count; block++)
+            {
+                _notReleased += _confirmed[block] ? 0 : 1;
+                _confirmed[block] = true;
+            }
+        }
+    }
+
+    /// <summary>Gives back every block that has been confirmed.</summary>
+    public void Release()
+    {
+        lock (_lock)
+        {
+            if (_closed || _notReleased == 0)
             {
                 return;
             }
 
-            for (long block = firstBlock; block < firstBlock + count; block++)
+            for (long block = 0; block < _confirmed.Length; block++)
             {
-                if (!_released[block])
+                if (_confirmed[block] && !_released[block])
                 {
                     // First said, then done: who finds it not released has it whole.
                     Volatile.Write(ref _released[block], true);
@@ -44,6 +59,8 @@ internal sealed class ReleasedMemory(GuestMemory memory)
                     memory.Discard(block * GuestPage.PerBlock, GuestPage.PerBlock);
                 }
             }
+
+            _notReleased = 0;
         }
     }
 

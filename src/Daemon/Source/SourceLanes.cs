@@ -26,7 +26,6 @@ internal sealed class SourceLanes : IDisposable
     private readonly GuestMemory _memory;
     private readonly PushPace _pace;
     private readonly ReleasedMemory? _released;
-    private readonly List<(long First, long Count)> _confirmed = [];
     private volatile bool _mayRelease;
     private readonly string _guest;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -260,11 +259,14 @@ internal sealed class SourceLanes : IDisposable
             return;
         }
 
-        _confirmed.AddRange(StaleRuns.Unpack(report.ConfirmedRuns, _memory.BlockCount));
+        foreach ((long first, long count) in StaleRuns.Unpack(report.ConfirmedRuns, _memory.BlockCount))
+        {
+            _released.Confirm(first, count);
+        }
+
         if (_mayRelease)
         {
-            _confirmed.ForEach(run => _released.Release(run.First, run.Count));
-            _confirmed.Clear();
+            _released.Release();
         }
     }
 
