@@ -490,7 +490,8 @@ internal sealed class SourceMigration
     /// <summary>Waits for this node to have a turn for it, and for the destination to have room for one more guest on its way.</summary>
     private async Task<PrepareResponse> PrepareInTurnAsync(bool again, CancellationToken cancel)
     {
-        long began = Stopwatch.GetTimestamp();
+        // Not from the beginning: what it waited for its turn here is no time of the destination's.
+        long busySince = 0;
         for (TimeSpan rest = ShortestRest; ; rest = rest * 2 < LongestRest ? rest * 2 : LongestRest)
         {
             await TakeTurnAsync(cancel).ConfigureAwait(false);
@@ -500,8 +501,9 @@ internal sealed class SourceMigration
                 return answer;
             }
 
+            busySince = busySince == 0 ? Stopwatch.GetTimestamp() : busySince;
             string why = $"the destination {_destination.Address} takes no more guests at the moment: {answer.Busy}";
-            if (Stopwatch.GetElapsedTime(began) >= _timeouts.Queue)
+            if (Stopwatch.GetElapsedTime(busySince) >= _timeouts.Queue)
             {
                 throw new GrpcException(
                     GrpcStatusCode.ResourceExhausted,
