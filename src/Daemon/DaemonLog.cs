@@ -108,6 +108,15 @@ internal static partial class DaemonLog
     [LoggerMessage(29, LogLevel.Information, "Migration {Migration} of guest {Guest}: precopy has ended: {Why}")]
     public static partial void PrecopyEnded(ILogger logger, string migration, string guest, string why);
 
+    [LoggerMessage(40, LogLevel.Information, "Node {Node} takes no guests in any more, and its own are moved to {Peers}")]
+    public static partial void DrainBegan(ILogger logger, string node, string peers);
+
+    [LoggerMessage(41, LogLevel.Information, "Node {Node}: nothing more of this drain is begun")]
+    public static partial void DrainEnded(ILogger logger, string node);
+
+    [LoggerMessage(42, LogLevel.Information, "Node {Node} takes guests in again")]
+    public static partial void Undrained(ILogger logger, string node);
+
     [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
     public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);
 

@@ -30,6 +30,8 @@ internal sealed class CommandLine
             new GuestCommand(console),
             new MigrateCommand(console),
             new MigrationCommand(console),
+            new DrainCommand(console),
+            new UndrainCommand(console),
             new NodeCommand(console),
             new HealthCommand(console),
             new TopCommand(console),

@@ -172,6 +172,32 @@ internal sealed class ControlClient : IDisposable
             ControlMethods.ResolveMigration, new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline,
             cancellation);
 
+    /// <summary>Empties the daemon for as long as the enumeration goes on.</summary>
+    public async IAsyncEnumerable<DrainUpdate> DrainAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        const string Tried = "drain the daemon";
+        var ended = false;
+
+        // No deadline: how long it takes is a matter of the guests and of the network.
+        await using var updates = _channel.StreamAsync(ControlMethods.Drain, request, cancellation).GetAsyncEnumerator(cancellation);
+        while (await NextAsync(updates, Tried))
+        {
+            ended |= updates.Current.Ended;
+            yield return updates.Current;
+        }
+
+        if (!ended)
+        {
+            throw new CliException(ExitCode.Failed, "aborted",
+                $"cannot {Tried} any further: the daemon at {_socketPath} ended the stream before the end; see 'migrationd migration list', and "
+                + "go on with 'migrationd drain'");
+        }
+    }
+
+    /// <summary>Lets the daemon take in guests again.</summary>
+    public Task<Node> UndrainAsync(CancellationToken cancellation) =>
+        CallAsync("undrain the daemon", ControlMethods.Undrain, new UndrainRequest(), CallDeadline, cancellation);
+
     /// <inheritdoc/>
     public void Dispose() => _channel.Dispose();
 

@@ -3,7 +3,7 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>What the process tells the script that started it. The only list of these; the help text is made from it.</summary>
 internal static class ExitCode
 {
-    /// <summary>Done; for migrate and migration watch: the migration completed.</summary>
+    /// <summary>Done; for migrate and migration watch: the migration completed; for drain: no guest stayed.</summary>
     public const int Ok = 0;
 
     /// <summary>The operation failed.</summary>
@@ -27,7 +27,7 @@ internal static class ExitCode
     /// <summary>Each code with its meaning for the help text.</summary>
     public static IReadOnlyList<(int Code, string Meaning)> All { get; } =
     [
-        (Ok, "done (migrate: the migration completed; doctor: guests can migrate here; health: the daemon works)"),
+        (Ok, "done (migrate: the migration completed; drain: no guest stayed; doctor: guests can migrate here; health: the daemon works)"),
         (Failed, "the operation failed"),
         (Usage, "the command line, or a value in it, is wrong"),
         (Unreachable, "the daemon does not answer on its control socket"),

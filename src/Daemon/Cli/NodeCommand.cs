@@ -30,6 +30,7 @@ internal sealed class NodeCommand : ClientCommand
                 ("protocol", string.Join(", ", node.ProtocolVersions)),
                 ("control", node.Listen),
                 ("lanes", node.Lanes),
+                ("drained", node.Drained ? "yes: it takes in no guests until 'migrationd undrain'" : ""),
                 ("process", node.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ]);
         }

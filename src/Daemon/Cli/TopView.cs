@@ -53,7 +53,8 @@ internal static class TopView
         return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {version}  process {now.Node.ProcessId}  ")
             + $"control {now.Node.Listen}  lanes {now.Node.Lanes}  "
             + string.Create(CultureInfo.InvariantCulture, $"guests {now.Guests.Count}, running {running}  ")
-            + string.Create(CultureInfo.InvariantCulture, $"migrations {now.Migrations.Count}, under way {underWay}");
+            + string.Create(CultureInfo.InvariantCulture, $"migrations {now.Migrations.Count}, under way {underWay}")
+            + (now.Node.Drained ? "  drained" : "");
     }
 
     private static Table Guests(NodeSnapshot now, NodeSnapshot? before)

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Doctor;
+using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
@@ -20,7 +21,7 @@ namespace MigrationD.Daemon.Control;
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
 internal sealed class ControlService(
     Node node, NodeHealth health, Func<GetConfigResponse> config, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing,
-    DestinationSessions incoming, ILogger logger, CancellationToken shutdown)
+    DestinationSessions incoming, Drains drains, ILogger logger, CancellationToken shutdown)
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(1);
@@ -50,12 +51,19 @@ internal sealed class ControlService(
         routes.MapUnary(ControlMethods.GetMigration, (request, _) => Task.FromResult(FindMigration(request.Id).Snapshot()));
         routes.MapServerStreaming(
             ControlMethods.WatchMigration, (request, context) => WatchAsync(FindMigration(request.Id), context.CancellationToken));
+        routes.MapServerStreaming(ControlMethods.Drain, (request, context) => drains.RunAsync(request, context.CancellationToken));
+        routes.MapUnary(ControlMethods.Undrain, (_, _) =>
+        {
+            drains.Undrain();
+            return Task.FromResult(Describe());
+        });
     }
 
     private Node Describe() => new(node)
     {
         ManagedBytesAllocated = (ulong)GC.GetTotalAllocatedBytes(),
         Collections = (ulong)GC.CollectionCount(0),
+        Drained = guests.IsClosed,
     };
 
     private GuestMessage Create(CreateGuestRequest request)

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Routing;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Grpc;
@@ -8,18 +9,13 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Control;
 
 /// <summary>Answers other daemons: service Transport of transport.proto, on the control listener.</summary>
-internal sealed class TransportService(DestinationSessions sessions, string lanes, PeerSecurity security)
+internal sealed class TransportService(DestinationSessions sessions, string lanes, PeerSecurity security, NodeCapacity capacity)
 {
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapUnary(TransportMethods.Prepare, async (request, context) =>
         {
-            // Its connection may be older than the list that it is not on any more.
-            if (context.PeerCertificate is { } shown && security.RefuseSender(shown) is { } why)
-            {
-                throw new GrpcException(GrpcStatusCode.PermissionDenied, $"this node takes no guests from {shown.Subject}: {why}");
-            }
-
+            RefuseUnlessSender(context);
             DestinationSession session;
             try
             {
@@ -82,5 +78,19 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
         routes.MapServerStreaming(TransportMethods.RelayConsole, (request, context) => ConsoleFeed.ReadAsync(
             sessions.FindGuest(request.Session), (long)Math.Min(request.Offset, long.MaxValue / 2), request.Follow,
             context.CancellationToken));
+        routes.MapUnary(TransportMethods.GetCapacity, (_, context) =>
+        {
+            RefuseUnlessSender(context);
+            return Task.FromResult(capacity.Describe());
+        });
+    }
+
+    /// <summary>Its connection may be older than the list that it is not on any more.</summary>
+    private void RefuseUnlessSender(GrpcCallContext context)
+    {
+        if (context.PeerCertificate is { } shown && security.RefuseSender(shown) is { } why)
+        {
+            throw new GrpcException(GrpcStatusCode.PermissionDenied, $"this node takes no guests from {shown.Subject}: {why}");
+        }
     }
 }

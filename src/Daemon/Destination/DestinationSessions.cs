@@ -51,6 +51,12 @@ internal sealed class DestinationSessions(
 
     private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
 
+    /// <summary>How many are.</summary>
+    public int Coming => _sessions.Values.Count(session => !session.IsEnded);
+
+    /// <summary>Whether the daemon stops and prepares for nobody.</summary>
+    public bool IsStopping => _stopping;
+
     /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
     /// <exception cref="GrpcException">It cannot come.</exception>
     /// <exception cref="NodeBusyException">It can come when another has arrived.</exception>
@@ -158,7 +164,7 @@ internal sealed class DestinationSessions(
 
     private void RefuseBeyondLimit(GuestSpec spec)
     {
-        int coming = _sessions.Values.Count(session => !session.IsEnded);
+        int coming = Coming;
         if (coming >= _limit)
         {
             throw new NodeBusyException(

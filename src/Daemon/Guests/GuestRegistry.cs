@@ -16,9 +16,15 @@ namespace MigrationD.Daemon.Guests;
 /// <param name="logger">The daemon's log.</param>
 internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, ILogger logger)
 {
+    /// <summary>Why no guest is let in while the node is closed.</summary>
+    public const string ClosedReason =
+        "it is drained and takes no guests; 'migrationd undrain' there makes it take them again, or choose another node";
+
     private readonly Lock _lock = new();
     private readonly Dictionary<string, HostedGuest?> _guests = journal.Left.ToDictionary(
         left => left.Spec.Name, left => (HostedGuest?)HostedGuest.LeftBehind(left), StringComparer.Ordinal);
+
+    private bool _closed;
 
     /// <summary>Those of a node that remembers nothing.</summary>
     public GuestRegistry(MemoryBudget budget)
@@ -28,6 +34,51 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
 
     /// <summary>What the next daemon is to know of the guests.</summary>
     public GuestJournal Journal => journal;
+
+    /// <summary>What all guests may have, and have.</summary>
+    public MemoryBudget Budget => budget;
+
+    /// <summary>Whether no guest is let in, neither a new one nor one from elsewhere.</summary>
+    public bool IsClosed
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _closed;
+            }
+        }
+    }
+
+    /// <summary>Whether a guest that was let in is not among <see cref="All"/> yet.</summary>
+    public bool IsMaking
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _guests.ContainsValue(null);
+            }
+        }
+    }
+
+    /// <summary>Lets no guest in any more; one that is being made is made.</summary>
+    public void Close()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+        }
+    }
+
+    /// <summary>Lets guests in again.</summary>
+    public void Open()
+    {
+        lock (_lock)
+        {
+            _closed = false;
+        }
+    }
 
     /// <summary>Creates a guest and lets it run.</summary>
     public HostedGuest Create(GuestSpec spec)
@@ -165,6 +216,11 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     {
         lock (_lock)
         {
+            if (_closed)
+            {
+                throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"guest '{name}' cannot be on this node: {ClosedReason}");
+            }
+
             bool known = _guests.TryGetValue(name, out HostedGuest? present);
             if (present is { Left: not null } && !isReturn)
             {

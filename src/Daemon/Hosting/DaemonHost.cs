@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Doctor;
+using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting.Systemd;
 using MigrationD.Daemon.Metrics;
@@ -34,6 +35,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly GuestRegistry _guests;
     private readonly DaemonMeter _meter;
     private readonly MigrationLog _migrations;
+    private readonly SourceNode _source;
     private readonly SourceMigrations _outgoing;
     private readonly MigrationTimeouts _timeouts;
     private readonly PeerSecurity _security;
@@ -62,7 +64,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         _security = PeerSecurity.Of(options);
         _queue = new MigrationQueue(options.MaxOutgoing);
         _values = options.Values;
-        _outgoing = new SourceMigrations(new SourceNode(options.Node, _migrations, _timeouts, _security, _queue, _logger));
+        _source = new SourceNode(options.Node, _migrations, _timeouts, _security, _queue, _logger);
+        _outgoing = new SourceMigrations(_source);
     }
 
     /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
@@ -177,8 +180,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
         var control = new ControlService(
-            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config, _guests, _migrations, _outgoing, _peers.Sessions, _logger,
-            _shutdown.Token);
+            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config, _guests, _migrations, _outgoing, _peers.Sessions,
+            new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
         _control = await GrpcServer.StartAsync(
             _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map,
             new RequestMeter(_meter))
@@ -225,7 +228,7 @@ internal sealed class DaemonHost : IAsyncDisposable
                     attend(listen);
                 }),
                 _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security,
-                _logging, _meter, MapPages).ConfigureAwait(false);
+                _logging, _meter, MapPages, _options.Node).ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {

@@ -111,6 +111,11 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey QueueTimeout { get; } = new("queue timeout", "TIME",
         "How long a guest waits for a destination that has as many on their way as it may, before its migration fails [default: 10m].");
 
+    /// <summary>Where guests go when this host is emptied.</summary>
+    public static DaemonOptionKey Peers { get; } = new("peers", "ADDRESSES",
+        "Control addresses (HOST:PORT), with commas between them, of daemons that 'migrationd drain' moves guests to; this host's own may be "
+        + "among them, so that one list does for all hosts [default: none].");
+
     /// <summary>Silence after which a connection is lost.</summary>
     public static DaemonOptionKey LinkTimeout { get; } = new("link timeout", "TIME",
         "Silence after which a connection to another daemon is lost, e.g. 5s, at least 2s [default: 5s].");
@@ -140,7 +145,7 @@ public sealed class DaemonOptionKey
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
         Node, Listen, Lanes, Control, ControlGroup, Config, State, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web,
-        GuestMemory, MaxConnections, MaxIncoming, MaxOutgoing, QueueTimeout, LinkTimeout, SwitchoverTimeout, RecoveryTimeout, StopTimeout,
-        LogLevel, LogFormat,
+        GuestMemory, MaxConnections, MaxIncoming, MaxOutgoing, QueueTimeout, Peers, LinkTimeout, SwitchoverTimeout, RecoveryTimeout,
+        StopTimeout, LogLevel, LogFormat,
     ];
 }

@@ -4,6 +4,7 @@ using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
@@ -65,6 +66,7 @@ public sealed partial record DaemonOptions
             MaxIncoming = given.Read(DaemonOptionKey.MaxIncoming, "16", text => ParseCount(text, 1, 1000), errors),
             MaxOutgoing = given.Read(DaemonOptionKey.MaxOutgoing, "2", text => ParseCount(text, 1, 1000), errors),
             QueueTimeout = given.Read(DaemonOptionKey.QueueTimeout, "10m", text => ParseTime(text, TimeSpan.FromSeconds(1)), errors),
+            Peers = given.Read(DaemonOptionKey.Peers, "", ParsePeers, errors)!,
             LinkTimeout = given.Read(DaemonOptionKey.LinkTimeout, "5s", text => ParseTime(text, TimeSpan.FromSeconds(2)), errors),
             SwitchoverTimeout = given.Read(
                 DaemonOptionKey.SwitchoverTimeout, "900ms", text => ParseTime(text, TimeSpan.FromMilliseconds(100)), errors),
@@ -169,6 +171,15 @@ public sealed partial record DaemonOptions
         return names.FirstOrDefault(name => Uri.CheckHostName(name) != UriHostNameType.Dns) is { } wrong
             ? Parsed<IReadOnlyList<string>>.Wrong($"\"{wrong}\" is no name; give the names of certificates with commas between them")
             : new(names);
+    }
+
+    private static Parsed<IReadOnlyList<string>> ParsePeers(string text)
+    {
+        var peers = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return peers.FirstOrDefault(peer => !HostAndPort.TryParse(peer, out _)) is { } wrong
+            ? Parsed<IReadOnlyList<string>>.Wrong(
+                $"\"{wrong}\" is no HOST:PORT; give the control addresses of other daemons with commas between them")
+            : new(peers);
     }
 
     private static Parsed<string> ParseGroup(string text) => text.Length == 0

@@ -91,6 +91,9 @@ public sealed partial record DaemonOptions
     /// <summary>How long a destination is asked again that takes no more guests at the moment.</summary>
     public TimeSpan QueueTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>HOST:PORT of the daemons that this host's guests may go to when it is emptied.</summary>
+    public IReadOnlyList<string> Peers { get; init; } = [];
+
     /// <summary>Silence after which a connection to another daemon is lost; at least 2 s.</summary>
     public TimeSpan LinkTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
@@ -20,9 +21,10 @@ internal sealed class PeerDoor : IAsyncDisposable
     private readonly GrpcServer _control;
     private readonly Http1Door? _http1;
 
-    private PeerDoor(DestinationSessions sessions, LaneListener lanes, GrpcServer control, Http1Door? http1)
+    private PeerDoor(DestinationSessions sessions, NodeCapacity capacity, LaneListener lanes, GrpcServer control, Http1Door? http1)
     {
         Sessions = sessions;
+        Capacity = capacity;
         _lanes = lanes;
         _control = control;
         _http1 = http1;
@@ -32,6 +34,9 @@ internal sealed class PeerDoor : IAsyncDisposable
     public string Listen => _control.Address;
 
     public DestinationSessions Sessions { get; }
+
+    /// <summary>What other daemons are told that there is room for.</summary>
+    public NodeCapacity Capacity { get; }
 
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
@@ -49,15 +54,17 @@ internal sealed class PeerDoor : IAsyncDisposable
     /// <param name="logging">The log.</param>
     /// <param name="meter">What counts; null where nothing is counted.</param>
     /// <param name="pages">What browsers and scrapers can read; nothing without a meter.</param>
+    /// <param name="node">What the node calls itself.</param>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
         Action<KestrelServerOptions, Action<ListenOptions>> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
         MigrationTimeouts timeouts, PeerLimits limits, PeerSecurity security, ILoggerFactory logging, DaemonMeter? meter = null,
-        Action<IEndpointRouteBuilder>? pages = null)
+        Action<IEndpointRouteBuilder>? pages = null, string node = "")
     {
         ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
         var sessions = new DestinationSessions(
             guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
+        var capacity = new NodeCapacity(node, guests, sessions);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
         var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes);
         RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
@@ -65,14 +72,14 @@ internal sealed class PeerDoor : IAsyncDisposable
         try
         {
             Start(listener, lanes);
-            var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security);
+            var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
             if (pages is not null && requests is not null)
             {
                 http1 = await Http1Door.StartAsync(logging, pages, requests).ConfigureAwait(false);
             }
 
             GrpcServer control = await GrpcServer.StartAsync(logging, Limited, Map, requests).ConfigureAwait(false);
-            return new PeerDoor(sessions, listener, control, http1);
+            return new PeerDoor(sessions, capacity, listener, control, http1);
 
             void Map(IEndpointRouteBuilder routes)
             {

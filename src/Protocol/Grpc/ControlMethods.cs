@@ -71,4 +71,10 @@ public static class ControlMethods
 
     /// <summary>Decides that the other side of a migration is gone for good.</summary>
     public static readonly GrpcMethod<ResolveMigrationRequest, Migration> ResolveMigration = new(Service, nameof(ResolveMigration));
+
+    /// <summary>Moves every guest away, and takes none in any more; says how it goes.</summary>
+    public static readonly GrpcMethod<DrainRequest, DrainUpdate> Drain = new(Service, nameof(Drain), serverStreaming: true);
+
+    /// <summary>Takes guests in again.</summary>
+    public static readonly GrpcMethod<UndrainRequest, Node> Undrain = new(Service, nameof(Undrain));
 }

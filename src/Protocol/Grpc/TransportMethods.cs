@@ -36,4 +36,7 @@ public static class TransportMethods
     /// <summary>The console of the guest that came in a session.</summary>
     public static readonly GrpcMethod<RelayConsoleRequest, ConsoleChunk> RelayConsole =
         new(Service, nameof(RelayConsole), serverStreaming: true);
+
+    /// <summary>What a daemon has room for.</summary>
+    public static readonly GrpcMethod<GetCapacityRequest, Capacity> GetCapacity = new(Service, nameof(GetCapacity));
 }

@@ -157,6 +157,10 @@ public sealed class JsonShapesTests
     }
 
     [Fact]
+    public void A_node_that_takes_guests_again() =>
+        Assert.Equal("""{"node":"alpha","drained":false}""", Print(new UndrainJson("alpha", false)).GetRawText());
+
+    [Fact]
     public void An_error() =>
         Assert.Equal(
             """{"error":{"code":"not-found","message":"no guest 'x' µ","exitCode":4}}""",
@@ -167,7 +171,33 @@ public sealed class JsonShapesTests
     {
         var json = Print(JsonShapes.Of(new Node { Name = "a", Version = "1", ProtocolVersions = { 2, 1 }, Listen = "l", Lanes = "p",
             ProcessId = 7 }));
-        Assert.Equal("name version protocolVersions listen lanes processId", Keys(json));
+        Assert.Equal("name version protocolVersions listen lanes processId drained", Keys(json));
+    }
+
+    [Fact]
+    public void A_drain()
+    {
+        var moved = new DrainGuest { Name = "web", MemoryBytes = 4, State = DrainState.Moved, Migration = Samples.Migration() };
+        var stayed = new DrainGuest { Name = "db", MemoryBytes = 8, State = DrainState.Stayed, Reason = "too large" };
+        var json = Print(JsonShapes.Of(moved));
+        Assert.Equal(
+            "guest memoryBytes state peer migrationId migrationState pagesTotal pagesReceived bytesSent bytesPerSecond downtimeMs totalMs",
+            Keys(json));
+        Assert.Equal("guest memoryBytes state reason", Keys(Print(JsonShapes.Of(stayed))));
+
+        var tally = new DrainTally();
+        tally.Add(new DrainUpdate
+        {
+            Guests = { moved, stayed },
+            Peers = { new DrainPeer { Address = "b:1", Name = "b", FreeBytes = 7 }, new DrainPeer { Address = "c:1", Problem = "off" } },
+        });
+        var summary = Print(JsonShapes.Of(tally, TimeSpan.FromSeconds(1.5)));
+        Assert.Equal("verdict totalMs movedBytes moved stayed gone peers", Keys(summary));
+        Assert.Equal(
+            ("stayed", 1500.0, 4), (summary.GetProperty("verdict").GetString(), summary.GetProperty("totalMs").GetDouble(),
+                summary.GetProperty("movedBytes").GetInt32()));
+        Assert.Equal(
+            ["address name freeBytes", "address freeBytes problem"], summary.GetProperty("peers").EnumerateArray().Select(Keys));
     }
 
     [Fact]

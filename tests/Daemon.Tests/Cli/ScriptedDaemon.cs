@@ -60,6 +60,8 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
         _server.MapServerStreaming(ControlMethods.DumpGuest, (_, _) => Dump());
         _server.MapServerStreaming(ControlMethods.ReadConsole, (request, _) => ReadConsole(request));
         _server.MapServerStreaming(ControlMethods.WatchMigration, (_, context) => Watch(context.CancellationToken));
+        _server.MapServerStreaming(ControlMethods.Drain, (request, context) => Empty(request, context.CancellationToken));
+        _server.MapUnary(ControlMethods.Undrain, (_, _) => Task.FromResult(new Node { Name = "alpha" }));
         _server.MapGrpcFallback();
     }
 
@@ -107,6 +109,18 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     /// <summary>The last ReadConsole.</summary>
     public ReadConsoleRequest? ConsoleAsked { get; private set; }
 
+    /// <summary>What Drain answers.</summary>
+    public List<DrainUpdate> Drain { get; } = [];
+
+    /// <summary>Whether the stream of Drain stays open after the last update.</summary>
+    public bool DrainForever { get; set; }
+
+    /// <summary>Done when somebody has received every update of Drain and still listens.</summary>
+    public TaskCompletionSource Drained { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The last Drain.</summary>
+    public DrainRequest? DrainAsked { get; private set; }
+
     public static async Task<ScriptedDaemon> StartAsync()
     {
         var daemon = new ScriptedDaemon();
@@ -148,6 +162,22 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
         if (DumpFailure is { } failure)
         {
             throw failure;
+        }
+    }
+
+    private async IAsyncEnumerable<DrainUpdate> Empty(
+        DrainRequest request, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        DrainAsked = request;
+        foreach (var update in Drain)
+        {
+            yield return update;
+        }
+
+        if (DrainForever)
+        {
+            Drained.SetResult();
+            await Task.Delay(Timeout.Infinite, cancellation);
         }
     }
 

@@ -36,6 +36,23 @@ public sealed class TerminalTests : IAsyncLifetime
     }
 
     [MachineFact(Needs.Terminal)]
+    public async Task Drain_draws_one_view_and_ends_with_what_became_of_each_guest()
+    {
+        var moving = new DrainGuest { Name = "web", State = DrainState.Moving, Migration = Samples.Migration(MigrationState.PrecopyActive) };
+        var moved = new DrainGuest { Name = "web", State = DrainState.Moved, Migration = Samples.Migration() };
+        _daemon.Drain.AddRange([new DrainUpdate { Guests = { moving } }, new DrainUpdate { Guests = { moved }, Ended = true }]);
+        var (exitCode, screen) = await RunAsync("xterm-256color", "drain");
+
+        Assert.Equal(ExitCode.Ok, exitCode);
+        Assert.Contains("\u001b[?25l", screen, StringComparison.Ordinal);
+        Assert.Contains("precopy-active", screen, StringComparison.Ordinal);
+        Assert.Contains("moved 0 of 1 guests", screen, StringComparison.Ordinal);
+        var summary = screen[screen.LastIndexOf("\u001b[?25h", StringComparison.Ordinal)..];
+        Assert.Contains("web  moved to 127.0.0.1:7461 (m1)", summary, StringComparison.Ordinal);
+        Assert.Contains("moved 1 of 1 guests of alpha", summary, StringComparison.Ordinal);
+    }
+
+    [MachineFact(Needs.Terminal)]
     public async Task A_terminal_that_cannot_move_its_cursor_gets_lines()
     {
         _daemon.Updates.AddRange([Samples.Migration(MigrationState.Setup), Samples.Migration()]);

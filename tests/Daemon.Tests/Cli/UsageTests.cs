@@ -28,6 +28,7 @@ public sealed class UsageTests
                 "config show",
                 "demo",
                 "doctor",
+                "drain",
                 "guest",
                 "guest console",
                 "guest create",
@@ -52,6 +53,7 @@ public sealed class UsageTests
                 "node",
                 "serve",
                 "top",
+                "undrain",
             ],
             Paths(Root, "").Order(StringComparer.Ordinal));
 
@@ -126,6 +128,10 @@ public sealed class UsageTests
     [InlineData("migrate x --to host:65536", "HOST:PORT")]
     [InlineData("migrate x --to ::1:7461", "HOST:PORT")]
     [InlineData("migrate x --to http://host:7461", "HOST:PORT")]
+    [InlineData("drain --to b:7461 host", "HOST:PORT")]
+    [InlineData("drain --parallel 0", "from 1 to 100")]
+    [InlineData("drain --parallel 101", "from 1 to 100")]
+    [InlineData("drain web", "'web'")]
     [InlineData("migration cancel", "ID")]
     [InlineData("migration recover m1 --to host", "HOST:PORT")]
     [InlineData("migration resolve m1", "--resume-here")]

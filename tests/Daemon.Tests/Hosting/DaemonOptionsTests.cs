@@ -64,6 +64,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
         ["maxOutgoing"] = (i => $"{i}", options => $"{options.MaxOutgoing}"),
         ["queueTimeout"] = (i => $"{i}s", options => $"{options.QueueTimeout.TotalSeconds}s"),
+        ["peers"] = (i => $"10.0.0.{i}:7461,[::1]:7461", options => string.Join(',', options.Peers)),
         ["maxIncoming"] = (i => $"{i}", options => $"{options.MaxIncoming}"),
         ["linkTimeout"] = (i => $"{i + 1}s", options => $"{options.LinkTimeout.TotalSeconds}s"),
         ["switchoverTimeout"] = (i => $"{i}00ms", options => $"{options.SwitchoverTimeout.TotalMilliseconds}ms"),
@@ -94,6 +95,19 @@ public sealed class DaemonOptionsTests : IDisposable
     [Fact]
     public void Every_option_is_in_the_precedence_test() =>
         Assert.Equal(DaemonOptionKey.All.Select(key => key.Name).Where(name => name != "config").Order(), Settings.Keys.Order());
+
+    [Theory]
+    [InlineData("10.0.0.6")]
+    [InlineData("10.0.0.6:7461,host:0")]
+    [InlineData("http://host:7461")]
+    public void Peers_that_are_no_addresses_are_named(string peers)
+    {
+        _flags["peers"] = peers;
+        var error = Assert.Single(Errors());
+        Assert.Equal("--peers", error.Key);
+        Assert.Contains(peers.Split(',')[^1], error.Problem, StringComparison.Ordinal);
+        Assert.Contains("HOST:PORT", error.Problem, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void A_flag_wins_over_the_environment_and_the_environment_over_the_file()

@@ -169,6 +169,36 @@ internal static class JsonShapes
             figures.Placement.FaultsRequested);
     }
 
+    /// <summary>A guest of a host that is emptied.</summary>
+    public static DrainGuestJson Of(DrainGuest guest)
+    {
+        var migration = guest.Migration;
+        return new(
+            guest.Name,
+            guest.MemoryBytes,
+            Words.Of(guest.State),
+            NullIfEmpty(guest.Reason.Length > 0 || guest.State != DrainState.Moving ? guest.Reason : migration?.Reason ?? ""),
+            migration?.Peer,
+            migration?.Id,
+            migration is null ? null : Words.Of(migration.State),
+            migration?.PagesTotal,
+            migration?.PagesReceived,
+            migration?.BytesSent,
+            migration?.BytesPerSecond,
+            migration is { HasDowntimeUs: true } ? migration.DowntimeUs / MicrosecondsPerMillisecond : null,
+            migration?.TotalUs / MicrosecondsPerMillisecond);
+    }
+
+    /// <summary>How a drain ended.</summary>
+    public static DrainSummaryJson Of(DrainTally tally, TimeSpan time) => new(
+        tally.In(DrainState.Stayed).Any() ? "stayed" : "drained",
+        time.TotalMilliseconds,
+        tally.MovedBytes,
+        [.. tally.In(DrainState.Moved).Select(Of)],
+        [.. tally.In(DrainState.Stayed).Select(Of)],
+        [.. tally.In(DrainState.Gone).Select(Of)],
+        [.. tally.Peers.Select(peer => new DrainPeerJson(peer.Address, NullIfEmpty(peer.Name), peer.FreeBytes, NullIfEmpty(peer.Problem)))]);
+
     /// <summary>What threads waited.</summary>
     public static ThreadWaitsJson Of(ThreadWaits waits) => new(waits.Faults, waits.BlocktimeUs / MicrosecondsPerMillisecond);
 
@@ -178,7 +208,7 @@ internal static class JsonShapes
 
     /// <summary>A daemon.</summary>
     public static NodeJson Of(Node node) =>
-        new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes, node.ProcessId);
+        new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes, node.ProcessId, node.Drained);
 
     /// <summary>A daemon's health.</summary>
     public static HealthJson Of(Health health) => new(

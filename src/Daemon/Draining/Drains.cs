@@ -1,0 +1,132 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Draining;
+
+/// <summary>
+/// Empties this node for as long as somebody asks for it, one at a time. From the first on the node takes no guests in, until it is told
+/// to: a host that was emptied to be worked on must not fill up again behind the operator's back.
+/// </summary>
+/// <param name="node">What every migration away from here has in common.</param>
+/// <param name="guests">The node's guests.</param>
+/// <param name="outgoing">Where migrations are begun.</param>
+/// <param name="peers">Where guests go when the request names nobody.</param>
+/// <param name="instance">What this daemon's capacity is marked with.</param>
+/// <param name="shutdown">The daemon stops.</param>
+internal sealed class Drains(
+    SourceNode node, GuestRegistry guests, SourceMigrations outgoing, IReadOnlyList<string> peers, string instance,
+    CancellationToken shutdown)
+{
+    private const int MostParallel = 100;
+    private const int DefaultParallel = 2;
+
+    // One whose caller has gone a moment ago is over by then.
+    private static readonly TimeSpan PatienceForTheOneBefore = TimeSpan.FromSeconds(2);
+
+    private readonly SemaphoreSlim _one = new(1);
+    private readonly Lock _lock = new();
+    private TaskCompletionSource<GrpcException> _stop = NewStop();
+
+    /// <summary>Drains the node for as long as the enumeration goes on.</summary>
+    /// <exception cref="GrpcException">
+    /// INVALID_ARGUMENT; FAILED_PRECONDITION: there are no peers, or another drain is under way; ABORTED: the node was undrained, or stops.
+    /// </exception>
+    public async IAsyncEnumerable<DrainUpdate> RunAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        IReadOnlyList<string> to = Destinations(request);
+        int parallel = request.Parallel == 0 ? DefaultParallel : (int)Math.Min(request.Parallel, MostParallel);
+        MigrationPlan plan = MigrationPlan.Of(request.Plan ?? new MigrateRequest());
+        if (!await _one.WaitAsync(PatienceForTheOneBefore, cancel).ConfigureAwait(false))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.FailedPrecondition,
+                "another drain of this node is under way; wait for its end, or end it with Ctrl-C where it runs, or with "
+                + "'migrationd undrain'");
+        }
+
+        try
+        {
+            TaskCompletionSource<GrpcException> stop = Close();
+            DaemonLog.DrainBegan(node.Logger, node.Name, string.Join(", ", to));
+            using PeerSurvey survey = new(
+                to, instance, ProtocolVersion.Needed(MigrationPlan.HasPrecopy(plan.Mode)), node.Timeouts.Link, node.Security);
+            using CancellationTokenRegistration stopping = shutdown.Register(() => stop.TrySetResult(Stopping()));
+            var drain = new NodeDrain(
+                guests, node.Migrations, survey, (guest, peer) => Begin(stop, guest, plan with { To = peer }), parallel, stop.Task);
+            await foreach (DrainUpdate update in drain.RunAsync(cancel).ConfigureAwait(false))
+            {
+                yield return update;
+            }
+        }
+        finally
+        {
+            DaemonLog.DrainEnded(node.Logger, node.Name);
+            _one.Release();
+        }
+    }
+
+    /// <summary>Takes guests in again, and begins no migration of a drain any more.</summary>
+    public void Undrain()
+    {
+        lock (_lock)
+        {
+            _stop.TrySetResult(new GrpcException(
+                GrpcStatusCode.Aborted, "the node was undrained; migrations that had begun go on: migrationd migration list"));
+            guests.Open();
+        }
+
+        DaemonLog.Undrained(node.Logger, node.Name);
+    }
+
+    private static GrpcException Stopping() =>
+        new(GrpcStatusCode.Aborted, "this daemon is stopping; it waits for the migrations under way, and begins none");
+
+    private static TaskCompletionSource<GrpcException> NewStop() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private TaskCompletionSource<GrpcException> Close()
+    {
+        lock (_lock)
+        {
+            guests.Close();
+            return _stop = NewStop();
+        }
+    }
+
+    private MigrationRecord? Begin(TaskCompletionSource<GrpcException> stop, HostedGuest guest, MigrationPlan plan)
+    {
+        lock (_lock)
+        {
+            try
+            {
+                return stop.Task.IsCompleted ? null : outgoing.Begin(guest, plan, shutdown);
+            }
+            catch (GrpcException stopping) when (stopping.Code == GrpcStatusCode.Unavailable)
+            {
+                stop.TrySetResult(Stopping());
+                return null;
+            }
+        }
+    }
+
+    private IReadOnlyList<string> Destinations(DrainRequest request)
+    {
+        if (request.To.FirstOrDefault(address => !HostAndPort.TryParse(address, out _)) is { } wrong)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"drain: '{wrong}' is no destination; give the control addresses of other daemons as HOST:PORT");
+        }
+
+        return request.To.Count > 0 ? request.To : peers.Count > 0 ? peers : throw new GrpcException(
+            GrpcStatusCode.FailedPrecondition,
+            $"drain: nothing says where guests go; give the daemon peers ({DaemonOptionKey.Peers.Flag}), or name destinations with --to");
+    }
+}

@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Security;
+using MigrationD.Guest;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+using GuestKind = MigrationD.Guest.GuestKind;
+
+namespace MigrationD.Daemon.Draining;
+
+/// <summary>Asks peers what they have room for, over connections that last as long as the survey does.</summary>
+internal sealed class PeerSurvey : IDisposable
+{
+    // So that a host that is off does not cost a time-out before each guest; one that comes back is found soon enough.
+    private static readonly TimeSpan SilenceKept = TimeSpan.FromSeconds(15);
+
+    private readonly string _ownInstance;
+    private readonly uint _protocolVersion;
+    private readonly TimeSpan _deadline;
+    private readonly List<Peer> _peers;
+
+    /// <summary>A survey of these peers; nothing is dialled yet.</summary>
+    /// <param name="addresses">HOST:PORT of their control addresses.</param>
+    /// <param name="ownInstance">What this daemon's own capacity is marked with.</param>
+    /// <param name="protocolVersion">What the migrations will need.</param>
+    /// <param name="deadline">How long an answer may take.</param>
+    /// <param name="security">Which peers may have guests.</param>
+    public PeerSurvey(
+        IEnumerable<string> addresses, string ownInstance, uint protocolVersion, TimeSpan deadline, PeerSecurity security)
+    {
+        _ownInstance = ownInstance;
+        _protocolVersion = protocolVersion;
+        _deadline = deadline;
+        _peers = [.. addresses.Distinct(StringComparer.Ordinal).Select(address => new Peer(address, Connect(address, deadline, security)))];
+    }
+
+    /// <summary>What an answer leaves room for.</summary>
+    public static PeerOffer Offer(PeerAnswer answer) => answer is { Problem: null, Capacity: { } capacity }
+        ? new PeerOffer(
+            answer.Address, null, Bytes(capacity.GuestMemoryBytes) - Bytes(capacity.GuestMemoryUsedBytes),
+            (int)Math.Min(capacity.MaxIncoming, 1_000_000) - (int)Math.Min(capacity.Incoming, 1_000_000),
+            [.. capacity.Kinds.Select(kind => (GuestKind)kind)])
+        : PeerOffer.Unusable(answer.Address, answer.Problem ?? "it did not answer");
+
+    /// <summary>Asks all of them at once.</summary>
+    /// <returns>An answer for each, in the order in which they were given; a peer that is silent has one as well.</returns>
+    /// <exception cref="OperationCanceledException"><paramref name="cancel"/> fired.</exception>
+    public async Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancel)
+    {
+        PeerAnswer[] answers = await Task.WhenAll(_peers.Select(peer => AskAsync(peer, cancel))).ConfigureAwait(false);
+        var known = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (int i = 0; i < answers.Length; i++)
+        {
+            if (answers[i] is { Capacity: { Instance.Length: > 0 } capacity } answer
+                && !known.TryAdd(capacity.Instance, answer.Address))
+            {
+                // Counted twice, its memory would be given away twice.
+                answers[i] = answer with { Problem = $"it is the same daemon as {known[capacity.Instance]}" };
+            }
+        }
+
+        return answers;
+    }
+
+    public void Dispose()
+    {
+        foreach (Peer peer in _peers)
+        {
+            peer.Channel.Dispose();
+        }
+    }
+
+    private static long Bytes(ulong count) => (long)Math.Min(count, long.MaxValue / 2);
+
+    private static GrpcChannel Connect(string address, TimeSpan timeout, PeerSecurity security) => GrpcChannel.Connect(
+        address,
+        new GrpcChannelOptions
+        {
+            KeepAlive = timeout / 2,
+            ConnectTimeout = timeout,
+            Tls = security.Outgoing(HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address),
+            RefuseAddress = security.RefusePlaintext,
+        });
+
+    private async Task<PeerAnswer> AskAsync(Peer peer, CancellationToken cancel)
+    {
+        if (peer.Silence is { } before && Stopwatch.GetElapsedTime(peer.SilentSince) < SilenceKept)
+        {
+            return before;
+        }
+
+        try
+        {
+            Capacity capacity = await peer.Channel.CallAsync(
+                TransportMethods.GetCapacity, new GetCapacityRequest(), _deadline, cancel).ConfigureAwait(false);
+            peer.Silence = null;
+            return capacity.Instance == _ownInstance
+                ? new PeerAnswer(peer.Address, capacity, "it is this node itself", IsSelf: true)
+                : new PeerAnswer(peer.Address, capacity, Problem(capacity));
+        }
+        catch (GrpcException error)
+        {
+            peer.SilentSince = Stopwatch.GetTimestamp();
+            return peer.Silence = new PeerAnswer(peer.Address, null, error.Code == GrpcStatusCode.Unimplemented
+                ? "it is of a version that does not say what it has room for; upgrade it, or move guests there with 'migrationd migrate'"
+                : $"it does not say what it has room for: {error.Message}");
+        }
+    }
+
+    private string? Problem(Capacity capacity) =>
+        capacity.Refusal.Length > 0 ? capacity.Refusal
+        : !capacity.ProtocolVersions.Contains(_protocolVersion)
+            ? $"it speaks protocol version {string.Join(" and ", capacity.ProtocolVersions)}, and this takes version {_protocolVersion}; "
+                + "upgrade the older of the two daemons"
+        : null;
+
+    private sealed class Peer(string address, GrpcChannel channel)
+    {
+        public string Address { get; } = address;
+
+        public GrpcChannel Channel { get; } = channel;
+
+        public PeerAnswer? Silence { get; set; }
+
+        public long SilentSince { get; set; }
+    }
+}

@@ -1,0 +1,276 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using MigrationD.EndToEnd.Tests.Security;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+using GuestMessage = MigrationD.Protocol.V1.Guest;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>A host that is emptied: what goes where, what stays and why, and what an interruption leaves.</summary>
+public sealed class DrainTests
+{
+    private const Needs Host = Needs.Userfaultfd;
+    private const int Failed = 1;
+    private const int Refused = 5;
+    private const int Interrupted = 130;
+    private const int Interrupt = 2;
+
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+
+    [MachineFact(Host)]
+    public async Task EveryGuestGoesToThePeerWithTheMostRoomAndTheHostStaysEmpty()
+    {
+        await using DaemonProcess roomy = await DaemonProcess.StartAsync("roomy", "--guest-memory", "112MiB");
+        await using DaemonProcess small = await DaemonProcess.StartAsync("small", "--guest-memory", "40MiB");
+        await using DaemonProcess source = await DaemonProcess.StartAsync(
+            "source", "--peers", $"{small.Listen},{DeadAddress()},{roomy.Listen}");
+        await CreateAsync(source, "large", "64MiB");
+        await CreateAsync(source, "middle", "32MiB");
+        await CreateAsync(source, "paused", "16MiB");
+        (await source.CliAsync("guest", "pause", "paused")).Succeeds();
+        string hash = await source.HashAsync("paused");
+
+        CommandResult drained = (await source.CliAsync("drain", "--parallel", "1")).Succeeds();
+        Assert.Contains("moved 3 of 3 guests of source", drained.Output, StringComparison.Ordinal);
+        // The large one fits in one place only; the next finds 48 MiB there and 40 here; the last 16 there and 40 here.
+        Assert.Equal(["large", "middle"], await NamesAsync(roomy));
+        Assert.Equal(["paused"], await NamesAsync(small));
+        Assert.All(await source.GuestsAsync(), guest => Assert.Equal(GuestState.Migrated, guest.State));
+        await roomy.GuestIsWellAsync("large");
+        await roomy.GuestIsWellAsync("middle");
+        Assert.Equal(GuestState.Paused, (await small.GuestAsync("paused")).State);
+        Assert.Equal(hash, await small.HashAsync("paused"));
+
+        CommandResult created = await source.CliAsync("guest", "create", "new", "--kind", "workload", "--memory", "16MiB");
+        Assert.Equal(Refused, created.Fails("drained", "undrain").ExitCode);
+        (await small.CliAsync("migrate", "paused", "--to", source.Listen)).Fails("drained", "undrain");
+        Assert.True((bool)(await source.CliAsync("node", "--json")).Succeeds().Json["drained"]!);
+        JsonNode again = (await source.CliAsync("drain", "--json")).Succeeds().Json;
+        Assert.Equal("drained", (string?)again["verdict"]);
+        Assert.Equal(3, again["gone"]!.AsArray().Count);
+
+        (await source.CliAsync("undrain")).Succeeds();
+        (await small.CliAsync("migrate", "paused", "--to", source.Listen)).Succeeds();
+    }
+
+    [MachineFact(Host)]
+    public async Task WhatFitsNowhereOrCannotGoOnStaysAndIsNamedWithTheReasonOfEachPeer()
+    {
+        await using DaemonProcess small = await DaemonProcess.StartAsync("small", "--guest-memory", "40MiB");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess dying = await DaemonProcess.StartAsync(
+            "dying", start => start.Environment["MIGRATIOND_FAULT"] = "source.stream:kill");
+        await CreateAsync(dying, "lost", "32MiB", "24MiB");
+        Migration incoming = await dying.CallAsync(
+            ControlMethods.Migrate, new MigrateRequest { Guest = "lost", To = source.Listen, Mode = MigrationMode.Postcopy });
+        await dying.ExitAsync();
+        await source.MigrationUntilAsync(incoming.Id, now => now.State == MigrationState.PostcopyPaused);
+        (await source.CliAsync("migration", "resolve", incoming.Id, "--give-up")).Succeeds();
+        await CreateAsync(source, "big", "64MiB");
+        await CreateAsync(source, "small", "16MiB");
+
+        string dead = DeadAddress();
+        CommandResult drained = await source.CliAsync("drain", "--json", "--to", small.Listen, dead, source.Listen);
+        Assert.Equal(Failed, drained.ExitCode);
+        Assert.Equal("stayed", (string?)drained.Json["verdict"]);
+        Assert.Equal(["small"], Names(drained.Json["moved"]!));
+        Assert.Equal(["big", "lost"], Names(drained.Json["stayed"]!));
+        string[] reasons = [.. drained.Json["stayed"]!.AsArray().Select(guest => (string)guest!["reason"]!)];
+        Assert.Contains(
+            $"{small.Listen}: it has 24.0 MiB free for guests, and this one has 64.0 MiB", reasons[0], StringComparison.Ordinal);
+        Assert.Contains($"{dead}: ", reasons[0], StringComparison.Ordinal);
+        Assert.DoesNotContain(source.Listen, reasons[0], StringComparison.Ordinal);
+        Assert.Contains("cannot go on", reasons[1], StringComparison.Ordinal);
+        JsonNode error = JsonNode.Parse(drained.Error)!["error"]!;
+        Assert.Equal("guests-stayed", (string?)error["code"]);
+        Assert.Contains("2 guests stayed on source:\n  big: ", (string?)error["message"], StringComparison.Ordinal);
+        await source.GuestIsWellAsync("big");
+        await small.GuestIsWellAsync("small");
+    }
+
+    [MachineFact(Host)]
+    public async Task APeerThatRefusesAGuestIsPassedOverForTheNext()
+    {
+        await using DaemonProcess first = await DaemonProcess.StartAsync("first", "--guest-memory", "512MiB");
+        await using DaemonProcess second = await DaemonProcess.StartAsync("second", "--guest-memory", "256MiB");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await CreateAsync(first, "g", "16MiB");
+        await CreateAsync(source, "g", "16MiB");
+
+        CommandResult drained = (await source.CliAsync("drain", "--to", first.Listen, "--to", second.Listen)).Succeeds();
+        Assert.Contains("already", drained.Output, StringComparison.Ordinal);
+        await second.GuestIsWellAsync("g");
+
+        await using DaemonProcess third = await DaemonProcess.StartAsync("third");
+        await CreateAsync(third, "g", "16MiB");
+        CommandResult stayed = await third.CliAsync("drain", "--to", first.Listen, second.Listen);
+        Assert.Equal(Failed, stayed.Fails("1 guest stayed on third", "g: ", first.Listen, second.Listen, "already").ExitCode);
+        await third.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Host)]
+    public async Task NoMoreAreUnderWayThanIsSaidAndAPeerWithOnePlaceGetsOneAfterTheOther()
+    {
+        await using DaemonProcess one = await DaemonProcess.StartAsync("one", "--max-incoming", "1");
+        await using DaemonProcess many = await DaemonProcess.StartAsync("many");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        for (int i = 0; i < 5; i++)
+        {
+            await CreateAsync(source, $"g{i}", "16MiB");
+        }
+
+        (await source.CliAsync("drain", "--to", many.Listen, "--parallel", "2")).Succeeds();
+        Migration[] migrations = [.. (await MigrationsAsync(source)).OrderBy(migration => migration.StartedUnixUs)];
+        Assert.Equal(5, migrations.Length);
+        Assert.Equal(2, migrations.Max(at => migrations.Count(other =>
+            other.StartedUnixUs <= at.StartedUnixUs && other.StartedUnixUs + (long)other.TotalUs > at.StartedUnixUs)));
+
+        (await many.CliAsync("drain", "--to", one.Listen, "--parallel", "5")).Succeeds();
+        Assert.All(await MigrationsAsync(many), migration => Assert.Equal(MigrationState.Completed, migration.State));
+        Assert.Equal(["g0", "g1", "g2", "g3", "g4"], await NamesAsync(one));
+    }
+
+    [MachineFact(Host)]
+    public async Task ADrainWhoseCommandIsKilledBeginsNothingMoreAndTheNextGoesOnWhereItWas()
+    {
+        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--peers", peer.Listen);
+        foreach (string name in (string[])["a", "b", "c"])
+        {
+            await CreateAsync(source, name, "16MiB");
+        }
+
+        using Process killed = Process.Start(ProgramUnderTest.Start("drain", "--parallel", "1", "--control", source.Control))!;
+        string first = await FirstMigrationAsync(source);
+        killed.Kill();
+        await killed.WaitForExitAsync().WaitAsync(Deadline);
+
+        // What was under way is followed, not begun again, and the rest is moved.
+        JsonNode drained = (await source.CliAsync("drain", "--parallel", "1", "--json")).Succeeds().Json;
+        Assert.Equal(["a", "b", "c"], Names(drained["moved"]!));
+        Assert.Equal(first, (string?)drained["moved"]![0]!["migrationId"]);
+        Assert.Equal(3, (await MigrationsAsync(source)).Count);
+        Assert.Equal(["a", "b", "c"], await NamesAsync(peer));
+    }
+
+    [MachineFact(Host)]
+    public async Task CtrlCLeavesWhatIsUnderWayAndSaysSo()
+    {
+        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--peers", peer.Listen);
+        await CreateAsync(source, "a", "16MiB");
+        await CreateAsync(source, "b", "16MiB");
+
+        using Process interrupted = Process.Start(ProgramUnderTest.Start("drain", "--parallel", "1", "--control", source.Control))!;
+        Task<string> output = interrupted.StandardOutput.ReadToEndAsync();
+        Task<string> error = interrupted.StandardError.ReadToEndAsync();
+        string first = await FirstMigrationAsync(source);
+        Assert.Equal(0, Kill(interrupted.Id, Interrupt));
+        await interrupted.WaitForExitAsync().WaitAsync(Deadline);
+        Assert.Equal(Interrupted, interrupted.ExitCode);
+        Assert.Contains($"going on: a ({first} to {peer.Listen})", await error, StringComparison.Ordinal);
+        Assert.Contains("undrain", await error, StringComparison.Ordinal);
+        Assert.StartsWith("a  waiting\nb  waiting\n", await output, StringComparison.Ordinal);
+
+        await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
+        await source.GuestIsWellAsync("b");
+        Assert.Single(await MigrationsAsync(source));
+        Assert.True((bool)(await source.CliAsync("node", "--json")).Succeeds().Json["drained"]!);
+    }
+
+    [MachineFact(Host)]
+    public async Task ASecondDrainIsRefusedAndUndrainEndsTheFirst()
+    {
+        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(6000));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await CreateAsync(source, "a", "16MiB");
+        await CreateAsync(source, "b", "16MiB");
+        (await source.CliAsync("drain")).Fails("--peers", "--to");
+        Assert.False((bool)(await source.CliAsync("node", "--json")).Succeeds().Json["drained"]!);
+
+        Task<CommandResult> drain = source.CliAsync("drain", "--to", peer.Listen, "--parallel", "1");
+        string first = await FirstMigrationAsync(source);
+        Assert.Equal(Refused, (await source.CliAsync("drain", "--to", peer.Listen)).Fails("another drain").ExitCode);
+        (await source.CliAsync("undrain")).Succeeds();
+        (await drain).Fails("undrained");
+        await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
+        await source.GuestIsWellAsync("b");
+        await CreateAsync(source, "new", "16MiB");
+    }
+
+    [MachineFact(Host)]
+    public async Task AGuestWhoseMigrationAnOperatorCancelsStays()
+    {
+        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await CreateAsync(source, "a", "16MiB");
+        Task<CommandResult> drain = source.CliAsync("drain", "--to", peer.Listen);
+        (await source.CliAsync("migration", "cancel", await FirstMigrationAsync(source))).Succeeds();
+        Assert.Equal(Failed, (await drain).Fails("a: its migration", "was cancelled").ExitCode);
+        await source.GuestIsWellAsync("a");
+    }
+
+    [MachineFact(Host)]
+    public async Task WithCertificatesAPeerThatTakesNoGuestsFromHereSaysNothingOfItselfAndGetsNone()
+    {
+        using var authority = new Authority();
+        await using DaemonProcess closed = await StartAsync(authority, "closed", "--allow-senders", "somebody");
+        await using DaemonProcess open = await StartAsync(authority, "open", "--allow-senders", "source");
+        await using DaemonProcess source = await StartAsync(authority, "source");
+        await CreateAsync(source, "a", "16MiB");
+        JsonNode drained = (await source.CliAsync("drain", "--to", closed.Listen, open.Listen, "--json")).Succeeds().Json;
+        Assert.Equal(open.Listen, (string?)drained["moved"]![0]!["peer"]);
+        Assert.NotNull(drained["peers"]![0]!["problem"]);
+        Assert.Null(drained["peers"]![0]!["name"]);
+        await open.GuestIsWellAsync("a");
+    }
+
+    private static Task<DaemonProcess> StartAsync(Authority authority, string node, params string[] options) =>
+        DaemonProcess.StartAsync(node, ["--tls", authority.Issue(node, "127.0.0.1"), .. options]);
+
+    /// <summary>A destination whose first guest takes this long to prepare for.</summary>
+    private static Action<ProcessStartInfo> Slow(int milliseconds) =>
+        start => start.Environment["MIGRATIOND_FAULT"] = $"destination.prepared:delay:{milliseconds}";
+
+    private static Task CreateAsync(DaemonProcess daemon, string name, string memory, string workingSet = "4MiB") =>
+        daemon.CreateGuestAsync(name, "workload", memory, workingSet, vcpus: 1);
+
+    private static async Task<string> FirstMigrationAsync(DaemonProcess daemon)
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            if (await MigrationsAsync(daemon) is [var migration, ..])
+            {
+                return migration.Id;
+            }
+
+            Assert.True(clock.Elapsed < Deadline, $"no migration began within {Deadline}: {daemon.Log}");
+            await Task.Delay(20);
+        }
+    }
+
+    private static async Task<IReadOnlyList<Migration>> MigrationsAsync(DaemonProcess daemon) =>
+        [.. (await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+            .Where(migration => migration.Role == MigrationRole.Source)];
+
+    private static async Task<IEnumerable<string>> NamesAsync(DaemonProcess daemon) =>
+        (await daemon.GuestsAsync()).Where(guest => guest.State != GuestState.Migrated).Select((GuestMessage guest) => guest.Spec.Name);
+
+    private static string[] Names(JsonNode guests) => [.. guests.AsArray().Select(guest => (string)guest!["guest"]!)];
+
+    /// <summary>An address on loopback that nobody listens on: bound once, and given back.</summary>
+    private static string DeadAddress()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return socket.LocalEndPoint!.ToString()!;
+    }
+
+    [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "kill")]
+    private static extern int Kill(int process, int signal);
+}
