@@ -13,13 +13,20 @@ namespace MigrationD.Protocol.Tests.Pages;
 /// </summary>
 public sealed class PageCodecTests
 {
-    private static readonly Gen<PageRunHeader> Headers =
+    private static readonly Gen<PageRunHeader> Marks =
+        from block in Numbers(uint.MaxValue)
+        from mark in Gen.Elements(PrecopyMark.RoundEnded, PrecopyMark.PrecopyEnded)
+        select new PageRunHeader((uint)block, 0, 0, IsZero: false, Mark: mark);
+
+    private static readonly Gen<PageRunHeader> Runs =
         from block in Numbers(uint.MaxValue)
         from zero in ArbMap.Default.GeneratorFor<bool>()
         from first in Numbers(ulong.MaxValue >> 1)
         from count in zero ? Numbers(uint.MaxValue) : Gen.Choose(1, 512 - (int)(first % 512)).Select(n => (ulong)n)
         from huge in ArbMap.Default.GeneratorFor<bool>()
         select new PageRunHeader((uint)block, first, Math.Max(1, (uint)count), zero, huge);
+
+    private static readonly Gen<PageRunHeader> Headers = Gen.Frequency((9, Runs), (1, Marks));
 
     [Fact]
     public void Run_is_written_as_the_generated_type_writes_it()
@@ -87,6 +94,10 @@ public sealed class PageCodecTests
         { [24, 1, 122, 5, 1, 2, 3, 4, 5], "5 bytes of data for 1 pages" },
         { [24, 1, 32, 1, 122, 1, 9], "1 bytes of data for 1 pages of zeros" },
         { [24, 1, 122, 2, 1, 2, 3], "it has to be the last field" },
+        { [48, 3], "a mark of precopy that is unknown, 3" },
+        { [48, 1, 24, 1], "a mark of precopy with 1 pages" },
+        { [48, 2, 32, 1], "a mark of precopy with 0 pages" },
+        { [48, 1, 122, 1, 0], "1 bytes of data for 0 pages" },
         { [24, 1, 122, 0, 122, 1, 0], "it has to be the last field" },
         { [24, 1, 122, 0x80, 0x20], "4096 bytes and 0 bytes of the message are left" },
         { [24, 1, 122, 0xff, 0xff, 0xff, 0xff, 0x0f], "4294967295 bytes" },
@@ -124,7 +135,7 @@ public sealed class PageCodecTests
     public void Any_bytes_are_read_as_the_generated_type_reads_them_or_refused()
     {
         // Bytes that look like fields get further than bytes that do not.
-        Gen<byte[]> likely = Gen.Elements<byte>(0, 1, 2, 5, 8, 16, 24, 32, 122, 0x80, 0xff, 0xa2, 6).ArrayOf();
+        Gen<byte[]> likely = Gen.Elements<byte>(0, 1, 2, 5, 8, 16, 24, 32, 48, 122, 0x80, 0xff, 0xa2, 6).ArrayOf();
         Prop.ForAll(Gen.OneOf(likely, ArbMap.Default.GeneratorFor<byte[]>()).ToArbitrary(), message =>
         {
             using LaneCall call = Receive(message);
@@ -133,8 +144,8 @@ public sealed class PageCodecTests
                 PageRunHeader header = PageRunCodec.ReadHeader(call);
                 Assert.Equal(header.DataLength, call.MessageRemaining);
                 PageRun generated = PageRun.Parser.ParseFrom(message);
-                Assert.Equal((generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero),
-                    (header.RamBlock, header.FirstPage, header.PageCount, header.IsZero));
+                Assert.Equal((generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero, generated.Mark),
+                    (header.RamBlock, header.FirstPage, header.PageCount, header.IsZero, header.Mark));
             }
             catch (LaneException error)
             {
@@ -156,7 +167,8 @@ public sealed class PageCodecTests
     {
         var head = new byte[PageRunCodec.MaxHeadBytes];
         PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue - uint.MaxValue, uint.MaxValue, IsZero: true), head);
-        PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue - 511 - 512, 512, IsZero: false), head);
+        PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue - 511 - 512, 512, IsZero: false, IsHuge: true), head);
+        PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue, 0, IsZero: false, IsHuge: true, PrecopyMark.PrecopyEnded), head);
         PageRequestCodec.Encode(new PageAddress(uint.MaxValue, ulong.MaxValue), new byte[PageRequestCodec.MaxBytes]);
     }
 
@@ -181,6 +193,7 @@ public sealed class PageCodecTests
         PageCount = header.PageCount,
         Zero = header.IsZero,
         Huge = header.IsHuge,
+        Mark = header.Mark,
         Data = ByteString.CopyFrom(data),
     };
 
