@@ -135,7 +135,7 @@ public sealed partial class ManPageTests
     [GeneratedRegex(@"\\f[BIRP]")]
     private static partial Regex Fonts();
 
-    [GeneratedRegex(@"^\.TP\n(?<line>\.BI?R? ""?(?<path>[a-z][a-z ]*))", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^\.TP\n(?<line>\.BI?R? ""?(?<path>[a-z][a-z -]*))", RegexOptions.Multiline)]
     private static partial Regex Heading();
 
     [GeneratedRegex(@"^\w*\$ +migrationd ")]
