@@ -10,8 +10,8 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>Moves every guest of a daemon to its peers.</summary>
 internal sealed class DrainCommand : ClientCommand
 {
-    private const int DefaultParallel = 2;
-    private const int MostParallel = 100;
+    private const uint DefaultParallel = 2;
+    private const uint MostParallel = 100;
 
     /// <summary>How long to ask, after Ctrl-C, what goes on without this command.</summary>
     private static readonly TimeSpan FarewellDeadline = TimeSpan.FromSeconds(5);
@@ -24,11 +24,8 @@ internal sealed class DrainCommand : ClientCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
-    private readonly Option<int?> _parallel = new("--parallel")
-    {
-        Description = $"How many guests are on their way at a time, from 1 to {MostParallel} [default: {DefaultParallel}].",
-        HelpName = "N",
-    };
+    private readonly CountOption _parallel = new(
+        "--parallel", MostParallel, $"How many guests are on their way at a time, from 1 to {MostParallel} [default: {DefaultParallel}].");
 
     private readonly MigrationPlanOptions _plan;
 
@@ -58,13 +55,6 @@ internal sealed class DrainCommand : ClientCommand
             "migrationd drain --json",
         ];
         _to.Validators.Add(PeerAddress.CheckAll);
-        _parallel.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int?>() is < 1 or > MostParallel)
-            {
-                result.AddError($"--parallel {result.Tokens[0].Value}: must be a whole number from 1 to {MostParallel}");
-            }
-        });
         Options.Add(_to);
         Options.Add(_parallel);
         _plan = new MigrationPlanOptions(this);
@@ -77,7 +67,7 @@ internal sealed class DrainCommand : ClientCommand
         var request = new DrainRequest
         {
             To = { parse.GetValue(_to) ?? [] },
-            Parallel = (uint)(parse.GetValue(_parallel) ?? DefaultParallel),
+            Parallel = parse.GetValue(_parallel) ?? DefaultParallel,
             Plan = _plan.Read(parse, "", ""),
         };
         var node = await client.GetNodeAsync(cancellation);

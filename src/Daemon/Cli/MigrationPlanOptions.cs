@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -7,6 +8,9 @@ namespace MigrationD.Daemon.Cli;
 /// <summary>The options that say how a guest is moved; the same for <c>migrate</c> and <c>demo</c>.</summary>
 internal sealed class MigrationPlanOptions
 {
+    /// <summary>More than any migration has.</summary>
+    internal const uint MostRounds = 1_000_000;
+
     private static readonly PrecopyLimits Unsaid = PrecopyLimits.Default;
 
     private readonly WordOption<Placement> _placement = new("--placement", Placement.Move,
@@ -15,11 +19,8 @@ internal sealed class MigrationPlanOptions
     private readonly WordOption<MigrationMode> _mode = new("--mode", MigrationMode.Hybrid,
         "How memory goes over: after the switchover, before it, or before it while that pays and the rest after it");
 
-    private readonly Option<uint?> _maxRounds = new("--max-rounds")
-    {
-        Description = $"Before the switchover: how often to go over memory at most [default: {Unsaid.MaxRounds}]",
-        HelpName = "N",
-    };
+    private readonly CountOption _maxRounds = new(
+        "--max-rounds", MostRounds, $"Before the switchover: how often to go over memory at most [default: {Unsaid.MaxRounds}]");
 
     private readonly Option<TimeSpan?> _precopyTimeout = Time(
         "--precopy-timeout", $"Before the switchover: how long to copy memory at most [default: {Unsaid.Timeout.TotalMinutes:0}m]");
@@ -51,16 +52,14 @@ internal sealed class MigrationPlanOptions
         "--postcopy-bandwidth", "How fast to send pages that nobody waits for, after the switchover; --bandwidth holds as well "
             + $"[default: {Bandwidth.Unlimited}]");
 
+    private readonly CountOption _lanes = new(
+        "--lanes", PageLanePaths.MaxPushLanes,
+        $"Connections to push pages over at the same time, from 1 to {PageLanePaths.MaxPushLanes}: more than one is faster where one processor "
+            + "core cannot fill the network [default: 1]");
+
     /// <summary>The options, added to <paramref name="command"/>.</summary>
     public MigrationPlanOptions(Command command)
     {
-        _maxRounds.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<uint?>() == 0)
-            {
-                result.AddError("--max-rounds 0: there has to be one; without any it is --mode postcopy");
-            }
-        });
         command.Options.Add(_mode);
         command.Options.Add(_maxRounds);
         command.Options.Add(_precopyTimeout);
@@ -77,6 +76,7 @@ internal sealed class MigrationPlanOptions
         command.Options.Add(_releaseRam);
         command.Options.Add(_bandwidth);
         command.Options.Add(_postcopyBandwidth);
+        command.Options.Add(_lanes);
         command.Options.Add(_placement);
     }
 
@@ -98,6 +98,7 @@ internal sealed class MigrationPlanOptions
         AutoConverge = parse.GetValue(_autoConverge),
         Bandwidth = parse.GetValue(_bandwidth)?.BytesPerSecond ?? 0,
         PostcopyBandwidth = parse.GetValue(_postcopyBandwidth)?.BytesPerSecond ?? 0,
+        Lanes = parse.GetValue(_lanes) ?? 0,
     };
 
     /// <summary>An option whose value is a time of at least a millisecond.</summary>

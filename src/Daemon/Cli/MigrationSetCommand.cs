@@ -14,11 +14,8 @@ internal sealed class MigrationSetCommand : ClientCommand
     private readonly BandwidthOption _postcopyBandwidth = new(
         "--postcopy-bandwidth", "How fast to send pages that nobody waits for, after the switchover; 0 lifts the limit");
 
-    private readonly Option<uint?> _maxRounds = new("--max-rounds")
-    {
-        Description = "Until the switchover: how often to go over memory at most",
-        HelpName = "N",
-    };
+    private readonly CountOption _maxRounds = new(
+        "--max-rounds", MigrationPlanOptions.MostRounds, "Until the switchover: how often to go over memory at most");
 
     private readonly Option<TimeSpan?> _downtimeLimit = MigrationPlanOptions.Time(
         "--downtime-limit", "In a migration with --mode precopy: how long the guest may stand still for its last pages");

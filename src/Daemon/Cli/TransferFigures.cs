@@ -51,7 +51,7 @@ internal sealed class TransferFigures(Migration migration)
     /// <summary>The part of RAM that is there, from 0 to 1.</summary>
     public double Fraction => migration.PagesTotal == 0 ? 0 : Math.Min(1, (double)migration.PagesReceived / migration.PagesTotal);
 
-    /// <summary>10^6 bits a second on both lanes.</summary>
+    /// <summary>10^6 bits a second on all lanes.</summary>
     public double MegabitsPerSecond => migration.BytesPerSecond * 8 / 1e6;
 
     /// <summary>When the rest will be there at the rate of now; null where pages do not come.</summary>

@@ -8,7 +8,7 @@ using MigrationD.Protocol.Grpc.Lanes;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// Both lanes of one session on its destination, with their staging and the thread that reads userfaults. Connections come and go; staging,
+/// The lanes of one session on its destination, with their staging and the thread that reads userfaults. Connections come and go; staging,
 /// ledger and fault thread stay.
 /// </summary>
 internal sealed class DestinationLanes : IDisposable
@@ -21,12 +21,12 @@ internal sealed class DestinationLanes : IDisposable
     private readonly string _guest;
     private readonly ILogger _logger;
     private readonly PagePlacer _urgentPlacer;
-    private readonly PagePlacer _pushPlacer;
+    private readonly PagePlacer[] _pushPlacers;
     private readonly FaultRequester _requester;
     private readonly LaneSlot _urgent = new("urgent");
-    private readonly LaneSlot _push = new("push");
-    private Task? _faults;
+    private readonly LaneSlot[] _push;
     private readonly bool _wantsConfirmation;
+    private Task? _faults;
     private volatile bool _confirmsBlocks;
     private bool _closing;
     private bool _shut;
@@ -34,19 +34,21 @@ internal sealed class DestinationLanes : IDisposable
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
     /// <param name="incoming">The memory.</param>
     /// <param name="guest">The guest's name.</param>
+    /// <param name="pushLanes">How many push lanes it has, 1 to 16.</param>
     /// <param name="precopy">Whether pages come before the guest, and again.</param>
     /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
     /// <param name="logger">The log.</param>
-    public DestinationLanes(IncomingMemory incoming, string guest, bool precopy, bool confirms, ILogger logger)
+    public DestinationLanes(IncomingMemory incoming, string guest, int pushLanes, bool precopy, bool confirms, ILogger logger)
     {
         _wantsConfirmation = confirms;
-        Precopy = precopy ? new IncomingPrecopy(incoming, guest) : null;
+        Precopy = precopy ? new IncomingPrecopy(incoming, guest, pushLanes) : null;
         _logger = logger;
         _incoming = incoming;
         _guest = guest;
         _requester = new FaultRequester(incoming, logger);
         _urgentPlacer = incoming.CreatePlacer(UrgentSlots);
-        _pushPlacer = incoming.CreatePlacer(GuestPage.PerBlock);
+        _push = [.. Enumerable.Range(0, pushLanes).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
+        _pushPlacers = [.. _push.Select(_ => incoming.CreatePlacer(GuestPage.PerBlock))];
     }
 
     /// <summary>What precopy has brought; null without it.</summary>
@@ -55,23 +57,25 @@ internal sealed class DestinationLanes : IDisposable
     /// <summary>A lane broke; which, and how. Raised on the lane's thread.</summary>
     public event Action<string, Exception>? Lost;
 
-    /// <summary>Both lanes are open. Raised on a lane's thread, before it receives.</summary>
+    /// <summary>All lanes are open. Raised on a lane's thread, before it receives.</summary>
     public event Action? Opened;
 
     /// <summary>The received bitmap is full. Raised at least once, on a lane's thread.</summary>
     public event Action? AllPagesReceived;
 
-    /// <summary>Bytes received on both lanes, framing included.</summary>
+    /// <summary>Bytes received on all lanes, framing included.</summary>
     public long BytesReceived
     {
         get
         {
             lock (_lock)
             {
-                return _urgent.BytesReceived + _push.BytesReceived;
+                return Slots.Sum(slot => slot.BytesReceived);
             }
         }
     }
+
+    private IEnumerable<LaneSlot> Slots => [_urgent, .. _push];
 
     /// <summary>The guest runs here: from now on what is here is here for good, and the source is told so if it wants to know.</summary>
     public void GuestRuns() => _confirmsBlocks = _wantsConfirmation;
@@ -84,9 +88,20 @@ internal sealed class DestinationLanes : IDisposable
         new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, null, () => false, OnAllPages).Run();
     });
 
-    /// <summary>Serves the push lane on the lane's own thread until it ends.</summary>
-    public void ServePush(LaneCall call) =>
-        Serve(_push, call, new PageReceiver(call, _incoming, _pushPlacer, PagePath.Push, Precopy, () => _confirmsBlocks, OnAllPages).Run);
+    /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
+    /// <exception cref="GrpcException">INVALID_ARGUMENT: the session has no such lane.</exception>
+    public void ServePush(LaneCall call, int lane)
+    {
+        if (lane >= _push.Length)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
+        }
+
+        Serve(
+            _push[lane], call,
+            new PageReceiver(call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, () => _confirmsBlocks, OnAllPages).Run);
+    }
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
     /// <exception cref="GrpcException">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>
@@ -109,14 +124,14 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Ends both lanes for others to take their place. Not reported as lost.</summary>
+    /// <summary>Ends all lanes for others to take their place. Not reported as lost.</summary>
     public async Task CloseAsync(string reason)
     {
         Task closed;
         lock (_lock)
         {
             _closing = true;
-            closed = AbortBoth(reason);
+            closed = AbortAll(reason);
         }
 
         await closed.ConfigureAwait(false);
@@ -126,24 +141,24 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Takes no further connection and waits until the source has closed both lanes.</summary>
+    /// <summary>Takes no further connection and waits until the source has closed all lanes.</summary>
     public Task FinishAsync()
     {
         lock (_lock)
         {
             _shut = true;
-            return Task.WhenAll(_urgent.WhenClosed, _push.WhenClosed);
+            return AllClosed();
         }
     }
 
-    /// <summary>Closes both lanes for good and ends their threads' use of memory and staging.</summary>
+    /// <summary>Closes all lanes for good and ends their threads' use of memory and staging.</summary>
     public async Task AbortAsync(string reason)
     {
         Task closed;
         lock (_lock)
         {
             _shut = true;
-            closed = AbortBoth(reason);
+            closed = AbortAll(reason);
         }
 
         await StopFaultsAsync().ConfigureAwait(false);
@@ -153,25 +168,33 @@ internal sealed class DestinationLanes : IDisposable
     public void Dispose()
     {
         _urgentPlacer.Dispose();
-        _pushPlacer.Dispose();
+        foreach (PagePlacer placer in _pushPlacers)
+        {
+            placer.Dispose();
+        }
     }
 
-    private Task AbortBoth(string reason)
+    private Task AbortAll(string reason)
     {
-        _urgent.Abort(reason);
-        _push.Abort(reason);
-        return Task.WhenAll(_urgent.WhenClosed, _push.WhenClosed);
+        foreach (LaneSlot slot in Slots)
+        {
+            slot.Abort(reason);
+        }
+
+        return AllClosed();
     }
+
+    private Task AllClosed() => Task.WhenAll(Slots.Select(slot => slot.WhenClosed));
 
     private void OnAllPages() => AllPagesReceived?.Invoke();
 
     private void Serve(LaneSlot slot, LaneCall call, Action receive)
     {
-        bool both = Open(slot, call);
+        bool all = Open(slot, call);
         try
         {
             call.Accept();
-            if (both)
+            if (all)
             {
                 Opened?.Invoke();
             }
@@ -197,7 +220,7 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Makes this connection the lane; whether both are open now.</summary>
+    /// <summary>Makes this connection the lane; whether all are open now.</summary>
     private bool Open(LaneSlot slot, LaneCall call)
     {
         lock (_lock)
@@ -214,7 +237,7 @@ internal sealed class DestinationLanes : IDisposable
 
             slot.Open(call);
             _faults ??= DedicatedThread.Start($"faults {_guest}", ReadFaults);
-            return _urgent.IsOpen && _push.IsOpen;
+            return Slots.All(one => one.IsOpen);
         }
     }
 
@@ -238,8 +261,8 @@ internal sealed class DestinationLanes : IDisposable
             ours = _shut || _closing;
             if (!ours)
             {
-                // One lane is of no use alone, and the source notices the end of both at once.
-                AbortBoth(error.Message);
+                // One lane is of no use without the others, and the source notices the end of all at once.
+                AbortAll(error.Message);
             }
         }
 

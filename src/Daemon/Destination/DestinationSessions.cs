@@ -98,6 +98,13 @@ internal sealed class DestinationSessions(
             throw new GrpcException(GrpcStatusCode.InvalidArgument, "migration_id has to have 1 to 64 characters");
         }
 
+        if (request.PushLanes > PageLanePaths.MaxPushLanes)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"push_lanes is {request.PushLanes}, and at most {PageLanePaths.MaxPushLanes} are possible");
+        }
+
         // The answer to an earlier Prepare was lost on its way.
         foreach (DestinationSession earlier in _sessions.Values.Where(one => one.MigrationId == request.MigrationId))
         {
@@ -199,7 +206,8 @@ internal sealed class DestinationSessions(
 
         if (call.Path == PageLanePaths.Push)
         {
-            session.Lanes.ServePush(call);
+            session.Lanes.ServePush(call, LaneMetadata.LaneOf(call.Metadata)
+                ?? throw new GrpcException(GrpcStatusCode.InvalidArgument, "the lane does not say in a number which one it is"));
         }
         else
         {
@@ -222,7 +230,9 @@ internal sealed class DestinationSessions(
                     memory, PlacementMessages.FromMessage(request.Placement), meter is null ? null : meter.FaultServed);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
-                lanes = new DestinationLanes(incoming, spec.Name, MigrationPlan.HasPrecopy(request.Mode), request.ConfirmBlocks, logger);
+                lanes = new DestinationLanes(
+                    incoming, spec.Name, Math.Max(1, (int)request.PushLanes), MigrationPlan.HasPrecopy(request.Mode), request.ConfirmBlocks,
+                    logger);
                 return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch

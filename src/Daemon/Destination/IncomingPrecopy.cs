@@ -7,41 +7,32 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// Precopy as its destination sees it. While it goes on, the push lane alone brings pages, and replaces those that come again; when it is
-/// over, what went stale is forgotten, and only then the guest is loaded.
+/// Precopy as its destination sees it. While it goes on, push lanes alone bring pages, and replace those that come again; when it is over on
+/// each of them, what went stale is forgotten, and only then the guest is loaded.
 /// </summary>
-/// <remarks>The push lane's thread notes marks; control calls come after it has noted the last one, which they check.</remarks>
-internal sealed class IncomingPrecopy(IncomingMemory memory, string guest)
+/// <remarks>The push lanes' threads note their ends; control calls come after they have noted the last one, which they check.</remarks>
+/// <param name="memory">The memory.</param>
+/// <param name="guest">The guest's name.</param>
+/// <param name="pushLanes">How many push lanes bring pages.</param>
+internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int pushLanes)
 {
-    private volatile uint _marks;
-    private volatile bool _over;
-
-    /// <summary>Marks whose pages are all in their places.</summary>
-    public uint Marks => _marks;
+    private int _underWay = pushLanes;
 
     /// <summary>Whether every page of precopy has come.</summary>
-    public bool IsOver => _over;
+    public bool IsOver => Volatile.Read(ref _underWay) <= 0;
 
-    /// <summary>All pages before this mark are in their places.</summary>
-    public void Note(PrecopyMark mark)
-    {
-        if (mark == PrecopyMark.PrecopyEnded)
-        {
-            _over = true;
-        }
-
-        _marks++;
-    }
+    /// <summary>One push lane has brought all its pages into their places. Said once by each.</summary>
+    public void LaneEnded() => Interlocked.Decrement(ref _underWay);
 
     /// <summary>Throws while pages may still be coming.</summary>
     /// <exception cref="GrpcException">FAILED_PRECONDITION.</exception>
     public void RefuseUnlessOver()
     {
-        if (!_over)
+        if (!IsOver)
         {
             throw new GrpcException(
                 GrpcStatusCode.FailedPrecondition,
-                $"guest '{guest}' cannot go on here: the source has not said on its push lane that precopy has ended");
+                $"guest '{guest}' cannot go on here: the source has not said on each of its push lanes that precopy has ended");
         }
     }
 

@@ -2,7 +2,7 @@ using MigrationD.Protocol.Grpc.Lanes;
 
 namespace MigrationD.Daemon.Destination;
 
-/// <summary>One of a session's two lanes: the connection that serves as it now, if any. Guarded by its owner's lock.</summary>
+/// <summary>One of a session's lanes: the connection that serves as it now, if any. Guarded by its owner's lock.</summary>
 internal sealed class LaneSlot(string name)
 {
     private TaskCompletionSource _closed = Closed();

@@ -22,6 +22,8 @@ internal sealed class PageReceiver(
 
     private readonly ConfirmedBlocks _confirmed = new(incoming.Received);
     private long _reportedAt = Stopwatch.GetTimestamp();
+    private uint _marks;
+    private bool _precopyEnded;
 
     /// <summary>Receives until the source has nothing more to send.</summary>
     /// <exception cref="LaneException">The lane broke, or the source sent what does not fit this guest.</exception>
@@ -39,6 +41,7 @@ internal sealed class PageReceiver(
             RefuseUnlessInside(run);
             if (precopy is { IsOver: false })
             {
+                RefuseAfterEnd();
                 Replace(run);
             }
             else
@@ -94,13 +97,19 @@ internal sealed class PageReceiver(
 
     private void Note(PrecopyMark mark)
     {
-        if (precopy is not { IsOver: false })
+        if (precopy is null || _precopyEnded)
         {
             throw lane.Refuse(
                 GrpcStatusCode.FailedPrecondition, $"the source sent {mark} where there is no precopy, or it is over already");
         }
 
-        precopy.Note(mark);
+        _marks++;
+        if (mark == PrecopyMark.PrecopyEnded)
+        {
+            _precopyEnded = true;
+            precopy.LaneEnded();
+        }
+
         Report();
     }
 
@@ -113,6 +122,15 @@ internal sealed class PageReceiver(
                 GrpcStatusCode.OutOfRange,
                 $"the source sent pages {run.FirstPage} to {run.FirstPage + run.PageCount} of RAM block {run.RamBlock}; "
                 + $"this guest has {pages} pages in block 0");
+        }
+    }
+
+    /// <summary>Other lanes still replace what is here, and this one would do so while the guest may be about to run.</summary>
+    private void RefuseAfterEnd()
+    {
+        if (_precopyEnded)
+        {
+            throw lane.Refuse(GrpcStatusCode.FailedPrecondition, "the source sent pages after the end of precopy, before that of its other lanes");
         }
     }
 
@@ -133,7 +151,7 @@ internal sealed class PageReceiver(
         {
             PagesReceived = (ulong)incoming.Received.Count,
             Placement = PlacementMessages.ToMessage(incoming.Snapshot()),
-            Marks = precopy?.Marks ?? 0,
+            Marks = _marks,
         };
         if (confirms())
         {

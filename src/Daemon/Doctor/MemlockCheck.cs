@@ -7,7 +7,7 @@ internal sealed class MemlockCheck : IDoctorCheck
 {
     private const string Name = "locked memory";
 
-    /// <summary>Staging of both lanes and the uncounted rest with room to spare.</summary>
+    /// <summary>Staging of all lanes and the uncounted rest with room to spare.</summary>
     private const ulong EnoughBytes = 64UL << 20;
 
     /// <inheritdoc/>

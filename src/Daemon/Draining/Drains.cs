@@ -57,7 +57,7 @@ internal sealed class Drains(
             TaskCompletionSource<GrpcException> stop = Close();
             DaemonLog.DrainBegan(node.Logger, node.Name, string.Join(", ", to));
             using PeerSurvey survey = new(
-                to, instance, ProtocolVersion.Needed(MigrationPlan.HasPrecopy(plan.Mode)), node.Timeouts.Link, node.Security);
+                to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security);
             using CancellationTokenRegistration stopping = shutdown.Register(() => stop.TrySetResult(Stopping()));
             var drain = new NodeDrain(
                 guests, node.Migrations, survey, (guest, peer) => Begin(stop, guest, plan with { To = peer }), parallel, stop.Task);

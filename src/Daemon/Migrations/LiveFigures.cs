@@ -3,7 +3,7 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Migrations;
 
 /// <summary>Figures of a migration that change all the time.</summary>
-/// <param name="LaneBytes">Bytes on both lanes from the source to the destination, framing included.</param>
+/// <param name="LaneBytes">Bytes on all lanes from the source to the destination, framing included.</param>
 /// <param name="PagesReceived">Pages that the destination holds, as far as this side knows.</param>
 /// <param name="Placement">What the destination counted, as far as this side knows.</param>
 /// <param name="Released">Bytes of guest memory that the source has given back to its host.</param>

@@ -1,4 +1,6 @@
 using MigrationD.Daemon.Cli;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -17,23 +19,37 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     /// <summary>Of pure precopy: whether the guest is held back when it writes faster than it can be copied.</summary>
     public bool AutoConverge { get; init; }
 
+    /// <summary>Connections that pages are pushed over at the same time.</summary>
+    public int Lanes { get; init; } = 1;
+
     /// <summary>Whether memory is given back to this host as the destination confirms it.</summary>
     public bool ReleaseRam { get; init; }
 
-    /// <summary>Bytes a second, over both lanes; 0 for no limit.</summary>
+    /// <summary>Bytes a second, over all lanes; 0 for no limit.</summary>
     public long Bandwidth { get; init; }
 
     /// <summary>The same for what is pushed after the switchover.</summary>
     public long PostcopyBandwidth { get; init; }
 
+    /// <summary>The version of the protocol that a destination has to speak for it.</summary>
+    public uint NeededVersion => ProtocolVersion.Needed(HasPrecopy(Mode) || Lanes > 1);
+
     /// <summary>By post-copy alone.</summary>
     public static MigrationPlan Postcopy(string to) => new(to, Placement.Move, MigrationMode.Postcopy, PrecopyLimits.Default);
 
     /// <summary>What a request asks for.</summary>
+    /// <exception cref="GrpcException">INVALID_ARGUMENT: it asks for what cannot be.</exception>
     public static MigrationPlan Of(MigrateRequest request)
     {
         MigrationMode mode = request.Mode == MigrationMode.Unspecified ? MigrationMode.Hybrid : request.Mode;
         PrecopyLimits unsaid = PrecopyLimits.Default;
+        if (request.Lanes > PageLanePaths.MaxPushLanes)
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"guest '{request.Guest}' cannot be moved over {request.Lanes} lanes; at most {PageLanePaths.MaxPushLanes} are possible");
+        }
+
         return new MigrationPlan(
             request.To, request.Placement, mode,
             new PrecopyLimits(
@@ -45,6 +61,7 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
         {
             Bandwidth = BytesPerSecond(request.Bandwidth),
             PostcopyBandwidth = BytesPerSecond(request.PostcopyBandwidth),
+            Lanes = Math.Max(1, (int)request.Lanes),
             ReleaseRam = request.ReleaseRam,
             AutoConverge = request.AutoConverge && mode == MigrationMode.Precopy,
         };

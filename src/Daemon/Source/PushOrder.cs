@@ -5,7 +5,7 @@ namespace MigrationD.Daemon.Source;
 /// </summary>
 /// <remarks>
 /// A guest that waited for a page is likely to want its neighbours next ("bubbling", and several pivots at once, in Hines and Gopalan, VEE
-/// 2009). A pivot that has nothing left near it goes on through the rest. Every block is handed out once. One thread takes; any thread
+/// 2009). A pivot that has nothing left near it goes on through the rest. Every block is handed out once. Any thread takes, and any
 /// gives hints.
 /// </remarks>
 internal sealed class PushOrder
@@ -15,6 +15,7 @@ internal sealed class PushOrder
 
     private const long None = -1;
 
+    private readonly Lock _lock = new();
     private readonly bool[] _taken;
     private readonly long[] _pivots = new long[MaxPivots];
     private long _left;
@@ -35,18 +36,21 @@ internal sealed class PushOrder
     /// <summary>The next block to push; false when all have been handed out.</summary>
     public bool TryTake(out long block)
     {
-        block = None;
-        if (_left == 0)
+        lock (_lock)
         {
-            return false;
-        }
+            block = None;
+            if (_left == 0)
+            {
+                return false;
+            }
 
-        int pivot = TakeHint() ?? NextTurn();
-        block = NextFree(_pivots[pivot]);
-        _pivots[pivot] = block;
-        _taken[block] = true;
-        _left--;
-        return true;
+            int pivot = TakeHint() ?? NextTurn();
+            block = NextFree(_pivots[pivot]);
+            _pivots[pivot] = block;
+            _taken[block] = true;
+            _left--;
+            return true;
+        }
     }
 
     /// <summary>Puts the oldest pivot where the guest waits now, and says which that is; null when there is nothing new.</summary>

@@ -10,19 +10,20 @@ namespace MigrationD.Daemon.Source;
 /// destination can move it as one huge page. Zeros go as runs without data, across blocks.
 /// </summary>
 /// <param name="lane">Where they go.</param>
-/// <param name="memory">Where they are.</param>
-/// <param name="sent">Which have been sent.</param>
+/// <param name="outgoing">Where they are, which have been sent, and how fast they may go. While the guest stands still they go as fast as they
+/// can: it waits for them.</param>
 /// <param name="order">Which come next, after the switchover.</param>
 /// <param name="gate">Lets urgent pages go first.</param>
-/// <param name="pace">How fast they may go. While the guest stands still they go as fast as they can: it waits for them.</param>
 /// <param name="isOver">Whether waiting for that has no point any more.</param>
-internal sealed class PushSender(
-    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, Func<bool> isOver) : IDisposable
+internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrder order, UrgentGate gate, Func<bool> isOver) : IDisposable
 {
     // Around a few pages that were asked for, sending them again costs less than a message for each run between them.
     private const int FewPages = GuestPage.PerBlock / 16;
 
-    private readonly PageScanner _scanner = new(memory);
+    private readonly GuestMemory _memory = outgoing.Memory;
+    private readonly SentPages _sent = outgoing.Sent;
+    private readonly PushPace _pace = outgoing.Pace;
+    private readonly PageScanner _scanner = new(outgoing.Memory);
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
     private bool _isHuge;
@@ -56,22 +57,20 @@ internal sealed class PushSender(
     }
 
     /// <summary>Sends every page that is not marked as sent, block after block, for one round of precopy.</summary>
+    /// <param name="blocks">The round's blocks, of which this lane takes some.</param>
     /// <param name="mustStop">Asked before each block; the rest stays unsent.</param>
     /// <param name="isPaced">Whether it keeps to the bandwidth: not when the guest stands still for it.</param>
-    /// <returns>Pages sent.</returns>
     /// <exception cref="LaneException">The lane broke.</exception>
-    public long SendRound(Func<bool> mustStop, bool isPaced)
+    public void SendRound(RoundBlocks blocks, Func<bool> mustStop, bool isPaced)
     {
         _needsNoPace = () => !isPaced || isOver() || mustStop();
-        long before = sent.Count();
-        for (long block = 0; block < memory.BlockCount && !mustStop(); block++)
+        while (!mustStop() && blocks.TryTake(out long block))
         {
             SendBlock(block);
         }
 
         SendZeros();
         _needsNoPace = () => true;
-        return sent.Count() - before;
     }
 
     /// <summary>Sends pages ahead of all others, in this order, as far as nobody has sent them.</summary>
@@ -121,24 +120,24 @@ internal sealed class PushSender(
     /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
     private bool TakeInTime(out long block)
     {
-        pace.Wait(_isPostcopy, _needsNoPace);
+        _pace.Wait(_isPostcopy, _needsNoPace);
         return order.TryTake(out block);
     }
 
     private void SendBlock(long block)
     {
         long first = block * GuestPage.PerBlock;
-        if (sent.NextUnsent(first, first + GuestPage.PerBlock) == first + GuestPage.PerBlock)
+        if (_sent.NextUnsent(first, first + GuestPage.PerBlock) == first + GuestPage.PerBlock)
         {
             return;
         }
 
-        pace.Wait(_isPostcopy, _needsNoPace);
+        _pace.Wait(_isPostcopy, _needsNoPace);
         _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
-        if (count == 1 && !_runs[0].IsZero && sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
+        if (count == 1 && !_runs[0].IsZero && _sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
         {
-            sent.MarkAll(first, first + GuestPage.PerBlock);
+            _sent.MarkAll(first, first + GuestPage.PerBlock);
             SendData(first, GuestPage.PerBlock);
             return;
         }
@@ -152,13 +151,13 @@ internal sealed class PushSender(
     private void SendRun(in PageRun run)
     {
         long end = run.FirstPage + run.PageCount;
-        for (long page = sent.NextUnsent(run.FirstPage, end); page < end; page = sent.NextUnsent(page, end))
+        for (long page = _sent.NextUnsent(run.FirstPage, end); page < end; page = _sent.NextUnsent(page, end))
         {
-            pace.Wait(_isPostcopy, _needsNoPace);
-            int claimed = sent.ClaimRun(page, end);
+            _pace.Wait(_isPostcopy, _needsNoPace);
+            int claimed = _sent.ClaimRun(page, end);
             if (claimed == 0)
             {
-                // It was asked for at this moment, and is being sent.
+                // It was asked for at this moment, and is being _sent.
                 continue;
             }
 
@@ -179,8 +178,8 @@ internal sealed class PushSender(
     {
         gate.YieldToUrgent();
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge), _head);
-        lane.Write(_head.AsSpan(0, length), new NativeBuffer(memory.AddressOf(page), count * GuestPage.Size));
-        pace.Pushed(length + (count * GuestPage.Size), _isPostcopy);
+        lane.Write(_head.AsSpan(0, length), new NativeBuffer(_memory.AddressOf(page), count * GuestPage.Size));
+        _pace.Pushed(length + (count * GuestPage.Size), _isPostcopy);
     }
 
     private void CollectZeros(long page, int count)
@@ -203,7 +202,7 @@ internal sealed class PushSender(
 
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)_zerosFirst, (uint)_zerosCount, IsZero: true), _head);
         lane.Write(_head.AsSpan(0, length));
-        pace.Pushed(length, _isPostcopy);
+        _pace.Pushed(length, _isPostcopy);
         _zerosCount = 0;
     }
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
@@ -10,44 +9,39 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
 
-/// <summary>Both lanes of one migration on its source, with the threads that serve them.</summary>
+/// <summary>The lanes of one migration on its source, one for urgent pages and one or more for the push, with the threads that serve them.</summary>
+/// <remarks>
+/// No page goes over two push lanes: they take their blocks from one <see cref="PushOrder"/> or <see cref="RoundBlocks"/>, and claim each
+/// page in one <see cref="SentPages"/>.
+/// </remarks>
 internal sealed class SourceLanes : IDisposable
 {
+    // Of the pages that are sent ahead, as many go over one push lane before the next one has its turn.
+    private const int PagesAheadInTurn = GuestPage.PerBlock;
+
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(5);
 
     // Several in the shortest silence that either end may be told to take for a lost link, which is 2 s.
     private static readonly TimeSpan PingInterval = TimeSpan.FromMilliseconds(400);
 
     private readonly LaneCall _urgent;
-    private readonly LaneCall _push;
+    private readonly PushLane[] _push;
     private readonly UrgentGate _gate = new();
     private readonly PushOrder _order;
-    private readonly SentPages _sent;
-    private readonly GuestMemory _memory;
-    private readonly PushPace _pace;
-    private readonly ReleasedMemory? _released;
-    private volatile bool _mayRelease;
-    private readonly string _guest;
+    private readonly OutgoingMemory _outgoing;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly BlockingCollection<Action<PushSender>> _pushWork = [];
-    private readonly CancellationTokenSource _stopPush = new();
     private readonly List<Task> _threads = [];
     private readonly Timer _ping;
     private PushReport? _report;
-    private volatile TaskCompletionSource _reported = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private uint _marks;
+    private volatile bool _mayRelease;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, LaneCall push, GuestMemory memory, SentPages sent, PushPace pace, ReleasedMemory? released, string guest)
+    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, OutgoingMemory outgoing)
     {
         _urgent = urgent;
-        _push = push;
-        _memory = memory;
-        _pace = pace;
-        _released = released;
-        _guest = guest;
-        _order = new PushOrder(memory.BlockCount);
-        _sent = sent;
+        _push = [.. push.Select(call => new PushLane(call))];
+        _outgoing = outgoing;
+        _order = new PushOrder(outgoing.Memory.BlockCount);
         // A guest may need nothing for long, and a destination must tell that from a source that hangs; so must this side.
         _ping = new Timer(Ping, null, PingInterval, PingInterval);
     }
@@ -61,96 +55,104 @@ internal sealed class SourceLanes : IDisposable
         get
         {
             PushReport? report = Volatile.Read(ref _report);
-            return new LiveFigures(_urgent.BytesWritten + _push.BytesWritten, (long)(report?.PagesReceived ?? 0), report?.Placement, _released?.Bytes ?? 0);
+            return new LiveFigures(
+                Calls.Sum(call => call.BytesWritten), (long)(report?.PagesReceived ?? 0), report?.Placement, _outgoing.Released?.Bytes ?? 0);
         }
     }
 
-    /// <summary>What has been sent so far, over these lanes and those before.</summary>
-    public RamMap Map() => RamMap.OfSent(_sent.CountBlocks());
+    private IEnumerable<LaneCall> Calls => [_urgent, .. _push.Select(lane => lane.Call)];
 
-    /// <summary>Dials both lanes; the urgent one answers from now on. Blocks.</summary>
+    /// <summary>What has been sent so far, over these lanes and those before.</summary>
+    public RamMap Map() => RamMap.OfSent(_outgoing.Sent.CountBlocks());
+
+    /// <summary>Dials all lanes; the urgent one answers from now on. Blocks.</summary>
+    /// <param name="address">Where to.</param>
+    /// <param name="session">The session's name.</param>
+    /// <param name="secret">Its secret.</param>
+    /// <param name="options">How each is dialled.</param>
+    /// <param name="pushLanes">How many the session has besides the urgent one.</param>
+    /// <param name="outgoing">What they send.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="cancel">Gives up.</param>
     public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, GuestMemory memory, SentPages sent,
-        PushPace pace, ReleasedMemory? released, string guest, ILogger logger, CancellationToken cancel)
+        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, int pushLanes, OutgoingMemory outgoing,
+        ILogger logger, CancellationToken cancel)
     {
-        Dictionary<string, string> metadata = LaneMetadata.For(session, secret);
-        LaneCall urgent = LaneClient.Open(address, PageLanePaths.Urgent, metadata, options, cancel);
-        LaneCall push;
+        var opened = new List<LaneCall>();
         try
         {
-            push = LaneClient.Open(address, PageLanePaths.Push, metadata, options, cancel);
+            opened.Add(LaneClient.Open(address, PageLanePaths.Urgent, LaneMetadata.For(session, secret), options, cancel));
+            for (int lane = 0; lane < pushLanes; lane++)
+            {
+                opened.Add(LaneClient.Open(address, PageLanePaths.Push, LaneMetadata.For(session, secret, lane), options, cancel));
+            }
         }
         catch
         {
-            urgent.Dispose();
+            opened.ForEach(call => call.Dispose());
             throw;
         }
 
-        var lanes = new SourceLanes(urgent, push, memory, sent, pace, released, guest);
-        var sender = new UrgentSender(urgent, memory, lanes._sent, lanes._order, lanes._gate, pace, released, logger);
-        lanes.Start("urgent", () =>
-        {
-            using (sender)
-            {
-                sender.Run();
-            }
-        });
-        lanes.Start("reports", lanes.ReadReports);
-        lanes.Start("push", lanes.Push);
+        var lanes = new SourceLanes(opened[0], opened.Skip(1), outgoing);
+        lanes.Start(logger);
         return lanes;
     }
 
     /// <summary>
     /// Sends a round of precopy: every page that is not marked as sent. Ends when the destination has put all of them into their places.
     /// </summary>
-    /// <param name="mustStop">Asked now and then; true ends the round early.</param>
+    /// <param name="mustStop">Asked now and then, by any thread; true ends the round early.</param>
     /// <param name="mark">What to say behind it.</param>
     /// <param name="isPaced">Whether it keeps to the bandwidth.</param>
     /// <param name="cancel">Gives up waiting.</param>
     /// <returns>Pages sent.</returns>
     public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
     {
-        long sent = 0;
-        await SendAsync(
-            push =>
-            {
-                sent = push.SendRound(() => cancel.IsCancellationRequested || mustStop(), isPaced);
-                push.SendMark(mark);
-            },
-            cancel).ConfigureAwait(false);
-        return sent;
+        long before = _outgoing.Sent.Count();
+        var blocks = new RoundBlocks(_outgoing.Memory.BlockCount);
+        await SendMarkedAsync(
+            push => push.SendRound(blocks, () => cancel.IsCancellationRequested || mustStop(), isPaced), mark, cancel).ConfigureAwait(false);
+        return _outgoing.Sent.Count() - before;
     }
 
     /// <summary>Sends a mark alone; ends as <see cref="SendRoundAsync"/> does.</summary>
-    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendAsync(push => push.SendMark(mark), cancel);
+    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendMarkedAsync(_ => { }, mark, cancel);
 
     /// <summary>
     /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
     /// they would only take time from what the guest waits for.
     /// </summary>
-    public void StartPush() => _pushWork.Add(push => push.SendFirst());
+    public void StartPush() => _push[0].Add(push => push.SendFirst());
 
     /// <summary>The guest runs on the destination.</summary>
     /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
     public void GuestRuns(ReadOnlyMemory<long> hottest)
     {
         _mayRelease = true;
-        _pushWork.Add(push =>
+        for (int i = 0; i < _push.Length; i++)
         {
-            push.SendAhead(hottest.Span);
-            push.SendRest();
-            _push.FinishWriting();
-        });
+            int first = i;
+            PushLane lane = _push[i];
+            lane.Add(push =>
+            {
+                for (int turn = first * PagesAheadInTurn; turn < hottest.Length; turn += _push.Length * PagesAheadInTurn)
+                {
+                    push.SendAhead(hottest.Span[turn..Math.Min(turn + PagesAheadInTurn, hottest.Length)]);
+                }
+
+                push.SendRest();
+                lane.Call.FinishWriting();
+            });
+        }
     }
 
-    /// <summary>Closes both lanes and waits until no thread uses the guest's memory any more.</summary>
+    /// <summary>Closes all lanes and waits until no thread uses the guest's memory any more.</summary>
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
-        _pushWork.CompleteAdding();
-        if (!complete)
+        foreach (PushLane lane in _push)
         {
-            await _stopPush.CancelAsync().ConfigureAwait(false);
+            lane.Close(complete);
         }
 
         Task ended = Task.WhenAll(_threads);
@@ -169,8 +171,7 @@ internal sealed class SourceLanes : IDisposable
 
         if (!ended.IsCompleted)
         {
-            _urgent.Abort("the migration is over");
-            _push.Abort("the migration is over");
+            Abort("the migration is over");
         }
 
         await ended.ConfigureAwait(false);
@@ -180,12 +181,36 @@ internal sealed class SourceLanes : IDisposable
     {
         _ping.Dispose();
         _urgent.Dispose();
-        _push.Dispose();
-        _pushWork.Dispose();
-        _stopPush.Dispose();
+        foreach (PushLane lane in _push)
+        {
+            lane.Dispose();
+        }
     }
 
-    private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_guest}", () =>
+    private void Start(ILogger logger)
+    {
+        var sender = new UrgentSender(_urgent, _outgoing, _order, _gate, logger);
+        Start("urgent", () =>
+        {
+            using (sender)
+            {
+                sender.Run();
+            }
+        });
+        for (int i = 0; i < _push.Length; i++)
+        {
+            PushLane lane = _push[i];
+            string name = i == 0 ? "" : $" {i}";
+            Start($"reports{name}", () => lane.ReadReports(Note));
+            Start($"push{name}", () =>
+            {
+                using var push = new PushSender(lane.Call, _outgoing, _order, _gate, () => _closing || _lost.Task.IsCompleted);
+                lane.Push(push);
+            });
+        }
+    }
+
+    private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_outgoing.Guest}", () =>
     {
         try
         {
@@ -193,93 +218,68 @@ internal sealed class SourceLanes : IDisposable
         }
         catch (Exception error)
         {
-            // Whatever ends a lane thread, the other lane is of no use alone: both sides see the loss at once.
+            // Whatever ends a lane thread, the other lanes are of no use alone: both sides see the loss at once.
             if (!_closing)
             {
                 _lost.TrySetResult(error);
-                _urgent.Abort(error.Message);
-                _push.Abort(error.Message);
+                Abort(error.Message);
             }
         }
     }));
 
+    private void Abort(string reason)
+    {
+        foreach (LaneCall call in Calls)
+        {
+            call.Abort(reason);
+        }
+    }
+
     private void Ping(object? state)
     {
-        _urgent.Ping();
-        _push.Ping();
-    }
-
-    private void Push()
-    {
-        using var push = new PushSender(_push, _memory, _sent, _order, _gate, _pace, () => _closing || _lost.Task.IsCompleted);
-        foreach (Action<PushSender> work in _pushWork.GetConsumingEnumerable(_stopPush.Token))
+        foreach (LaneCall call in Calls)
         {
-            work(push);
+            call.Ping();
         }
     }
 
-    /// <summary>Has the push thread send something that ends in a mark, and waits until the destination says that it is there.</summary>
-    private async Task SendAsync(Action<PushSender> send, CancellationToken cancel)
+    /// <summary>Has every push thread send something that ends in a mark, and waits until the destination says that all of it is there.</summary>
+    private async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancel)
     {
-        uint marks = ++_marks;
-        var sent = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _pushWork.Add(
-            push =>
-            {
-                send(push);
-                sent.SetResult();
-            },
-            cancel);
-        await UnlessLostAsync(sent.Task, cancel).ConfigureAwait(false);
-        while (true)
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task sent = Task.WhenAll(_push.Select(lane => lane.SendMarkedAsync(send, mark, stop.Token)));
+        if (await Task.WhenAny(sent, _lost.Task).ConfigureAwait(false) == _lost.Task)
         {
-            Task next = _reported.Task;
-            if (Volatile.Read(ref _report)?.Marks >= marks)
-            {
-                return;
-            }
-
-            await UnlessLostAsync(next, cancel).ConfigureAwait(false);
-        }
-    }
-
-    private async Task UnlessLostAsync(Task task, CancellationToken cancel)
-    {
-        if (await Task.WhenAny(task, _lost.Task).WaitAsync(cancel).ConfigureAwait(false) == _lost.Task)
-        {
+            await stop.CancelAsync().ConfigureAwait(false);
+            await sent.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             throw new LinkLostException(await _lost.Task.ConfigureAwait(false));
         }
+
+        await sent.ConfigureAwait(false);
+    }
+
+    private void Note(PushReport report)
+    {
+        Release(report);
+        Volatile.Write(ref _report, report);
     }
 
     /// <summary>Gives back what the destination confirms; not before its word that the guest runs there.</summary>
     private void Release(PushReport report)
     {
-        if (_released is null)
+        if (_outgoing.Released is not { } released)
         {
             return;
         }
 
-        foreach ((long first, long count) in StaleRuns.Unpack(report.ConfirmedRuns, _memory.BlockCount))
+        foreach ((long first, long count) in StaleRuns.Unpack(report.ConfirmedRuns, _outgoing.Memory.BlockCount))
         {
-            _released.Confirm(first, count);
+            released.Confirm(first, count);
         }
 
         if (_mayRelease)
         {
-            _released.Release();
-        }
-    }
-
-    private void ReadReports()
-    {
-        while (_push.TryReadMessage(out int length))
-        {
-            byte[] message = new byte[length];
-            _push.Read(message);
-            PushReport report = PushReport.Parser.ParseFrom(message);
-            Release(report);
-            Volatile.Write(ref _report, report);
-            Interlocked.Exchange(ref _reported, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+            released.Release();
         }
     }
 }

@@ -88,7 +88,7 @@ internal sealed class SourceMigration
         {
             var prepare = new PrepareRequest
             {
-                ProtocolVersion = ProtocolVersion.Needed(MigrationPlan.HasPrecopy(plan.Mode)),
+                ProtocolVersion = plan.NeededVersion,
                 Guest = GuestMessages.ToMessage(hosted.Spec),
                 RamBlocks = { new RamBlock { Id = "ram", Bytes = (ulong)guest.Memory.Length } },
                 DeviceStateVersion = GuestFactory.DeviceStateVersion,
@@ -100,6 +100,7 @@ internal sealed class SourceMigration
                 RunOnArrival = guest.IsRunning,
                 MayWait = true,
                 ConfirmBlocks = plan.ReleaseRam,
+                PushLanes = (uint)plan.Lanes,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
@@ -475,7 +476,7 @@ internal sealed class SourceMigration
         var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(
-                lanes, prepared.Session, prepared.Secret.Span, options, _guest.Memory, sent, _pace, _released, _hosted.Name, _logger, cancel),
+                lanes, prepared.Session, prepared.Secret.Span, options, _plan.Lanes, Outgoing(sent), _logger, cancel),
             cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
@@ -486,6 +487,8 @@ internal sealed class SourceMigration
             _reason = "";
         }
     }
+
+    private OutgoingMemory Outgoing(SentPages sent) => new(_hosted.Name, _guest.Memory, sent, _pace, _released);
 
     /// <summary>Waits for this node to have a turn for it, and for the destination to have room for one more guest on its way.</summary>
     private async Task<PrepareResponse> PrepareInTurnAsync(bool again, CancellationToken cancel)
@@ -750,8 +753,8 @@ internal sealed class SourceMigration
                 FaultInjection.At("source.recover");
                 SourceLanes? lanes = await _destination.RecoverAsync(
                     (answer, endPoint, options) => SourceLanes.Open(
-                        endPoint, _destination.Session!, answer.Secret.Span, options, _guest.Memory,
-                        new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount)), _pace, _released, _hosted.Name, _logger, stop),
+                        endPoint, _destination.Session!, answer.Secret.Span, options, _plan.Lanes,
+                        Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop),
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {

@@ -11,14 +11,14 @@ namespace MigrationD.Daemon.Source;
 /// Answers each page request of the destination at once with that page, and with what is likely to be wanted next, on the thread that read
 /// the request: no queue, no hand-over, no allocation.
 /// </summary>
-internal sealed class UrgentSender(
-    LaneCall lane, GuestMemory memory, SentPages sent, PushOrder order, UrgentGate gate, PushPace pace, ReleasedMemory? released,
-    ILogger logger) : IDisposable
+internal sealed class UrgentSender(LaneCall lane, OutgoingMemory outgoing, PushOrder order, UrgentGate gate, ILogger logger) : IDisposable
 {
-    private readonly PageScanner _scanner = new(memory);
+    private readonly GuestMemory _memory = outgoing.Memory;
+    private readonly SentPages _sent = outgoing.Sent;
+    private readonly PageScanner _scanner = new(outgoing.Memory);
     private readonly PageRun[] _runs = new PageRun[RunAhead.MaxPages];
     private readonly RunAhead _runAhead = new();
-    private readonly bool[] _asked = new bool[memory.BlockCount];
+    private readonly bool[] _asked = new bool[outgoing.Memory.BlockCount];
 
     /// <summary>Serves until the destination closes the lane.</summary>
     /// <exception cref="LaneException">The lane broke, or the destination asked for what the guest does not have.</exception>
@@ -29,14 +29,14 @@ internal sealed class UrgentSender(
         while (lane.TryReadMessage(out _))
         {
             (uint block, ulong page) = PageRequestCodec.Read(lane);
-            if (block != 0 || page >= (ulong)memory.PageCount)
+            if (block != 0 || page >= (ulong)_memory.PageCount)
             {
                 throw lane.Refuse(
                     GrpcStatusCode.OutOfRange,
-                    $"the destination asked for page {page} of RAM block {block}; this guest has {memory.PageCount} pages in block 0");
+                    $"the destination asked for page {page} of RAM block {block}; this guest has {_memory.PageCount} pages in block 0");
             }
 
-            if (released?.Has((long)page / GuestPage.PerBlock) == true)
+            if (outgoing.Released?.Has((long)page / GuestPage.PerBlock) == true)
             {
                 // It was asked for before it came; that it is there has been confirmed since.
                 continue;
@@ -62,15 +62,15 @@ internal sealed class UrgentSender(
     private void Send(long page, Span<byte> head)
     {
         // A page that the push has claimed is sent again: it may be anywhere between here and there, and somebody waits.
-        sent.Mark(page);
+        _sent.Mark(page);
         int count = 1 + ClaimBehind(page, _runAhead.Answer(page) - 1);
         int runs = _scanner.Scan(page, count, _runs);
         foreach (ref readonly PageRun run in _runs.AsSpan(0, runs))
         {
             int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)run.FirstPage, (uint)run.PageCount, run.IsZero), head);
             int data = run.IsZero ? 0 : run.PageCount * GuestPage.Size;
-            lane.Write(head[..length], run.IsZero ? default : new NativeBuffer(memory.AddressOf(run.FirstPage), data));
-            pace.SentUrgently(length + data);
+            lane.Write(head[..length], run.IsZero ? default : new NativeBuffer(_memory.AddressOf(run.FirstPage), data));
+            outgoing.Pace.SentUrgently(length + data);
         }
     }
 
@@ -92,6 +92,6 @@ internal sealed class UrgentSender(
     private int ClaimBehind(long page, int wanted)
     {
         long blockEnd = (page / GuestPage.PerBlock + 1) * GuestPage.PerBlock;
-        return sent.ClaimRun(page + 1, Math.Min(page + 1 + wanted, blockEnd));
+        return _sent.ClaimRun(page + 1, Math.Min(page + 1 + wanted, blockEnd));
     }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 
 namespace MigrationD.Protocol.Pages;
 
@@ -6,11 +7,29 @@ namespace MigrationD.Protocol.Pages;
 public static class LaneMetadata
 {
     /// <summary>The metadata of a lane of this session.</summary>
-    public static Dictionary<string, string> For(string session, ReadOnlySpan<byte> secret) => new()
+    /// <param name="session">The session's name.</param>
+    /// <param name="secret">Its secret.</param>
+    /// <param name="lane">Which of its push lanes it is; nothing is said of the first, as by daemons that know of no other.</param>
+    public static Dictionary<string, string> For(string session, ReadOnlySpan<byte> secret, int lane = 0)
     {
-        [PageLanePaths.SessionMetadata] = session,
-        [PageLanePaths.SecretMetadata] = Convert.ToBase64String(secret),
-    };
+        var metadata = new Dictionary<string, string>
+        {
+            [PageLanePaths.SessionMetadata] = session,
+            [PageLanePaths.SecretMetadata] = Convert.ToBase64String(secret),
+        };
+        if (lane > 0)
+        {
+            metadata[PageLanePaths.LaneMetadata] = lane.ToString(CultureInfo.InvariantCulture);
+        }
+
+        return metadata;
+    }
+
+    /// <summary>Which push lane it is, from 0; null when what the metadata says is no number.</summary>
+    public static int? LaneOf(IReadOnlyDictionary<string, string> metadata) =>
+        !metadata.TryGetValue(PageLanePaths.LaneMetadata, out string? said) ? 0
+        : int.TryParse(said, NumberStyles.None, CultureInfo.InvariantCulture, out int lane) ? lane
+        : null;
 
     /// <summary>Whose lane this is; false when the metadata does not say so, or not in base64.</summary>
     public static bool TryRead(

@@ -14,4 +14,10 @@ public static class PageLanePaths
 
     /// <summary>Metadata: the session's secret, base64.</summary>
     public const string SecretMetadata = "migrationd-secret-bin";
+
+    /// <summary>Metadata of a push lane: which one of the session's it is, in decimal, from 0; 0 when it is absent.</summary>
+    public const string LaneMetadata = "migrationd-lane";
+
+    /// <summary>The most push lanes that a session has.</summary>
+    public const int MaxPushLanes = 16;
 }

@@ -21,7 +21,7 @@ public enum DestinationAction
     /// <summary>Refuse what was asked; it is too late or too early for it.</summary>
     Refuse,
 
-    /// <summary>End both lanes, if they are open, and answer Recover with the received bitmap and the secret for new ones.</summary>
+    /// <summary>End all lanes, if they are open, and answer Recover with the received bitmap and the secret for new ones.</summary>
     AnswerReceived,
 
     /// <summary>Stop the vCPUs, those too that wait for a page, and say how many pages are lost. Memory and registration stay.</summary>

@@ -27,7 +27,7 @@ public enum DestinationEvent
     /// <summary>Recover came: the source has lost the link and wants to know which pages are here.</summary>
     RecoverAsked,
 
-    /// <summary>Both lanes are open again.</summary>
+    /// <summary>All lanes are open again.</summary>
     LinkRestored,
 
     /// <summary>The source did not come back for as long as the daemon waits, or the operator says that it never will.</summary>

@@ -6,10 +6,10 @@ public enum SourceEvent
     /// <summary>The operator asked for it.</summary>
     Started,
 
-    /// <summary>The destination has prepared and both lanes are open; the switchover is next.</summary>
+    /// <summary>The destination has prepared and all lanes are open; the switchover is next.</summary>
     Prepared,
 
-    /// <summary>The destination has prepared and both lanes are open; precopy is next.</summary>
+    /// <summary>The destination has prepared and all lanes are open; precopy is next.</summary>
     PrecopyPrepared,
 
     /// <summary>Precopy has done what it can; what is left follows in or after the switchover.</summary>

@@ -188,7 +188,12 @@ public sealed class CommandTests : IAsyncLifetime
 
     [Theory]
     [InlineData("--mode", "both", "--mode both: must be one of postcopy, precopy, hybrid")]
-    [InlineData("--max-rounds", "0", "without any it is --mode postcopy")]
+    [InlineData("--max-rounds", "0", "--max-rounds 0: must be a whole number from 1 to 1000000")]
+    [InlineData("--max-rounds", "many", "--max-rounds many: must be a whole number")]
+    [InlineData("--lanes", "0", "--lanes 0: must be a whole number from 1 to 16")]
+    [InlineData("--lanes", "17", "--lanes 17: must be a whole number from 1 to 16")]
+    [InlineData("--lanes", "-1", "--lanes -1: must be a whole number from 1 to 16")]
+    [InlineData("--lanes", "two", "--lanes two: must be a whole number from 1 to 16")]
     [InlineData("--precopy-timeout", "10", "--precopy-timeout 10: no time")]
     [InlineData("--downtime-limit", "0ms", "--downtime-limit 0ms: no time")]
     [InlineData("--timeout-strategy", "wait", "must be one of fail, continue")]

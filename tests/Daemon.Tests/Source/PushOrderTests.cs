@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Source;
@@ -34,6 +35,22 @@ public sealed class PushOrderTests
 
             Assert.Equal(Enumerable.Range(0, blocks).Select(block => (long)block), taken.Order());
         }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void Every_block_is_handed_out_once_to_several_threads()
+    {
+        var order = new PushOrder(10_000);
+        ConcurrentBag<long> taken = [];
+        Parallel.For(0, 4, _ =>
+        {
+            while (order.TryTake(out long block))
+            {
+                taken.Add(block);
+                order.Hint((block * 7919) % 10_000);
+            }
+        });
+        Assert.Equal(Enumerable.Range(0, 10_000).Select(block => (long)block), taken.Order());
     }
 
     [Fact]

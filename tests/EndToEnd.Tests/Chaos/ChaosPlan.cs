@@ -5,8 +5,8 @@ namespace MigrationD.EndToEnd.Tests.Chaos;
 /// operator ends precopy.
 /// </summary>
 internal sealed record ChaosPlan(
-    int Seed, string Kind, int MemoryMiB, int WorkingSetMiB, int Vcpus, string Pattern, string Placement, string Mode, int? SwitchAfter, string? Rate, string? Fault,
-    IReadOnlyList<Disturbance> Disturbances)
+    int Seed, string Kind, int MemoryMiB, int WorkingSetMiB, int Vcpus, string Pattern, string Placement, string Mode, int? SwitchAfter, int Lanes,
+    string? Rate, string? Fault, IReadOnlyList<Disturbance> Disturbances)
 {
     // Short of the recovery timeout that the daemons are given, so that most links come back by themselves.
     private const int LongestDisturbance = 2800;
@@ -45,11 +45,12 @@ internal sealed record ChaosPlan(
         int? switchAfter = mode == "hybrid" && random.Next(2) == 0 ? random.Next(expected) : null;
         return new ChaosPlan(
             seed, Pick(random, "kvm", "workload"), memory, workingSet, 1 + random.Next(2), Pick(random, "uniform", "sequential", "zipf"),
-            Pick(random, "move", "copy"), mode, switchAfter, rate, fault, disturbances);
+            Pick(random, "move", "copy"), mode, switchAfter, Pick(random, 1, 1, 2, 3), rate, fault, disturbances);
     }
 
     public override string ToString() =>
-        $"seed {Seed}: {Kind} guest of {MemoryMiB} MiB, {WorkingSetMiB} in use {Pattern} by {Vcpus} vCPUs, placement {Placement}, mode {Mode}{(SwitchAfter is { } ms ? $" until {ms} ms" : "")}, link {Rate ?? "unlimited"}, "
+        $"seed {Seed}: {Kind} guest of {MemoryMiB} MiB, {WorkingSetMiB} in use {Pattern} by {Vcpus} vCPUs, placement {Placement}, "
+        + $"mode {Mode}{(SwitchAfter is { } ms ? $" until {ms} ms" : "")}, {Lanes} push lanes, link {Rate ?? "unlimited"}, "
         + $"fault {Fault ?? "none"}, {(Disturbances.Count == 0 ? "not disturbed" : string.Join("; ", Disturbances))}";
 
     private static DisturbanceKind Kinds(Random random) => random.Next(20) switch

@@ -85,6 +85,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
             // Pure precopy may fail, or take for ever, for the guest's writes alone; here it is to do so for what is done to it only.
             TimeoutStrategy = TimeoutStrategy.Continue,
             MaxRounds = 3,
+            Lanes = (uint)plan.Lanes,
         };
         try
         {

@@ -1,0 +1,189 @@
+using System.Globalization;
+using System.Net;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
+
+namespace MigrationD.EndToEnd.Tests;
+
+/// <summary>Pages that go over several push lanes at the same time.</summary>
+public sealed class SeveralLanesTests
+{
+    private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+
+    [MachineTheory(Host)]
+    [InlineData("kvm", "uniform", MigrationMode.Postcopy, 4)]
+    [InlineData("kvm", "sequential", MigrationMode.Hybrid, 3)]
+    [InlineData("kvm", "zipf", MigrationMode.Precopy, 2)]
+    [InlineData("workload", "zipf", MigrationMode.Postcopy, 16)]
+    [InlineData("workload", "uniform", MigrationMode.Hybrid, 5)]
+    [InlineData("workload", "sequential", MigrationMode.Precopy, 4)]
+    public async Task AGuestThatWritesGoesThereAndBack(string kind, string pattern, MigrationMode mode, int lanes)
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", kind, "64MiB", "40MiB", pattern: pattern);
+
+        Migration there = await MoveAsync(source, destination, mode, lanes);
+        await destination.GuestIsWellAsync("g");
+        Migration back = await MoveAsync(destination, source, mode, lanes);
+        await source.GuestIsWellAsync("g");
+
+        // No page went over two push lanes, or the second copy would have been redundant; those that were asked for may come twice.
+        Assert.All([there, back], migration =>
+        {
+            PlacementCounters placed = migration.Placement;
+            Assert.Equal(migration.PagesTotal, placed.PagesUrgent + placed.PagesPush + placed.PagesZero - placed.PagesForgotten);
+            Assert.InRange(placed.PagesRedundant, 0UL, placed.FaultsRequested * 64);
+        });
+    }
+
+    [MachineFact(Host)]
+    public async Task EachLaneIsAConnectionOfItsOwnAndBringsPages()
+    {
+        const int Lanes = 4;
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await source.CreateGuestAsync("g", "workload", "64MiB", "48MiB");
+        (await source.CliAsync("guest", "pause", "g")).Succeeds();
+        string before = await source.HashAsync("g");
+        (await source.CliAsync(
+            "migrate", "g", "--to", destination.Listen, "--mode", "postcopy", "--lanes", $"{Lanes}", "--bandwidth", "16MiB/s", "--detach"))
+            .Succeeds();
+        string id = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+
+        // Half of it, and nobody asks for anything: what is there was pushed.
+        await destination.MigrationUntilAsync(id, one => one.PagesReceived >= one.PagesTotal / 2);
+        Assert.Equal(1 + Lanes, Connections(destination));
+        (await source.CliAsync("migration", "set", id, "--bandwidth", "unlimited")).Succeeds();
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+        Assert.Equal(before, await destination.HashAsync("g"));
+    }
+
+    [MachineFact(Host)]
+    public async Task NoMoreAreTakenThanThereMayBe()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
+        (await source.CliAsync("migrate", "g", "--to", "127.0.0.1:1", "--lanes", "17")).Fails("from 1 to 16");
+        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(
+            () => source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = "127.0.0.1:1", Lanes = 17 }));
+        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Assert.Contains("17 lanes", refusal.Message, StringComparison.Ordinal);
+        await source.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public async Task PrecopyIsOverWhenItIsOverOnEachLane()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await PrepareAsync(channel, pushLanes: 2);
+        using LaneCall urgent = Open(daemon, prepared, PageLanePaths.Urgent, 0);
+        using LaneCall first = Open(daemon, prepared, PageLanePaths.Push, 0);
+        using LaneCall second = Open(daemon, prepared, PageLanePaths.Push, 1);
+        Send(second, new PageRunHeader(0, 0, 0, IsZero: false, Mark: PrecopyMark.PrecopyEnded));
+        Assert.Equal(1U, Report(second).Marks);
+
+        // On the other one pages may still be coming.
+        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(
+            () => channel.CallAsync(TransportMethods.Forget, new ForgetRequest { Session = prepared.Session }, Deadline, CancellationToken.None));
+        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        Assert.Contains("on each of its push lanes", refusal.Message, StringComparison.Ordinal);
+        Send(first, new PageRunHeader(0, 5, 3, IsZero: true));
+
+        // On this one none may.
+        Send(second, new PageRunHeader(0, 8, 1, IsZero: true));
+        refusal = Assert.Throws<GrpcException>(() => second.TryReadMessage(out _));
+        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        Assert.Contains("after the end of precopy", refusal.Message, StringComparison.Ordinal);
+        await daemon.GuestsUntilAsync(guests => guests.Count == 0);
+    }
+
+    [MachineTheory(Needs.Userfaultfd)]
+    [InlineData("2", "there is no push lane 2: the session of guest 'g' has 2")]
+    [InlineData("-1", "does not say in a number which one it is")]
+    [InlineData("one", "does not say in a number which one it is")]
+    [InlineData("99999999999", "does not say in a number which one it is")]
+    public async Task ALaneThatTheSessionDoesNotHaveIsRefused(string lane, string why)
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await PrepareAsync(channel, pushLanes: 2);
+        Dictionary<string, string> metadata = LaneMetadata.For(prepared.Session, prepared.Secret.Span);
+        metadata[PageLanePaths.LaneMetadata] = lane;
+        GrpcException refusal = Assert.Throws<GrpcException>(() =>
+        {
+            using LaneCall call = LaneClient.Open(
+                IPEndPoint.Parse(daemon.Lanes), PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None);
+            call.TryReadMessage(out _);
+        });
+        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Assert.Contains(why, refusal.Message, StringComparison.Ordinal);
+        // The session is none the worse for it.
+        using LaneCall right = Open(daemon, prepared, PageLanePaths.Push, 1);
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public async Task ASessionWithTooManyLanesIsNotPrepared()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => PrepareAsync(channel, pushLanes: 17));
+        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Assert.Empty(await daemon.GuestsAsync());
+    }
+
+    private static Task<PrepareResponse> PrepareAsync(GrpcChannel channel, uint pushLanes)
+    {
+        PrepareRequest request = Requests.Prepare("g", "several-lanes");
+        request.ProtocolVersion = 2;
+        request.Mode = MigrationMode.Hybrid;
+        request.PushLanes = pushLanes;
+        return channel.CallAsync(TransportMethods.Prepare, request, Deadline, CancellationToken.None);
+    }
+
+    private static LaneCall Open(DaemonProcess daemon, PrepareResponse prepared, string path, int lane) => LaneClient.Open(
+        IPEndPoint.Parse(daemon.Lanes), path, LaneMetadata.For(prepared.Session, prepared.Secret.Span, lane), new LaneOptions(),
+        CancellationToken.None);
+
+    private static void Send(LaneCall lane, PageRunHeader run)
+    {
+        byte[] head = new byte[PageRunCodec.MaxHeadBytes];
+        lane.Write(head.AsSpan(0, PageRunCodec.Encode(run, head)));
+    }
+
+    private static PushReport Report(LaneCall lane)
+    {
+        Assert.True(lane.TryReadMessage(out int length));
+        byte[] message = new byte[length];
+        lane.Read(message);
+        return PushReport.Parser.ParseFrom(message);
+    }
+
+    private static async Task<Migration> MoveAsync(DaemonProcess from, DaemonProcess to, MigrationMode mode, int lanes)
+    {
+        MigrateRequest order = DaemonProcess.Order("g", to.Listen, mode);
+        order.Lanes = (uint)lanes;
+        order.TimeoutStrategy = TimeoutStrategy.Continue;
+        order.MaxRounds = 3;
+        string id = (await from.CallAsync(ControlMethods.Migrate, order)).Id;
+        Migration left = await from.MigrationUntilAsync(id, one => one.State is MigrationState.Completed or MigrationState.Failed);
+        Assert.True(left.State == MigrationState.Completed, $"{left}\n{from.Log}\n{to.Log}");
+        return await to.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
+    }
+
+    /// <summary>Connections that are established to a daemon's lanes, as the kernel counts them (proc_net_tcp.txt).</summary>
+    private static int Connections(DaemonProcess daemon)
+    {
+        const string Established = "01";
+        int port = IPEndPoint.Parse(daemon.Lanes).Port;
+        return File.ReadLines($"/proc/{daemon.ProcessId}/net/tcp").Skip(1)
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Count(fields => fields[3] == Established
+                && int.Parse(fields[1].Split(':')[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture) == port);
+    }
+}
