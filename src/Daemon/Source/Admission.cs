@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>
+/// Waits until one migration may go on: for its turn on this node, and for the destination to have room for one more guest on its way.
+/// </summary>
+/// <param name="queue">Whose turn it is here.</param>
+/// <param name="destination">Where the guest is to go.</param>
+/// <param name="patience">How long a destination without room is asked again.</param>
+/// <param name="record">Told what it waits for.</param>
+internal sealed class Admission(MigrationQueue queue, DestinationClient destination, TimeSpan patience, MigrationRecord record) : IDisposable
+{
+    // A destination that is full is asked again after so long, and then less and less often.
+    private static readonly TimeSpan ShortestRest = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(5);
+
+    private readonly long _ticket = queue.TakeTicket();
+    private MigrationTurn? _turn;
+
+    /// <summary>Asks the destination to make everything ready, when it is this migration's turn and there is room.</summary>
+    /// <param name="request">What is to come.</param>
+    /// <param name="again">Whether it was prepared before, and the link was lost.</param>
+    /// <param name="reason">What is said of the migration once it need not wait any more.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <exception cref="GrpcException">The destination refuses, or had no room for too long.</exception>
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, string reason, CancellationToken cancel)
+    {
+        // Not from the beginning: what it waited for its turn here is no time of the destination's.
+        long busySince = 0;
+        for (TimeSpan rest = ShortestRest; ; rest = rest * 2 < LongestRest ? rest * 2 : LongestRest)
+        {
+            await TakeTurnAsync(reason, cancel).ConfigureAwait(false);
+            PrepareResponse answer = await destination.PrepareAsync(request, again, cancel).ConfigureAwait(false);
+            if (answer.Busy.Length == 0)
+            {
+                return answer;
+            }
+
+            busySince = busySince == 0 ? Stopwatch.GetTimestamp() : busySince;
+            string why = $"the destination {destination.Address} takes no more guests at the moment: {answer.Busy}";
+            if (Stopwatch.GetElapsedTime(busySince) >= patience)
+            {
+                throw new GrpcException(
+                    GrpcStatusCode.ResourceExhausted,
+                    $"{why}. It was asked for {patience.TotalSeconds:0.#} s ({DaemonOptionKey.QueueTimeout.Flag})");
+            }
+
+            // Whoever goes elsewhere need not wait for that; this one has its place again when it comes back.
+            Leave();
+            record.Enter(MigrationState.Setup, $"{why}. It is asked again");
+            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), cancel).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Lets others have their turn.</summary>
+    public void Leave()
+    {
+        _turn?.Dispose();
+        _turn = null;
+    }
+
+    public void Dispose() => Leave();
+
+    private async Task TakeTurnAsync(string reason, CancellationToken cancel)
+    {
+        if (_turn is not null)
+        {
+            return;
+        }
+
+        MigrationTurn turn = _turn = queue.Join(_ticket);
+        while (!turn.WhenCome.IsCompleted)
+        {
+            Task changed = queue.Changed;
+            if (queue.PlaceOf(turn) is { Place: > 0 } queued)
+            {
+                record.Enter(
+                    MigrationState.Setup,
+                    $"number {queued.Place} in the queue of this node: {queued.UnderWay} of at most {queue.Limit} migrations are under way "
+                    + $"({DaemonOptionKey.MaxOutgoing.Flag})");
+            }
+
+            await Task.WhenAny(turn.WhenCome, changed).WaitAsync(cancel).ConfigureAwait(false);
+        }
+
+        await turn.WhenCome.ConfigureAwait(false);
+        record.Begin(reason);
+    }
+}

@@ -1,0 +1,138 @@
+using System.Diagnostics;
+using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <content>The lanes: streaming pages over them until all are there, and having them again when they are lost.</content>
+internal sealed partial class SourceMigration
+{
+    private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
+    {
+        SourceLanes lanes = _lanes!;
+        _activeSince = Stopwatch.GetTimestamp();
+        lanes.StartPush();
+        lanes.GuestRuns(_precopy?.Hottest() ?? default);
+        FaultInjection.At("source.stream");
+        using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+        Task<CompleteResponse> complete = _destination.CompleteAsync(asking.Token);
+        if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
+        {
+            await asking.CancelAsync().ConfigureAwait(false);
+            // Until it has ended it may dial anew, and whoever recovers does so on the same connection.
+            await ((Task)complete).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Exception lost = await lanes.Lost.ConfigureAwait(false);
+            _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
+                + $"{Kept} and dials the destination again";
+            return SourceEvent.LinkLost;
+        }
+
+        try
+        {
+            CompleteResponse answer = await complete.ConfigureAwait(false);
+            FaultInjection.At("source.complete");
+            _record.StopClock();
+            long before = _before.LaneBytes;
+            _record.Follow(
+                () => new LiveFigures(
+                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0),
+                lanes.Map);
+            return SourceEvent.AllPagesPlaced;
+        }
+        catch (GrpcException error)
+        {
+            _reason = $"the destination does not know this migration any more: {error.Message}";
+            return SourceEvent.LinkLost;
+        }
+        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private async Task<SourceEvent?> RecoverAsync(CancellationToken shutdown)
+    {
+        await LeaveLanesAsync().ConfigureAwait(false);
+        if (Interlocked.Exchange(ref _newAddress, null) is { } address)
+        {
+            _destination.MoveTo(address);
+        }
+
+        return await UnlessOrderedAsync(
+            async stop =>
+            {
+                await RestAsync(stop).ConfigureAwait(false);
+                FaultInjection.At("source.recover");
+                SourceLanes? lanes = await _destination.RecoverAsync(
+                    (answer, endPoint, options) => SourceLanes.Open(
+                        endPoint, _destination.Session!, answer.Secret.Span, options, _plan.Lanes,
+                        Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop),
+                    stop).ConfigureAwait(false);
+                if (lanes is null)
+                {
+                    return SourceEvent.AllPagesPlaced;
+                }
+
+                Follow(lanes);
+                _record.CountRecovery();
+                _reason = "";
+                return SourceEvent.LinkRestored;
+            },
+            _timeouts.Recovery,
+            shutdown).ConfigureAwait(false);
+    }
+
+    /// <summary>Lets go of lanes, and of the dirty log with them; whether there were any.</summary>
+    private async Task<bool> LeaveLanesAsync()
+    {
+        if (_lanes is not { } lost)
+        {
+            return false;
+        }
+
+        await CloseLanesAsync(complete: false).ConfigureAwait(false);
+        LiveFigures last = Sum(_before, lost.Figures);
+        _before = last;
+        RamMap map = lost.Map();
+        _record.Follow(() => last, () => map);
+        lost.Dispose();
+        _lanes = null;
+        _precopy?.Dispose();
+        _precopy = null;
+        return true;
+    }
+
+    // A link that holds for less than this is dialled no faster than one that cannot be had at all.
+    private Task RestAsync(CancellationToken cancel) => Stopwatch.GetElapsedTime(_activeSince) < ShortestUsefulLink
+        ? Task.Delay(ShortestUsefulLink, cancel)
+        : Task.CompletedTask;
+
+    private void Follow(SourceLanes lanes)
+    {
+        _lanes = lanes;
+        LiveFigures before = _before;
+        _record.Follow(() => Sum(before, lanes.Figures), lanes.Map);
+    }
+
+    private OutgoingMemory Outgoing(SentPages sent) => new(_hosted.Name, _guest.Memory, sent, _pace, _released);
+
+    private async Task CloseLanesAsync(bool complete)
+    {
+        if (_lanes is { } lanes)
+        {
+            await lanes.CloseAsync(complete).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Bytes add up. What the destination counted it has counted from the beginning, but says on new lanes only after a while.</summary>
+    private static LiveFigures Sum(LiveFigures before, LiveFigures lanes) =>
+        (lanes.Placement is null ? before : lanes) with { LaneBytes = before.LaneBytes + lanes.LaneBytes };
+
+    private bool IsWhole => _released is null or { Bytes: 0 };
+
+    private string Kept => IsWhole ? "all of them" : "those that have not been confirmed";
+}

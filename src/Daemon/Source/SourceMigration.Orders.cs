@@ -1,0 +1,223 @@
+using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source;
+
+/// <content>What operators order while it is under way, and how the migration hears of it.</content>
+internal sealed partial class SourceMigration
+{
+    /// <summary>Stops the migration and lets the guest go on here.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the guest has been given away.</exception>
+    public void Cancel()
+    {
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.CancelRequested) is null)
+            {
+                throw Refused("cancel", "the guest has been given to the destination, and only one of the two may ever run it");
+            }
+
+            _reason = "cancelled by an operator";
+            _cancelled.Cancel();
+        }
+    }
+
+    /// <summary>Ends precopy now; what has not come follows by post-copy.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration is not hybrid, or not in precopy.</exception>
+    public void StartPostcopy()
+    {
+        if (_plan.Mode != MigrationMode.Hybrid)
+        {
+            throw Refused("start post-copy in", $"its mode is {Words.Of(_plan.Mode)}; only one that is hybrid has both");
+        }
+
+        if (_state != SourceState.PrecopyActive || _precopy is not { } precopy)
+        {
+            throw Refused("start post-copy in", "only one that is precopy-active can be told to");
+        }
+
+        precopy.SwitchOverNow();
+    }
+
+    /// <summary>Changes limits while it is under way.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration has no such limit, or not any more; nothing is changed.</exception>
+    public void Set(SetMigrationRequest change)
+    {
+        lock (_orders)
+        {
+            if ((change.HasMaxRounds || change.HasDowntimeLimitMs) && _state is not (SourceState.Idle or SourceState.Setup
+                or SourceState.PrecopyActive))
+            {
+                throw Refused("change limits of precopy in", "its precopy is over");
+            }
+
+            try
+            {
+                GoBy(_plan.With(change));
+            }
+            catch (ArgumentException no)
+            {
+                throw Refused("change limits of", no.Message);
+            }
+        }
+    }
+
+    /// <summary>Dials the destination again now, at another address if need be.</summary>
+    /// <exception cref="GrpcException">FAILED_PRECONDITION: the link is not lost.</exception>
+    public void Recover(string to)
+    {
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.RecoverOrdered) is null)
+            {
+                throw Refused("recover", "only a migration that is postcopy-paused can be recovered");
+            }
+
+            Give(SourceEvent.RecoverOrdered, "recover");
+            _newAddress = to.Length > 0 ? to : null;
+            // Said now, so that whoever gave the order can tell what comes of it from what was said before.
+            _reason = $"the destination {_newAddress ?? _destination.Address} is dialled again, by an operator's order";
+            Announce();
+        }
+    }
+
+    /// <summary>Lets the guest go on here as it was at the switchover.</summary>
+    /// <exception cref="GrpcException">
+    /// FAILED_PRECONDITION: the destination has the guest, or may have it and <paramref name="force"/> is not said.
+    /// </exception>
+    public async Task ResumeHereAsync(bool force, CancellationToken cancel)
+    {
+        if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
+        {
+            throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
+        }
+
+        RefuseUnlessWhole(IsWhole);
+
+        DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
+        if (word == DestinationWord.HasGuest)
+        {
+            throw Refused("resume here in", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
+                + $"Restore the link instead: migrationd migration recover {_record.Id}");
+        }
+
+        if (word == DestinationWord.Silent && !force)
+        {
+            throw Refused("resume here in", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
+                + "does not run there. Make sure that it does not (end that daemon, or its host), then repeat this with --force. Whatever "
+                + "the guest did after the switchover is lost");
+        }
+
+        lock (_orders)
+        {
+            if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
+            {
+                throw Refused("resume here in", "the link was restored meanwhile");
+            }
+
+            RefuseUnlessWhole(_released?.TryKeep() != false);
+            Give(SourceEvent.ResumeHereOrdered, "resume here in");
+        }
+    }
+
+    private void RefuseUnlessWhole(bool isWhole)
+    {
+        if (!isWhole)
+        {
+            throw Refused("resume here in", $"{new ByteSize(_released!.Bytes).ToRoundedString()} of its memory are not here any more: "
+                + "--release-ram gave them back as the destination confirmed them, and only the destination has them. Restore the link: "
+                + $"migrationd migration recover {_record.Id}");
+        }
+    }
+
+    private void GoBy(MigrationPlan plan)
+    {
+        _plan = plan;
+        _pace.Set(plan.Bandwidth, plan.PostcopyBandwidth);
+        _precopy?.Change(plan.Precopy);
+        _record.SetLimits(plan.Limits());
+    }
+
+    private void Give(SourceEvent order, string what)
+    {
+        if (!_order.TrySetResult(order))
+        {
+            throw Refused(what, "another order is being carried out; see what comes of it first");
+        }
+    }
+
+    /// <summary>The operator's next order; null when the daemon stops.</summary>
+    private async Task<SourceEvent?> OrderAsync(CancellationToken stop)
+    {
+        Task<SourceEvent> order = _order.Task;
+        await ((Task)order).WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!order.IsCompleted)
+        {
+            return null;
+        }
+
+        lock (_orders)
+        {
+            _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        SourceEvent ordered = await order.ConfigureAwait(false);
+        if (ordered == SourceEvent.ResumeHereOrdered)
+        {
+            _reason = "an operator let the guest go on here, as it was at the switchover; what it did on the destination is lost";
+        }
+
+        return ordered;
+    }
+
+    /// <summary>
+    /// What comes of talking to the destination, unless an operator's order comes first, or time runs out, or the daemon stops (null).
+    /// </summary>
+    private async Task<SourceEvent?> UnlessOrderedAsync(
+        Func<CancellationToken, Task<SourceEvent>> talk, TimeSpan timeout, CancellationToken shutdown)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
+        Task<SourceEvent> talking = talk(stop.Token);
+        Task<SourceEvent?> ordered = OrderAsync(stop.Token);
+        await Task.WhenAny(talking, ordered, Task.Delay(timeout, stop.Token)).ConfigureAwait(false);
+        bool isOrdered = ordered.IsCompletedSuccessfully && !talking.IsCompleted;
+        await stop.CancelAsync().ConfigureAwait(false);
+        try
+        {
+            return await talking.ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
+        {
+            return null;
+        }
+        catch (OperationCanceledException) when (isOrdered)
+        {
+            return await ordered.ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is OperationCanceledException or GrpcException { Code: GrpcStatusCode.Cancelled })
+        {
+            _reason = $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
+                + $"that host lives, with the pages it has; this daemon keeps {Kept}. When it is back: "
+                + $"migrationd migration recover {_record.Id}. "
+                + (IsWhole ? $"If it is gone for good: migrationd migration resolve {_record.Id} --resume-here" : CannotGoOn);
+            return SourceEvent.RecoveryGivenUp;
+        }
+        catch (GrpcException gone)
+        {
+            _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
+                + (IsWhole
+                    ? "This daemon keeps every page as it was at the switchover: "
+                        + $"migrationd migration resolve {_record.Id} --resume-here lets the guest go on here from then; what it did after that "
+                        + "is lost"
+                    : CannotGoOn);
+            return SourceEvent.DestinationGone;
+        }
+    }
+
+    private GrpcException Refused(string what, string why) => new(
+        GrpcStatusCode.FailedPrecondition,
+        $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is {Words.Of(Reported(_state))}; {why}");
+}
