@@ -18,6 +18,7 @@ public sealed class DrainTests
     private const int Refused = 5;
     private const int Interrupted = 130;
     private const int Interrupt = 2;
+    private const int ContinueSignal = 18;
 
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
@@ -137,7 +138,9 @@ public sealed class DrainTests
     [MachineFact(Host)]
     public async Task ADrainWhoseCommandIsKilledBeginsNothingMoreAndTheNextGoesOnWhereItWas()
     {
-        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
+        // Long enough for the next drain to ask it how much room it has while the first guest is under way.
+        await using DaemonProcess peer = await DaemonProcess.StartAsync(
+            "peer", start => start.Environment["MIGRATIOND_FAULT"] = "destination.prepared:delay:12000");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--peers", peer.Listen);
         foreach (string name in (string[])["a", "b", "c"])
         {
@@ -160,8 +163,8 @@ public sealed class DrainTests
     [MachineFact(Host)]
     public async Task CtrlCLeavesWhatIsUnderWayAndSaysSo()
     {
-        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--peers", peer.Listen);
+        await using DaemonProcess peer = await HangingAsync("peer");
+        await using DaemonProcess source = await PatientAsync("--peers", peer.Listen);
         await CreateAsync(source, "a", "16MiB");
         await CreateAsync(source, "b", "16MiB");
 
@@ -176,6 +179,7 @@ public sealed class DrainTests
         Assert.Contains("undrain", await error, StringComparison.Ordinal);
         Assert.StartsWith("a  waiting\nb  waiting\n", await output, StringComparison.Ordinal);
 
+        GoOn(peer);
         await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
         await source.GuestIsWellAsync("b");
         Assert.Single(await MigrationsAsync(source));
@@ -185,8 +189,8 @@ public sealed class DrainTests
     [MachineFact(Host)]
     public async Task ASecondDrainIsRefusedAndUndrainEndsTheFirst()
     {
-        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(6000));
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess peer = await HangingAsync("peer");
+        await using DaemonProcess source = await PatientAsync();
         await CreateAsync(source, "a", "16MiB");
         await CreateAsync(source, "b", "16MiB");
         (await source.CliAsync("drain")).Fails("--peers", "--to");
@@ -196,6 +200,7 @@ public sealed class DrainTests
         string first = await FirstMigrationAsync(source);
         Assert.Equal(Refused, (await source.CliAsync("drain", "--to", peer.Listen)).Fails("another drain").ExitCode);
         (await source.CliAsync("undrain")).Succeeds();
+        GoOn(peer);
         (await drain).Fails("undrained");
         await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
         await source.GuestIsWellAsync("b");
@@ -205,8 +210,8 @@ public sealed class DrainTests
     [MachineFact(Host)]
     public async Task AGuestWhoseMigrationAnOperatorCancelsStays()
     {
-        await using DaemonProcess peer = await DaemonProcess.StartAsync("peer", Slow(3000));
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess peer = await HangingAsync("peer");
+        await using DaemonProcess source = await PatientAsync();
         await CreateAsync(source, "a", "16MiB");
         Task<CommandResult> drain = source.CliAsync("drain", "--to", peer.Listen);
         (await source.CliAsync("migration", "cancel", await FirstMigrationAsync(source))).Succeeds();
@@ -232,9 +237,15 @@ public sealed class DrainTests
     private static Task<DaemonProcess> StartAsync(Authority authority, string node, params string[] options) =>
         DaemonProcess.StartAsync(node, ["--tls", authority.Issue(node, "127.0.0.1"), .. options]);
 
-    /// <summary>A destination whose first guest takes this long to prepare for.</summary>
-    private static Action<ProcessStartInfo> Slow(int milliseconds) =>
-        start => start.Environment["MIGRATIOND_FAULT"] = $"destination.prepared:delay:{milliseconds}";
+    /// <summary>A destination that hangs when it has prepared for its first guest, until <see cref="GoOn"/>.</summary>
+    private static Task<DaemonProcess> HangingAsync(string node) =>
+        DaemonProcess.StartAsync(node, start => start.Environment["MIGRATIOND_FAULT"] = "destination.prepared:stop");
+
+    /// <summary>A source that does not take a destination that hangs for a lost link.</summary>
+    private static Task<DaemonProcess> PatientAsync(params string[] options) =>
+        DaemonProcess.StartAsync("source", ["--link-timeout", "60s", .. options]);
+
+    private static void GoOn(DaemonProcess hanging) => hanging.Signal(ContinueSignal);
 
     private static Task CreateAsync(DaemonProcess daemon, string name, string memory, string workingSet = "4MiB") =>
         daemon.CreateGuestAsync(name, "workload", memory, workingSet, vcpus: 1);
