@@ -102,7 +102,7 @@ internal sealed class MigrationRecord
                 _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
                 _message.Precopy ??= new PrecopyFigures();
             }
-            else if (state == MigrationState.Device && _message.Precopy is { } precopy)
+            else if (state == MigrationState.Device && _precopyBegan != 0 && _message.Precopy is { } precopy)
             {
                 precopy.Bytes = _message.BytesSent;
                 precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;

@@ -26,6 +26,18 @@ public sealed class MigrationRecordTests
     }
 
     [Fact]
+    public void Precopy_ends_with_the_switchover_and_is_not_measured_again()
+    {
+        var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Hybrid, 1024);
+        record.Enter(MigrationState.PrecopyActive);
+        record.Enter(MigrationState.Device);
+        var ended = record.Snapshot();
+        Assert.InRange(ended.Precopy.TimeUs, 0UL, ended.TotalUs);
+        record.Enter(MigrationState.Device, "handing over");
+        Assert.Equal(ended.Precopy, record.Snapshot().Precopy);
+    }
+
+    [Fact]
     public void Bytes_are_split_at_the_moment_the_guest_runs()
     {
         var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);
