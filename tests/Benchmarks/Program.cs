@@ -24,7 +24,8 @@ const string Usage = """
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size (migrate, modes, dirty, peers), or no larger than this (scale), to try a benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)
-      --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere)
+      --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere). Of benchmarks that are not run
+                       now it keeps what they last came to
 
     Run with: dotnet run --project tests/Benchmarks -c Release -- migrate
     """;
@@ -66,7 +67,7 @@ catch (BenchmarkException error)
 
 try
 {
-    return BenchmarkSuite.Run(wanted, options, args, writeDocs: everything || options.Docs is not null);
+    return BenchmarkSuite.Run(wanted, benchmarks, options, args, writeDocs: everything || options.Docs is not null);
 }
 catch (BenchmarkException error)
 {

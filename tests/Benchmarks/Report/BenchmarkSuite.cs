@@ -9,7 +9,8 @@ internal static class BenchmarkSuite
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     /// <exception cref="BenchmarkException">One of them cannot be run, or the report has no place to go.</exception>
-    public static int Run(IReadOnlyList<IBenchmark> benchmarks, RunOptions options, string[] arguments, bool writeDocs)
+    public static int Run(
+        IReadOnlyList<IBenchmark> benchmarks, IEnumerable<IBenchmark> all, RunOptions options, string[] arguments, bool writeDocs)
     {
         // Found out before hours are spent.
         string? docs = writeDocs ? options.Docs ?? FindDocs() : null;
@@ -41,7 +42,7 @@ internal static class BenchmarkSuite
 
         if (docs is not null)
         {
-            Console.Error.WriteLine($"Written: {MarkdownReport.Write(docs, machine, sections)}");
+            Console.Error.WriteLine($"Written: {MarkdownReport.Write(docs, machine, sections, all.Select(one => one.Name))}");
         }
 
         return 0;

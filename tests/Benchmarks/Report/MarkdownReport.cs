@@ -9,9 +9,13 @@ internal static class MarkdownReport
     private const string FileName = "benchmarks.md";
     private const string FigureFolder = "benchmarks";
 
-    /// <summary>Writes the report over the one that is there.</summary>
+    /// <summary>Writes the report over the one that is there; of benchmarks that were not run now it has what they last came to.</summary>
+    /// <param name="docs">The folder of the report.</param>
+    /// <param name="machine">Where and how they were run now.</param>
+    /// <param name="sections">What was measured now.</param>
+    /// <param name="order">Every benchmark's name, in the order of the report.</param>
     /// <returns>The path of benchmarks.md.</returns>
-    public static string Write(string docs, MachineFacts machine, IReadOnlyList<Section> sections)
+    public static string Write(string docs, MachineFacts machine, IReadOnlyList<Section> sections, IEnumerable<string> order)
     {
         string figures = Path.Combine(docs, FigureFolder);
         Directory.CreateDirectory(figures);
@@ -20,34 +24,30 @@ internal static class MarkdownReport
             File.WriteAllText(Path.Combine(figures, $"{plot.Name}.svg"), SpeedPlot.Draw(plot));
         }
 
+        foreach (Section section in sections)
+        {
+            StoredSection.Of(section, machine).Write(figures);
+        }
+
         string path = Path.Combine(docs, FileName);
-        File.WriteAllText(path, Compose(machine, sections));
+        File.WriteAllText(path, Compose([.. order.Select(name => StoredSection.Read(figures, name)).OfType<StoredSection>()]));
         return path;
     }
 
-    private static string Compose(MachineFacts machine, IReadOnlyList<Section> sections)
+    private static string Compose(IReadOnlyList<StoredSection> sections)
     {
         var text = new StringBuilder();
         text.Append("# Benchmarks\n\n");
         text.Append("""
-            Written by the benchmark itself; a change by hand is lost with its next run. All figures are of one run on one machine,
+            Written by the benchmarks themselves; a change by hand is lost with the next run. Each section is of one run on one machine,
             and where a limit or a peer is named it was measured in that same run: trust the ratios more than the absolute figures.
 
 
             """);
         Append(text, new Table(
             "",
-            ["Machine", ""],
-            [
-                ["CPU", machine.Cpu],
-                ["Cores", machine.Cores.ToString(CultureInfo.InvariantCulture)],
-                ["Memory", $"{machine.MemoryGiB.ToString(CultureInfo.InvariantCulture)} GiB"],
-                ["Kernel", machine.Kernel],
-                ["Transparent huge pages", machine.HugePages],
-                ["Runtime", machine.Runtime],
-                ["Date", machine.Date],
-                ["Command", $"`{machine.CommandLine}`"],
-            ]));
+            ["", "date", "machine", "kernel", "transparent huge pages", "runtime", "command"],
+            [.. sections.Select(section => Row(section.Name, section.Machine))]));
         List<Target> targets = [.. sections.SelectMany(section => section.Targets)];
         if (targets.Count > 0)
         {
@@ -58,13 +58,24 @@ internal static class MarkdownReport
             AppendShortfalls(text, targets);
         }
 
-        foreach (Section section in sections)
+        foreach (StoredSection section in sections)
         {
             Append(text, section);
         }
 
         return text.ToString();
     }
+
+    private static string[] Row(string name, MachineFacts machine) =>
+    [
+        $"`{name}`",
+        machine.Date,
+        string.Create(CultureInfo.InvariantCulture, $"{machine.Cpu}, {machine.Cores} cores, {machine.MemoryGiB} GiB"),
+        machine.Kernel,
+        machine.HugePages,
+        machine.Runtime,
+        $"`{machine.CommandLine}`",
+    ];
 
     private static void AppendShortfalls(StringBuilder text, List<Target> targets)
     {
@@ -81,12 +92,12 @@ internal static class MarkdownReport
         }
     }
 
-    private static void Append(StringBuilder text, Section section)
+    private static void Append(StringBuilder text, StoredSection section)
     {
         text.Append(CultureInfo.InvariantCulture, $"\n## {section.Title}\n\n`{section.Name}`. {section.Intro}\n");
-        foreach (Plot plot in section.Plots)
+        foreach (StoredFigure figure in section.Figures)
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n![{plot.Title}]({FigureFolder}/{plot.Name}.svg)\n");
+            text.Append(CultureInfo.InvariantCulture, $"\n![{figure.Title}]({FigureFolder}/{figure.Name}.svg)\n");
         }
 
         foreach (Table table in section.Tables)
