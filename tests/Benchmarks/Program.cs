@@ -2,6 +2,7 @@ using MigrationD.Benchmarks.Dirty;
 using MigrationD.Benchmarks.Lanes;
 using MigrationD.Benchmarks.Migrate;
 using MigrationD.Benchmarks.Modes;
+using MigrationD.Benchmarks.Parallel;
 using MigrationD.Benchmarks.Peers;
 using MigrationD.Benchmarks.Place;
 using MigrationD.Benchmarks.Report;
@@ -14,6 +15,7 @@ const string Usage = """
       lanes     the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
       migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
       modes     post-copy, precopy and both one after the other, at 1 and 10 Gbit/s: time, downtime, faults, bytes, guest speed
+      parallel  the push over one lane and over several: time, CPU
       place     UFFDIO_MOVE, UFFDIO_COPY and mremap at several sizes: time for a page, mappings left
       dirty     guests whose writes are logged, as precopy does: their speed, the log's calls, huge pages
       scale     guests of 256 MiB to 8 GiB, and 1 to 4 at once: time, downtime, faults
@@ -43,7 +45,8 @@ if (args is ["--help"] or ["-h"] or ["help"])
 
 IBenchmark[] benchmarks =
 [
-    new LanesBenchmark(), new MigrateBenchmark(), new ModesBenchmark(), new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(), new PeersBenchmark(),
+    new LanesBenchmark(), new MigrateBenchmark(), new ModesBenchmark(), new ParallelBenchmark(), new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(),
+    new PeersBenchmark(),
 ];
 bool named = args.Length > 0 && !args[0].StartsWith('-');
 bool everything = !named || args[0] == "all";

@@ -19,6 +19,9 @@ internal sealed record MigrationCase(
     /// <summary>How it is moved.</summary>
     public MigrationMode Mode { get; init; } = MigrationMode.Postcopy;
 
+    /// <summary>Connections that pages are pushed over.</summary>
+    public int Lanes { get; init; } = 1;
+
     /// <summary>vCPUs of this guest.</summary>
     public uint VcpuCount { get; init; } = Vcpus;
 

@@ -49,7 +49,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         ulong[] gaps = await Task.WhenAll(guests.Select(async guest => (await source.GuestAsync(guest)).Report.LargestGapUs));
         new WarmReserve(wanted.Sum(one => one.ContentBytes)).Dispose();
         double cpu = Cpu();
-        Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest, wanted[0].Mode))));
+        Migration[] ended = await Task.WhenAll(guests.Select(async guest => await FollowAsync(await StartAsync(guest, wanted[0]))));
         double all = (ended.Max(one => one.StartedUnixUs + (long)one.TotalUs) - ended.Min(one => one.StartedUnixUs)) / 1e3;
         cpu = Cpu() - cpu;
         var figures = new List<MigrationFigures>();
@@ -115,7 +115,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
         warm.Dispose();
         double start = probe.Now;
-        Migration migration = await StartAsync(guest, wanted.Mode);
+        Migration migration = await StartAsync(guest, wanted);
         int asked = 0;
         while (!IsFinal(migration.State))
         {
@@ -176,7 +176,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         double hugeBefore = ProcessMemory.HugeShare(source.ProcessId, wanted.MemoryBytes);
         new WarmReserve(wanted.ContentBytes).Dispose();
         double cpu = Cpu();
-        Migration migration = await FollowAsync(await StartAsync(guest, wanted.Mode));
+        Migration migration = await FollowAsync(await StartAsync(guest, wanted));
         cpu = Cpu() - cpu;
         double hugeOnArrival = ProcessMemory.HugeShare(destination.ProcessId, wanted.MemoryBytes);
         Migration arrived = await ArrivedAsync(migration, wanted);
@@ -251,9 +251,10 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     private static bool IsFinal(MigrationState state) =>
         state is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
 
-    private Task<Migration> StartAsync(string guest, MigrationMode mode)
+    private Task<Migration> StartAsync(string guest, MigrationCase wanted)
     {
-        MigrateRequest order = DaemonProcess.Order(guest, destination.Listen, mode);
+        MigrateRequest order = DaemonProcess.Order(guest, destination.Listen, wanted.Mode);
+        order.Lanes = (uint)wanted.Lanes;
         // How long the guest then stands still is a figure like the others.
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = MaxRounds;
