@@ -14,7 +14,7 @@ const string Usage = """
       all       everything below, and writes docs/benchmarks.md and its figures; also without any argument
       lanes     the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
       migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
-      modes     post-copy, precopy and both one after the other, at 1 and 10 Gbit/s: time, downtime, faults, bytes, guest speed
+      modes     post-copy, precopy and both one after the other, at 1 and 10 Gbit/s: time, downtime, faults, bytes, guest speed; QEMU's beside them
       parallel  the push over one lane and over several: time, CPU
       place     UFFDIO_MOVE, UFFDIO_COPY and mremap at several sizes: time for a page, mappings left
       dirty     guests whose writes are logged, as precopy does: their speed, the log's calls, huge pages

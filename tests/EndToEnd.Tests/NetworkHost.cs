@@ -21,8 +21,14 @@ internal sealed record NetworkHost(string Namespace, string Device, string Addre
             start.ArgumentList.Add("--insecure");
         }
 
+        EnterNamespace(start);
+    }
+
+    /// <summary>Makes any program start here.</summary>
+    public void EnterNamespace(ProcessStartInfo start)
+    {
         start.ArgumentList.Insert(0, start.FileName);
-        // It becomes the program, so the process is the daemon.
+        // It becomes the program, so the process is the program's.
         start.ArgumentList.Insert(0, $"--net=/run/netns/{Namespace}");
         start.FileName = "nsenter";
     }

@@ -44,4 +44,18 @@ internal sealed record MigrationCase(
         WorkingSetBytes = (ulong)WorkingSetBytes,
         Pattern = Pattern,
     };
+
+    /// <summary>The same guest for whoever runs it without a daemon.</summary>
+    public Guest.GuestSpec PlainSpec(string guest) => new(
+        guest,
+        Kind == GuestKind.Workload ? Guest.GuestKind.Workload : Guest.GuestKind.Kvm,
+        MemoryBytes,
+        (int)VcpuCount,
+        WorkingSetBytes,
+        Pattern switch
+        {
+            WalkPattern.Sequential => Guest.WalkPattern.Sequential,
+            WalkPattern.Zipf => Guest.WalkPattern.Zipf,
+            _ => Guest.WalkPattern.Uniform,
+        });
 }

@@ -15,6 +15,12 @@ internal sealed record PeerRun
     /// <summary>Pages that were asked for because the guest touched them.</summary>
     public required double DemandFaults { get; init; }
 
+    /// <summary>Bytes from the source to the destination, pages that went over more than once included.</summary>
+    public required double BytesSent { get; init; }
+
+    /// <summary>Passes of precopy over what was dirty, as whoever made them counts them.</summary>
+    public required double Rounds { get; init; }
+
     /// <summary>How long the guest waited for pages, all its waits together, as the hypervisor counts it.</summary>
     public required double BlocktimeMilliseconds { get; init; }
 
@@ -52,6 +58,8 @@ internal sealed record PeerRun
             TotalMilliseconds = figures.TotalMilliseconds,
             DowntimeMilliseconds = figures.DowntimeMilliseconds,
             DemandFaults = figures.DemandFaults,
+            BytesSent = figures.BytesSent,
+            Rounds = figures.Rounds,
             BlocktimeMilliseconds = figures.BlocktimeMilliseconds,
             FaultMeanMicroseconds = Mean(figures.BlocktimeMilliseconds, figures.DemandFaults),
             LargestGapMilliseconds = figures.LargestGapMilliseconds,
@@ -77,6 +85,8 @@ internal sealed record PeerRun
             TotalMilliseconds = Middle(run => run.TotalMilliseconds),
             DowntimeMilliseconds = Middle(run => run.DowntimeMilliseconds),
             DemandFaults = Middle(run => run.DemandFaults),
+            BytesSent = Middle(run => run.BytesSent),
+            Rounds = Middle(run => run.Rounds),
             BlocktimeMilliseconds = Middle(run => run.BlocktimeMilliseconds),
             FaultMeanMicroseconds = Middle(run => run.FaultMeanMicroseconds),
             LargestGapMilliseconds = Middle(run => run.LargestGapMilliseconds),

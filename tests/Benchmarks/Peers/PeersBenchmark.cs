@@ -94,20 +94,10 @@ internal sealed class PeersBenchmark : IBenchmark
 
     private static async Task<PeerRun> RunAsync(MigrationRun ours, Contender contender, WalkPattern pattern, long memory)
     {
-        long workingSet = MigrationCase.NearlyAll(memory);
-        if (contender.Qemu is { } qemu)
-        {
-            var spec = new Guest.GuestSpec("peer", Guest.GuestKind.Kvm, memory, 1, workingSet, pattern switch
-            {
-                WalkPattern.Sequential => Guest.WalkPattern.Sequential,
-                WalkPattern.Zipf => Guest.WalkPattern.Zipf,
-                _ => Guest.WalkPattern.Uniform,
-            });
-            return await QemuMigration.RunAsync(qemu, spec);
-        }
-
-        var wanted = new MigrationCase(contender.Name, contender.Kind, pattern, memory, workingSet) { VcpuCount = 1 };
-        return PeerRun.Of(contender.Name, await ours.MeasureAsync(wanted));
+        var wanted = new MigrationCase(contender.Name, contender.Kind, pattern, memory, MigrationCase.NearlyAll(memory)) { VcpuCount = 1 };
+        return contender.Qemu is { } qemu
+            ? await QemuMigration.RunAsync(qemu, wanted.PlainSpec("peer"), new QemuCourse(MigrationMode.Postcopy))
+            : PeerRun.Of(contender.Name, await ours.MeasureAsync(wanted));
     }
 
     private static Section Describe(int rounds, int memoryMiB, IReadOnlyList<QemuProgram> programs, Result[] results)

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using MigrationD.Benchmarks.Report;
+using MigrationD.EndToEnd.Tests;
 
 namespace MigrationD.Benchmarks.Peers;
 
@@ -37,6 +38,7 @@ internal sealed class QemuProcess : IAsyncDisposable
     /// <param name="machineBytes">The PC's RAM.</param>
     /// <param name="reports">Gets the guest's serial port.</param>
     /// <param name="incoming">Whether it waits for a guest instead of starting its own.</param>
+    /// <param name="host">The network that it has; null for this machine's.</param>
     /// <exception cref="BenchmarkException">It does not start, or ends at once; the message has what it said.</exception>
     public static async Task<QemuProcess> StartAsync(
         string program,
@@ -46,6 +48,7 @@ internal sealed class QemuProcess : IAsyncDisposable
         long machineBytes,
         SerialReports reports,
         bool incoming,
+        NetworkHost? host,
         CancellationToken cancellation)
     {
         using var monitor = new QemuSocket(Path.Combine(folder, $"{name}-qmp"));
@@ -69,6 +72,7 @@ internal sealed class QemuProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        host?.EnterNamespace(start);
         Process process;
         try
         {
