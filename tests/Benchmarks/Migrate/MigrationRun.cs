@@ -150,7 +150,9 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         double stopped = (probe.LeftSource ?? start) - start;
         var speed = new SpeedSeries(wanted.Name, probe.Points(start))
         {
-            Downtime = new StandStill(Math.Max(0, stopped - (migration.DowntimeUs / 1e6)), migration.DowntimeUs / 1e6),
+            // A sample late at most, which a guest that precopy has moved to its last page must not be.
+            Downtime = new StandStill(
+                Math.Max(0, Math.Min(stopped, (migration.TotalUs - (double)migration.DowntimeUs) / 1e6)), migration.DowntimeUs / 1e6),
             Completed = migration.TotalUs / 1e6,
         };
         return Describe(migration, arrived) with

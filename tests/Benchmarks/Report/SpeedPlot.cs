@@ -126,7 +126,12 @@ internal static class SpeedPlot
         {
             Line(svg, "end", X(end), top, X(end), foot);
             bool roomRight = X(end) < Width - Right - 170;
-            Text(svg, "end-text", X(end) + (roomRight ? 5 : -5), top + 13, $"last page {Time(end)}", roomRight ? "start" : "end");
+
+            // To the left it keeps out of the way of the downtime and of what stands beside that.
+            double left = Math.Min(X(end), X(series.Downtime?.Start ?? end)) - 5;
+            Text(
+                svg, "end-text", roomRight ? X(end) + 5 : left, top + (roomRight ? 13 : 28), $"last page {Time(end)}",
+                roomRight ? "start" : "end");
         }
 
         if (series.Downtime is { } stop)
