@@ -256,8 +256,10 @@ internal sealed class ModesBenchmark : IBenchmark
         select new Plot($"modes-{rate}", $"Speed of a guest with a hot part at {rate}", series);
 
     private const string WhyHybridFaults =
-        "Hybrid: what the guest writes while the last round and the switchover go on is stale, and the hottest of it is needed at once, before "
-        + "the push can bring it.";
+        "Hybrid: what the guest has written since its page went over is stale. The sweep of the zipf walk alone writes about as many pages "
+        + "a second as 1 Gbit/s carries, so that after the first round there nearly every page is: the hot ones go first, hundreds of "
+        + "MB of them, and meanwhile the sweep asks for the others one by one. At 10 Gbit/s they are hot pages, too, that were written in "
+        + "each round, so that nothing tells which of them come first, or that are on their way already.";
 
     private static IEnumerable<Target> Targets(List<ModesResult> results)
     {
