@@ -44,6 +44,10 @@ internal sealed class MigrationPlanOptions
             + "is lost: it cannot go on here any more",
     };
 
+    private readonly WordOption<CompressMode> _compress = new("--compress", CompressMode.Auto,
+        "Pack pages on their way, but for those that the guest waits for: when the transfer gets shorter by it (thin links), never, or "
+        + "whatever gets smaller");
+
     private readonly BandwidthOption _bandwidth = new(
         "--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; pages that the guest waits for count and never wait "
             + $"[default: {Bandwidth.Unlimited}]");
@@ -74,6 +78,7 @@ internal sealed class MigrationPlanOptions
         });
         command.Options.Add(_autoConverge);
         command.Options.Add(_releaseRam);
+        command.Options.Add(_compress);
         command.Options.Add(_bandwidth);
         command.Options.Add(_postcopyBandwidth);
         command.Options.Add(_lanes);
@@ -96,6 +101,7 @@ internal sealed class MigrationPlanOptions
         TimeoutStrategy = _timeoutStrategy.Read(parse),
         ReleaseRam = parse.GetValue(_releaseRam),
         AutoConverge = parse.GetValue(_autoConverge),
+        Compress = _compress.Read(parse),
         Bandwidth = parse.GetValue(_bandwidth)?.BytesPerSecond ?? 0,
         PostcopyBandwidth = parse.GetValue(_postcopyBandwidth)?.BytesPerSecond ?? 0,
         Lanes = parse.GetValue(_lanes) ?? 0,

@@ -90,6 +90,8 @@ internal static class MigrationView
         ("  normal", $"{Figures.Number(figures.NormalPages)} pages"),
         ("  normal-bytes", Figures.Bytes(figures.NormalPages * TransferFigures.PageSize)),
         ("  released", migration.ReleasedBytes > 0 ? Figures.Bytes(migration.ReleasedBytes) : ""),
+        ("  compression", migration.Compression is { } packed
+            ? $"{packed.Format}, {Figures.Number(packed.PagesPacked)} pages packed, {Figures.Bytes(packed.BytesSaved)} saved" : ""),
         ("  page-size", Figures.Bytes(TransferFigures.PageSize)),
         ("  mbps", string.Create(CultureInfo.InvariantCulture, $"{figures.MegabitsPerSecond:N2}")),
         ("  pages-per-second", string.Create(CultureInfo.InvariantCulture, $"{migration.PagesPerSecond:N0}")),

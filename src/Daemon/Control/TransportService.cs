@@ -39,6 +39,7 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
                 Session = session.Id,
                 Secret = Google.Protobuf.ByteString.CopyFrom(session.Secret),
                 Lanes = lanes,
+                Compression = session.Compression,
             };
         });
         routes.MapUnary(TransportMethods.Forget, (request, _) =>

@@ -4,6 +4,7 @@ using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
 
@@ -26,6 +27,7 @@ internal sealed class DestinationLanes : IDisposable
     private readonly LaneSlot _urgent = new("urgent");
     private readonly LaneSlot[] _push;
     private readonly bool _wantsConfirmation;
+    private readonly PageCompression _compression;
     private Task? _faults;
     private volatile bool _confirmsBlocks;
     private bool _closing;
@@ -37,9 +39,12 @@ internal sealed class DestinationLanes : IDisposable
     /// <param name="pushLanes">How many push lanes it has, 1 to 16.</param>
     /// <param name="precopy">Whether pages come before the guest, and again.</param>
     /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
+    /// <param name="compression">How pushed pages may be packed.</param>
     /// <param name="logger">The log.</param>
-    public DestinationLanes(IncomingMemory incoming, string guest, int pushLanes, bool precopy, bool confirms, ILogger logger)
+    public DestinationLanes(
+        IncomingMemory incoming, string guest, int pushLanes, bool precopy, bool confirms, PageCompression compression, ILogger logger)
     {
+        _compression = compression;
         _wantsConfirmation = confirms;
         Precopy = precopy ? new IncomingPrecopy(incoming, guest, pushLanes) : null;
         _logger = logger;
@@ -50,6 +55,9 @@ internal sealed class DestinationLanes : IDisposable
         _push = [.. Enumerable.Range(0, pushLanes).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
         _pushPlacers = [.. _push.Select(_ => incoming.CreatePlacer(GuestPage.PerBlock))];
     }
+
+    /// <summary>How pushed pages may be packed.</summary>
+    public PageCompression Compression => _compression;
 
     /// <summary>What precopy has brought; null without it.</summary>
     public IncomingPrecopy? Precopy { get; }
@@ -85,7 +93,9 @@ internal sealed class DestinationLanes : IDisposable
     {
         UrgentThread.Raise(_logger);
         _requester.Use(call);
-        new PageReceiver(call, _incoming, _urgentPlacer, PagePath.Urgent, null, () => false, OnAllPages).Run();
+        using var receiver = new PageReceiver(
+            call, _incoming, _urgentPlacer, PagePath.Urgent, null, PageCompression.None, () => false, OnAllPages);
+        receiver.Run();
     });
 
     /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
@@ -98,9 +108,12 @@ internal sealed class DestinationLanes : IDisposable
                 GrpcStatusCode.InvalidArgument, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
         }
 
-        Serve(
-            _push[lane], call,
-            new PageReceiver(call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, () => _confirmsBlocks, OnAllPages).Run);
+        Serve(_push[lane], call, () =>
+        {
+            using var receiver = new PageReceiver(
+                call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, _compression, () => _confirmsBlocks, OnAllPages);
+            receiver.Run();
+        });
     }
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>

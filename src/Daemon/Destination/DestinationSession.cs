@@ -47,6 +47,7 @@ internal sealed class DestinationSession
         IncomingGuest incoming, MigrationRecord record, TimeSpan patienceForLanes, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
     {
         _incoming = incoming;
+        Compression = incoming.Lanes.Compression;
         _record = record;
         _patienceForLanes = patienceForLanes;
         _patience = patience;
@@ -71,6 +72,9 @@ internal sealed class DestinationSession
     public string GuestName => _record.Guest;
 
     public ReadOnlySpan<byte> Secret => _secret;
+
+    /// <summary>How the source may pack what it pushes.</summary>
+    public PageCompression Compression { get; }
 
     /// <summary>Whether nothing can change any more.</summary>
     public bool IsEnded => _ended.Task.IsCompleted;

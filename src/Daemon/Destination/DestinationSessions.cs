@@ -232,7 +232,7 @@ internal sealed class DestinationSessions(
                 incoming.KnowVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(
                     incoming, spec.Name, Math.Max(1, (int)request.PushLanes), MigrationPlan.HasPrecopy(request.Mode), request.ConfirmBlocks,
-                    logger);
+                    PageCompressions.Choose(request.Compressions), logger);
                 return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch

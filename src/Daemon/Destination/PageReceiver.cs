@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Google.Protobuf;
+using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
@@ -15,12 +16,14 @@ namespace MigrationD.Daemon.Destination;
 /// they belong.
 /// </summary>
 internal sealed class PageReceiver(
-    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, Func<bool> confirms,
-    Action allPagesReceived)
+    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, PageCompression agreed,
+    Func<bool> confirms, Action allPagesReceived) : IDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly ConfirmedBlocks _confirmed = new(incoming.Received);
+    private PageUnpacker? _unpacker;
+    private byte[] _packed = [];
     private long _reportedAt = Stopwatch.GetTimestamp();
     private uint _marks;
     private bool _precopyEnded;
@@ -61,6 +64,9 @@ internal sealed class PageReceiver(
         }
     }
 
+    /// <summary>Frees what unpacked.</summary>
+    public void Dispose() => _unpacker?.Dispose();
+
     private void Place(in PageRunHeader run)
     {
         if (run.IsZero)
@@ -88,10 +94,42 @@ internal sealed class PageReceiver(
 
     private void Stage(in PageRunHeader run)
     {
-        lane.Read(placer.Stage((long)run.FirstPage, (int)run.PageCount));
+        Span<byte> pages = placer.Stage((long)run.FirstPage, (int)run.PageCount);
+        if (run.IsPacked)
+        {
+            Unpack(run, pages);
+        }
+        else
+        {
+            lane.Read(pages);
+        }
+
         if (run.IsHuge)
         {
             incoming.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
+        }
+    }
+
+    private void Unpack(in PageRunHeader run, Span<byte> pages)
+    {
+        if (run.Compression != agreed)
+        {
+            throw lane.Refuse(
+                GrpcStatusCode.InvalidArgument,
+                $"the source sent pages packed as {Words.Of(run.Compression)}, and "
+                + (path == PagePath.Urgent ? "on the urgent lane they come as they are" : $"this session has agreed on {Words.Of(agreed)}"));
+        }
+
+        _unpacker ??= new PageUnpacker(agreed);
+        // Never more than a block: what is packed is shorter than the pages.
+        _packed = _packed.Length == 0 ? GC.AllocateUninitializedArray<byte>(GuestPage.BlockSize) : _packed;
+        Span<byte> packed = _packed.AsSpan(0, run.PackedLength);
+        lane.Read(packed);
+        if (!_unpacker.TryUnpack(packed, pages))
+        {
+            throw lane.Refuse(
+                GrpcStatusCode.InvalidArgument,
+                $"the source sent {packed.Length} bytes that do not unpack to {run.PageCount} pages by {Words.Of(agreed)}");
         }
     }
 

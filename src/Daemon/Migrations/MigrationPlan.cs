@@ -25,6 +25,9 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     /// <summary>Whether memory is given back to this host as the destination confirms it.</summary>
     public bool ReleaseRam { get; init; }
 
+    /// <summary>Whether pages that are pushed are packed.</summary>
+    public CompressMode Compress { get; init; } = CompressMode.Auto;
+
     /// <summary>Bytes a second, over all lanes; 0 for no limit.</summary>
     public long Bandwidth { get; init; }
 
@@ -63,6 +66,7 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
             PostcopyBandwidth = BytesPerSecond(request.PostcopyBandwidth),
             Lanes = Math.Max(1, (int)request.Lanes),
             ReleaseRam = request.ReleaseRam,
+            Compress = request.Compress == CompressMode.Unspecified ? CompressMode.Auto : request.Compress,
             AutoConverge = request.AutoConverge && mode == MigrationMode.Precopy,
         };
     }

@@ -317,6 +317,7 @@ internal sealed class MigrationRecord
             _message.PagesReceived = (ulong)figures.PagesReceived;
             _message.Placement = figures.Placement;
             _message.ReleasedBytes = (ulong)figures.Released;
+            _message.Compression = figures.Compression;
         }
     }
 }

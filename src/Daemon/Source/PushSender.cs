@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Grpc.Lanes;
 using MigrationD.Protocol.Pages;
@@ -23,6 +24,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     private readonly GuestMemory _memory = outgoing.Memory;
     private readonly SentPages _sent = outgoing.Sent;
     private readonly PushPace _pace = outgoing.Pace;
+    private readonly BatchPacker? _packer = outgoing.Compression.CreatePacker();
     private readonly PageScanner _scanner = new(outgoing.Memory);
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
@@ -31,6 +33,9 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     private Func<bool> _needsNoPace = () => true;
     private long _zerosFirst;
     private long _zerosCount;
+
+    // Since data was last sent.
+    private TimeSpan _waited;
 
     /// <summary>Sends the first block: the guest's own tables are in it, and loading the device state waits for them.</summary>
     /// <exception cref="LaneException">The lane broke.</exception>
@@ -108,8 +113,12 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         lane.Write(_head.AsSpan(0, length));
     }
 
-    /// <summary>Lets go of what it looked at the memory with.</summary>
-    public void Dispose() => _scanner.Dispose();
+    /// <summary>Lets go of what it looked at the memory and packed it with.</summary>
+    public void Dispose()
+    {
+        _scanner.Dispose();
+        _packer?.Dispose();
+    }
 
     private void BeginPostcopy()
     {
@@ -120,7 +129,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
     private bool TakeInTime(out long block)
     {
-        _pace.Wait(_isPostcopy, _needsNoPace);
+        WaitForTurn();
         return order.TryTake(out block);
     }
 
@@ -132,7 +141,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
             return;
         }
 
-        _pace.Wait(_isPostcopy, _needsNoPace);
+        WaitForTurn();
         _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
         if (count == 1 && !_runs[0].IsZero && _sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
@@ -153,7 +162,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         long end = run.FirstPage + run.PageCount;
         for (long page = _sent.NextUnsent(run.FirstPage, end); page < end; page = _sent.NextUnsent(page, end))
         {
-            _pace.Wait(_isPostcopy, _needsNoPace);
+            WaitForTurn();
             int claimed = _sent.ClaimRun(page, end);
             if (claimed == 0)
             {
@@ -177,9 +186,28 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     private void SendData(long page, int count)
     {
         gate.YieldToUrgent();
-        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge), _head);
-        lane.Write(_head.AsSpan(0, length), new NativeBuffer(_memory.AddressOf(page), count * GuestPage.Size));
-        _pace.Pushed(length + (count * GuestPage.Size), _isPostcopy);
+        var header = new PageRunHeader(0, (ulong)page, (uint)count, IsZero: false, _isHuge);
+        var data = new NativeBuffer(_memory.AddressOf(page), count * GuestPage.Size);
+        if (_packer?.TryPack(_memory, page, count, out NativeBuffer packed) == true)
+        {
+            header = header with { Compression = _packer.Compression, PackedLength = packed.Length };
+            data = packed;
+            gate.YieldToUrgent();
+        }
+
+        int length = PageRunCodec.Encode(header, _head);
+        long began = Stopwatch.GetTimestamp();
+        lane.Write(_head.AsSpan(0, length), data);
+        _packer?.Sent(count, _waited + Stopwatch.GetElapsedTime(began));
+        _waited = TimeSpan.Zero;
+        _pace.Pushed(length + data.Length, _isPostcopy);
+    }
+
+    private void WaitForTurn()
+    {
+        long began = Stopwatch.GetTimestamp();
+        _pace.Wait(_isPostcopy, _needsNoPace);
+        _waited += Stopwatch.GetElapsedTime(began);
     }
 
     private void CollectZeros(long page, int count)

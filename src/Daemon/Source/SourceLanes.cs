@@ -56,7 +56,8 @@ internal sealed class SourceLanes : IDisposable
         {
             PushReport? report = Volatile.Read(ref _report);
             return new LiveFigures(
-                Calls.Sum(call => call.BytesWritten), (long)(report?.PagesReceived ?? 0), report?.Placement, _outgoing.Released?.Bytes ?? 0);
+                Calls.Sum(call => call.BytesWritten), (long)(report?.PagesReceived ?? 0), report?.Placement,
+                _outgoing.Released?.Bytes ?? 0, _outgoing.Compression.Figures);
         }
     }
 

@@ -39,7 +39,7 @@ internal sealed partial class SourceMigration
             long before = _before.LaneBytes;
             _record.Follow(
                 () => new LiveFigures(
-                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0),
+                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0, _compression.Figures),
                 lanes.Map);
             return SourceEvent.AllPagesPlaced;
         }
@@ -118,7 +118,7 @@ internal sealed partial class SourceMigration
         _record.Follow(() => Sum(before, lanes.Figures), lanes.Map);
     }
 
-    private OutgoingMemory Outgoing(SentPages sent) => new(_hosted.Name, _guest.Memory, sent, _pace, _released);
+    private OutgoingMemory Outgoing(SentPages sent) => new(_hosted.Name, _guest.Memory, sent, _pace, _compression, _released);
 
     private async Task CloseLanesAsync(bool complete)
     {

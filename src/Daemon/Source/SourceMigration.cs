@@ -43,6 +43,7 @@ internal sealed partial class SourceMigration
     private SourceLanes? _lanes;
     private SentPages? _sent;
     private readonly ReleasedMemory? _released;
+    private readonly PushCompression _compression;
     private volatile SourcePrecopy? _precopy;
     private long _precopyBegan;
     private LiveFigures _before;
@@ -59,6 +60,7 @@ internal sealed partial class SourceMigration
         _record = record;
         _plan = plan;
         _released = plan.ReleaseRam ? new ReleasedMemory(guest.Memory) : null;
+        _compression = new PushCompression(plan.Compress);
         GoBy(plan);
         _destination = destination;
         _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record);
@@ -91,6 +93,7 @@ internal sealed partial class SourceMigration
                 RunOnArrival = guest.IsRunning,
                 MayWait = true,
                 ConfirmBlocks = plan.ReleaseRam,
+                Compressions = { PushCompression.Offer(plan.Compress) },
                 PushLanes = (uint)plan.Lanes,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
@@ -312,6 +315,7 @@ internal sealed partial class SourceMigration
         PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, _reason, cancel).ConfigureAwait(false);
         EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
+        _compression.Agree(prepared.Compression);
         var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             options => SourceLanes.Open(

@@ -9,8 +9,8 @@ namespace MigrationD.Protocol.Pages;
 /// </summary>
 public static class PageRunCodec
 {
-    /// <summary>The most bytes that <see cref="Encode"/> writes: six numbers with their tags, and the tag and length of data.</summary>
-    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 1) + (1 + 1) + (1 + 4);
+    /// <summary>The most bytes that <see cref="Encode"/> writes: seven numbers with their tags, and the tag and length of data.</summary>
+    public const int MaxHeadBytes = (1 + 5) + (1 + 10) + (1 + 5) + (1 + 1) + (1 + 1) + (1 + 1) + (1 + 1) + (1 + 4);
 
     private const int RamBlockField = 1;
     private const int FirstPageField = 2;
@@ -18,6 +18,7 @@ public static class PageRunCodec
     private const int ZeroField = 4;
     private const int HugeField = 5;
     private const int MarkField = 6;
+    private const int CompressionField = 7;
     private const int DataField = 15;
 
     /// <summary>
@@ -55,6 +56,7 @@ public static class PageRunCodec
         }
         else if (!header.IsZero)
         {
+            writer.Varint(CompressionField, (uint)header.Compression);
             writer.BytesHead(DataField, header.DataLength);
         }
 
@@ -76,6 +78,7 @@ public static class PageRunCodec
         bool zero = false;
         bool huge = false;
         uint mark = 0;
+        uint compression = 0;
         int dataLength = 0;
         while (reader.TryReadTag(out int field, out int wireType))
         {
@@ -99,6 +102,9 @@ public static class PageRunCodec
                 case MarkField:
                     mark = reader.ReadUInt32(field, wireType);
                     break;
+                case CompressionField:
+                    compression = reader.ReadUInt32(field, wireType);
+                    break;
                 case DataField:
                     dataLength = reader.ReadLastBytesLength(field, wireType);
                     break;
@@ -113,7 +119,8 @@ public static class PageRunCodec
             }
         }
 
-        var header = new PageRunHeader(ramBlock, firstPage, pageCount, zero, huge, (PrecopyMark)mark);
+        var header = new PageRunHeader(
+            ramBlock, firstPage, pageCount, zero, huge, (PrecopyMark)mark, (PageCompression)compression, compression != 0 ? dataLength : 0);
         if (header.Fault is { } fault)
         {
             throw reader.Malformed(fault);

@@ -40,6 +40,7 @@ public sealed class JsonShapesTests
         var migration = Samples.Migration();
         migration.Reason = "because";
         migration.Limits = new MigrationLimits { Bandwidth = 52_428_800, MaxRounds = 30 };
+        migration.Compression = new CompressionFigures { Format = "zstd", PagesPacked = 512, BytesSaved = 1_000_000 };
         var json = Print(JsonShapes.Of(migration));
 
         Assert.Equal(
@@ -47,12 +48,14 @@ public sealed class JsonShapesTests
             + "pagesTotal pagesReceived recoveries pagesLost pagesUrgent pagesPush pagesZero pagesReplaced pagesForgotten pagesRedundant "
             + "pagesRequested prefetchHits "
             + "moves4K moves2M copies retries busyFallbacks blockSplitsAvoided ioctls blocktimeMs allVcpusBlocktimeMs vcpus otherThreads "
-            + "faultLatencyUs faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets precopy limits releasedBytes",
+            + "faultLatencyUs faultQueueUs faultNetworkUs faultPlaceUs faultLatencyBuckets precopy limits releasedBytes compression",
             Keys(json));
         Assert.Equal(
             "timeMs rounds pagesSent bytes dirtyPages dirtyPagesPerSecond pagesPerSecond ended", Keys(json.GetProperty("precopy")));
         Assert.Equal("count p50 p90 p99 p999 max", Keys(json.GetProperty("faultLatencyUs")));
         Assert.Equal("""{"bandwidth":52428800,"maxRounds":30}""", json.GetProperty("limits").GetRawText());
+        Assert.Equal(
+            """{"format":"zstd","pagesPacked":512,"bytesSaved":1000000}""", json.GetProperty("compression").GetRawText());
         Assert.Equal(("completed", 2500.0, 8.25, 12.345), (json.GetProperty("state").GetString(),
             json.GetProperty("totalMs").GetDouble(), json.GetProperty("downtimeMs").GetDouble(),
                 json.GetProperty("blocktimeMs").GetDouble()));

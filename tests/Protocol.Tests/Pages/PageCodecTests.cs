@@ -24,7 +24,9 @@ public sealed class PageCodecTests
         from first in Numbers(ulong.MaxValue >> 1)
         from count in zero ? Numbers(uint.MaxValue) : Gen.Choose(1, 512 - (int)(first % 512)).Select(n => (ulong)n)
         from huge in ArbMap.Default.GeneratorFor<bool>()
-        select new PageRunHeader((uint)block, first, Math.Max(1, (uint)count), zero, huge);
+        from compression in zero ? Gen.Constant(PageCompression.None) : Gen.Elements(Enum.GetValues<PageCompression>())
+        from packed in compression == PageCompression.None ? Gen.Constant(0) : Gen.Choose(1, ((int)Math.Max(1, count) * 4096) - 1)
+        select new PageRunHeader((uint)block, first, Math.Max(1, (uint)count), zero, huge, PrecopyMark.None, compression, packed);
 
     private static readonly Gen<PageRunHeader> Headers = Gen.Frequency((9, Runs), (1, Marks));
 
@@ -98,6 +100,13 @@ public sealed class PageCodecTests
         { [48, 1, 24, 1], "a mark of precopy with 1 pages" },
         { [48, 2, 32, 1], "a mark of precopy with 0 pages" },
         { [48, 1, 122, 1, 0], "1 bytes of data for 0 pages" },
+        { [24, 1, 56, 1], "0 bytes of packed data for 1 pages" },
+        { [24, 1, 56, 1, 122, 0], "0 bytes of packed data for 1 pages" },
+        { [24, 1, 56, 1, 122, 0x80, 0x20, .. new byte[4096]], "4096 bytes of packed data for 1 pages" },
+        { [24, 1, 56, 3, 122, 1, 0], "data packed in a way that is unknown, 3" },
+        { [24, 1, 32, 1, 56, 1], "pages of zeros that are packed" },
+        { [48, 1, 56, 1], "a mark of precopy that is packed" },
+        { [24, 1, 122, 1, 0, 56, 1], "it has to be the last field" },
         { [24, 1, 122, 0, 122, 1, 0], "it has to be the last field" },
         { [24, 1, 122, 0x80, 0x20], "4096 bytes and 0 bytes of the message are left" },
         { [24, 1, 122, 0xff, 0xff, 0xff, 0xff, 0x0f], "4294967295 bytes" },
@@ -135,7 +144,7 @@ public sealed class PageCodecTests
     public void Any_bytes_are_read_as_the_generated_type_reads_them_or_refused()
     {
         // Bytes that look like fields get further than bytes that do not.
-        Gen<byte[]> likely = Gen.Elements<byte>(0, 1, 2, 5, 8, 16, 24, 32, 48, 122, 0x80, 0xff, 0xa2, 6).ArrayOf();
+        Gen<byte[]> likely = Gen.Elements<byte>(0, 1, 2, 5, 8, 16, 24, 32, 48, 56, 122, 0x80, 0xff, 0xa2, 6).ArrayOf();
         Prop.ForAll(Gen.OneOf(likely, ArbMap.Default.GeneratorFor<byte[]>()).ToArbitrary(), message =>
         {
             using LaneCall call = Receive(message);
@@ -144,8 +153,8 @@ public sealed class PageCodecTests
                 PageRunHeader header = PageRunCodec.ReadHeader(call);
                 Assert.Equal(header.DataLength, call.MessageRemaining);
                 PageRun generated = PageRun.Parser.ParseFrom(message);
-                Assert.Equal((generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero, generated.Mark),
-                    (header.RamBlock, header.FirstPage, header.PageCount, header.IsZero, header.Mark));
+                Assert.Equal((generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero, generated.Mark, generated.Compression),
+                    (header.RamBlock, header.FirstPage, header.PageCount, header.IsZero, header.Mark, header.Compression));
             }
             catch (LaneException error)
             {
@@ -168,6 +177,11 @@ public sealed class PageCodecTests
         var head = new byte[PageRunCodec.MaxHeadBytes];
         PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue - uint.MaxValue, uint.MaxValue, IsZero: true), head);
         PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue - 511 - 512, 512, IsZero: false, IsHuge: true), head);
+        PageRunCodec.Encode(
+            new PageRunHeader(
+                uint.MaxValue, ulong.MaxValue - 511 - 512, 512, IsZero: false, IsHuge: true, PrecopyMark.None, PageCompression.Brotli,
+                (2 * 1024 * 1024) - 1),
+            head);
         PageRunCodec.Encode(new PageRunHeader(uint.MaxValue, ulong.MaxValue, 0, IsZero: false, IsHuge: true, PrecopyMark.PrecopyEnded), head);
         PageRequestCodec.Encode(new PageAddress(uint.MaxValue, ulong.MaxValue), new byte[PageRequestCodec.MaxBytes]);
     }
@@ -194,6 +208,7 @@ public sealed class PageCodecTests
         Zero = header.IsZero,
         Huge = header.IsHuge,
         Mark = header.Mark,
+        Compression = header.Compression,
         Data = ByteString.CopyFrom(data),
     };
 

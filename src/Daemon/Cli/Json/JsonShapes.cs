@@ -86,7 +86,8 @@ internal static class JsonShapes
             latency.Buckets,
             Of(migration.Precopy),
             migration.Limits is { } limits ? Of(limits) : null,
-            migration.ReleasedBytes);
+            migration.ReleasedBytes,
+            migration.Compression is { } packed ? new(packed.Format, packed.PagesPacked, packed.BytesSaved) : null);
     }
 
     /// <summary>Precopy; null without it.</summary>

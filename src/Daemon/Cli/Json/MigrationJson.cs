@@ -52,5 +52,6 @@ internal sealed record MigrationJson(
     PrecopyJson? Precopy,
     MigrationLimitsJson? Limits,
     ulong ReleasedBytes,
+    CompressionJson? Compression,
     QueryMigrateJson? QueryMigrate = null,
     DomJobInfoJson? DomJobInfo = null);

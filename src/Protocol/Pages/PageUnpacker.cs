@@ -1,0 +1,51 @@
+using System.IO.Compression;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Protocol.Pages;
+
+/// <summary>
+/// Unpacks pages one way, whoever packed them: what comes of it never exceeds the room for it, nor does the memory that it takes depend on
+/// what the data says. Used by one thread at a time; allocates nothing managed.
+/// </summary>
+public sealed class PageUnpacker : IDisposable
+{
+    /// <summary>The window of Brotli: a block of 2 MiB.</summary>
+    internal const int BrotliWindowBits = 21;
+
+    private readonly ZstdDecompressor? _zstd;
+
+    /// <summary>An unpacker for one of <see cref="PageCompressions.Known"/>.</summary>
+    /// <exception cref="ArgumentException">This host does not know it.</exception>
+    public PageUnpacker(PageCompression compression)
+    {
+        RefuseUnlessKnown(compression);
+        _zstd = compression == PageCompression.Zstd ? new ZstdDecompressor() : null;
+    }
+
+    /// <summary>Unpacks; false when the data is not packed this way, or not exactly as many bytes as there is room for.</summary>
+    /// <param name="packed">The data.</param>
+    /// <param name="pages">Where to; what is there after a failure means nothing.</param>
+    public bool TryUnpack(ReadOnlySpan<byte> packed, Span<byte> pages) =>
+        _zstd is { } zstd ? Libzstd.Decompress(zstd, pages, packed) == pages.Length
+        : HasSmallWindow(packed) && BrotliDecoder.TryDecompress(packed, pages, out int written) && written == pages.Length;
+
+    /// <summary>Frees its memory.</summary>
+    public void Dispose() => _zstd?.Dispose();
+
+    internal static void RefuseUnlessKnown(PageCompression compression)
+    {
+        if (!PageCompressions.Known.Contains(compression))
+        {
+            throw new ArgumentException($"this host does not know how to pack pages as {compression}", nameof(compression));
+        }
+    }
+
+    /// <summary>
+    /// Whether a Brotli stream says that its window is 2^21 bytes at most (RFC 7932, 9.1): the decoder allocates what it says, up to 16 MiB.
+    /// </summary>
+    private static bool HasSmallWindow(ReadOnlySpan<byte> packed)
+    {
+        // Bit 0 is clear for 2^16. Behind it, three bits n that are not 0 are 2^(17 + n), and 0 leads to sizes of 2^17 and less.
+        return packed is [var first, ..] && ((first & 1) == 0 || ((first >> 1) & 7) + 17 <= BrotliWindowBits);
+    }
+}
