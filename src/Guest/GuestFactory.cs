@@ -63,6 +63,11 @@ public static class GuestFactory
             objections.Add($"The pattern {(int)spec.Pattern} is unknown; sequential, uniform and zipf exist.");
         }
 
+        if (!Enum.IsDefined(spec.Content))
+        {
+            objections.Add($"The content {(int)spec.Content} is unknown; random and counting exist.");
+        }
+
         bool vcpusFit = spec.Vcpus is >= 1 and <= PulseLayout.MaxVcpus;
         if (!vcpusFit)
         {

@@ -13,4 +13,8 @@ public sealed record GuestSpec(
     long MemoryBytes,
     int Vcpus,
     long WorkingSetBytes,
-    WalkPattern Pattern);
+    WalkPattern Pattern)
+{
+    /// <summary>What it writes.</summary>
+    public GuestContent Content { get; init; } = GuestContent.Random;
+}

@@ -23,6 +23,9 @@ internal sealed class GuestSpecOptions
     private readonly WordOption<WalkPattern> _pattern = new("--pattern", WalkPattern.Uniform,
         "In which order it goes over its pages: one after the other, each equally likely, or a few of them most of the time");
 
+    private readonly WordOption<GuestContent> _content = new("--content", GuestContent.Random,
+        "What it writes: what nothing packs, or what packs to an eighth (see --compress)");
+
     /// <summary>The options, added to <paramref name="command"/>.</summary>
     public GuestSpecOptions(Command command)
     {
@@ -30,6 +33,7 @@ internal sealed class GuestSpecOptions
         command.Options.Add(_vcpus);
         command.Options.Add(_workingSet);
         command.Options.Add(_pattern);
+        command.Options.Add(_content);
     }
 
     /// <summary>What the user asked for. Whether a host accepts it is the daemon's to say.</summary>
@@ -45,6 +49,7 @@ internal sealed class GuestSpecOptions
             Vcpus = parse.GetValue(_vcpus) ?? DefaultVcpus,
             WorkingSetBytes = (ulong)workingSet,
             Pattern = _pattern.Read(parse),
+            Content = _content.Read(parse),
         };
     }
 

@@ -1,6 +1,7 @@
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
+using GuestContent = MigrationD.Guest.GuestContent;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestReport = MigrationD.Guest.GuestReport;
 using GuestSpec = MigrationD.Guest.GuestSpec;
@@ -19,6 +20,7 @@ internal static class GuestMessages
         Vcpus = (uint)spec.Vcpus,
         WorkingSetBytes = (ulong)spec.WorkingSetBytes,
         Pattern = (Protocol.V1.WalkPattern)spec.Pattern,
+        Content = (Protocol.V1.GuestContent)spec.Content,
     };
 
     public static Protocol.V1.GuestReport ToMessage(GuestReport report) => new()
@@ -44,7 +46,10 @@ internal static class GuestMessages
             Saturate(message.MemoryBytes),
             (int)Math.Min(message.Vcpus, int.MaxValue),
             Saturate(message.WorkingSetBytes),
-            (WalkPattern)message.Pattern);
+            (WalkPattern)message.Pattern)
+        {
+            Content = message.Content == Protocol.V1.GuestContent.Unspecified ? GuestContent.Random : (GuestContent)message.Content,
+        };
         IReadOnlyList<string> wrong = GuestFactory.Validate(spec);
         return wrong.Count == 0
             ? spec

@@ -10,6 +10,7 @@ using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
+using GuestContent = MigrationD.Guest.GuestContent;
 
 namespace MigrationD.Daemon.Source;
 
@@ -81,7 +82,7 @@ internal sealed partial class SourceMigration
         {
             var prepare = new PrepareRequest
             {
-                ProtocolVersion = plan.NeededVersion,
+                ProtocolVersion = Math.Max(plan.NeededVersion, ProtocolVersion.Needed(more: hosted.Spec.Content != GuestContent.Random)),
                 Guest = GuestMessages.ToMessage(hosted.Spec),
                 RamBlocks = { new RamBlock { Id = "ram", Bytes = (ulong)guest.Memory.Length } },
                 DeviceStateVersion = GuestFactory.DeviceStateVersion,

@@ -99,7 +99,7 @@ public sealed partial class KvmGuest : IGuest
         try
         {
             PulseImage.WriteWalk(memory, guest.Layout, spec.Pattern, (ulong)guest._profile.TscKhz * ReportMilliseconds);
-            ulong entry = PulseImage.WriteMachine(memory, guest.Layout, spec.Pattern);
+            ulong entry = PulseImage.WriteMachine(memory, guest.Layout, spec.Pattern, spec.Content);
             foreach (Vcpu vcpu in guest._vcpus)
             {
                 guest.SetFirstInstruction(vcpu, entry);

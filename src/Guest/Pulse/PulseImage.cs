@@ -61,9 +61,9 @@ internal static class PulseImage
 
     /// <summary>The processor's tables and the code.</summary>
     /// <returns>The address of a vCPU's first instruction.</returns>
-    public static ulong WriteMachine(GuestMemory memory, PulseLayout layout, WalkPattern pattern)
+    public static ulong WriteMachine(GuestMemory memory, PulseLayout layout, WalkPattern pattern, GuestContent content)
     {
-        PulseProgram program = PulseProgram.Assemble(pattern, (ulong)layout.CodeOffset);
+        PulseProgram program = PulseProgram.Assemble(pattern, content, (ulong)layout.CodeOffset);
         if (program.Code.Length > PulseLayout.CodePages * GuestPage.Size)
         {
             throw new InvalidOperationException($"the pulse guest's code of {program.Code.Length} bytes is larger than its pages");

@@ -9,7 +9,7 @@ namespace MigrationD.Guest.Pulse;
 /// <remarks>
 /// <para>512 words of 64 bits, little endian: word 0 is the index, word 1 the version, words 2 to 510 the content, word 511 the
 /// checksum of all words before it. Version 0 is a page that nobody has written yet: all zeros.</para>
-/// <para>The content is <c>seed + i * Golden</c> with a seed made of index and version. The checksum is FNV-1a over words instead of
+/// <para>The content is <c>seed + i * step</c> with a seed made of index and version, and a step that the guest's content says. The checksum is FNV-1a over words instead of
 /// bytes: every step maps its input one to one, so a change within one word always changes the sum. The KVM guest computes
 /// the same in machine code (<see cref="PulseProgram"/>).</para>
 /// </remarks>
@@ -39,7 +39,8 @@ public static class PulsePage
     /// <param name="page">512 words.</param>
     /// <param name="index">The page's number in the working set.</param>
     /// <param name="version">How often it was written; 0 gives zeros.</param>
-    public static void Fill(Span<ulong> page, ulong index, ulong version)
+    /// <param name="kind">What the guest writes.</param>
+    public static void Fill(Span<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
     {
         CheckLength(page);
         if (version == 0)
@@ -52,11 +53,12 @@ public static class PulsePage
         page[1] = version;
         ulong checksum = Mix(Mix(ChecksumStart, index), version);
         ulong content = FirstContent(index, version);
+        ulong step = Step(kind);
         for (int word = FirstContentWord; word < ChecksumWord; word++)
         {
             page[word] = content;
             checksum = Mix(checksum, content);
-            content += Golden;
+            content += step;
         }
 
         page[ChecksumWord] = checksum;
@@ -66,7 +68,8 @@ public static class PulsePage
     /// <param name="page">512 words.</param>
     /// <param name="index">The page's number in the working set.</param>
     /// <param name="version">The version that it must have, from the version table; 0 demands zeros.</param>
-    public static bool IsIntact(ReadOnlySpan<ulong> page, ulong index, ulong version)
+    /// <param name="kind">What the guest writes.</param>
+    public static bool IsIntact(ReadOnlySpan<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
     {
         CheckLength(page);
         if (version == 0)
@@ -77,11 +80,12 @@ public static class PulsePage
         ulong difference = (page[0] ^ index) | (page[1] ^ version);
         ulong checksum = Mix(Mix(ChecksumStart, page[0]), page[1]);
         ulong content = FirstContent(index, version);
+        ulong step = Step(kind);
         for (int word = FirstContentWord; word < ChecksumWord; word++)
         {
             difference |= page[word] ^ content;
             checksum = Mix(checksum, page[word]);
-            content += Golden;
+            content += step;
         }
 
         return (difference | (page[ChecksumWord] ^ checksum)) == 0;
@@ -91,16 +95,20 @@ public static class PulsePage
     /// Whether a page is the one of <paramref name="version"/> overwritten, from its first word to any word, by the one of the
     /// version after it: what a vCPU leaves that was paused while it wrote the page.
     /// </summary>
-    internal static bool IsBeingWritten(ReadOnlySpan<ulong> page, ulong index, ulong version)
+    internal static bool IsBeingWritten(
+        ReadOnlySpan<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
     {
         CheckLength(page);
         Span<ulong> before = stackalloc ulong[Words];
         Span<ulong> after = stackalloc ulong[Words];
-        Fill(before, index, version);
-        Fill(after, index, version + 1);
+        Fill(before, index, version, kind);
+        Fill(after, index, version + 1, kind);
         int written = page.CommonPrefixLength(after);
         return page[written..].SequenceEqual(before[written..]);
     }
+
+    /// <summary>From one word of the content to the next.</summary>
+    internal static ulong Step(GuestContent kind) => kind == GuestContent.Counting ? 1 : Golden;
 
     internal static ulong FirstContent(ulong index, ulong version) =>
         unchecked((index * IndexFactor) + (version * VersionFactor) + (FirstContentWord * Golden));

@@ -52,10 +52,10 @@ internal sealed class PulseProgram
     /// <summary>Address of the ring 0 handler of each exception.</summary>
     public ReadOnlySpan<ulong> Handlers => _handlers;
 
-    /// <summary>The program for one pattern, to be placed at <paramref name="origin"/>, which is below 2 GiB.</summary>
-    public static PulseProgram Assemble(WalkPattern pattern, ulong origin)
+    /// <summary>The program for one pattern and content, to be placed at <paramref name="origin"/>, which is below 2 GiB.</summary>
+    public static PulseProgram Assemble(WalkPattern pattern, GuestContent content, ulong origin)
     {
-        var writer = new Writer(pattern, origin);
+        var writer = new Writer(pattern, content, origin);
         return writer.Write();
     }
 
@@ -63,6 +63,7 @@ internal sealed class PulseProgram
     {
         private readonly Assembler _ = new(64);
         private readonly WalkPattern _pattern;
+        private readonly GuestContent _content;
         private readonly ulong _origin;
         private Label _leave;
         private Label _pick;
@@ -75,9 +76,10 @@ internal sealed class PulseProgram
         private Label _putCharacter;
         private Label _fail;
 
-        public Writer(WalkPattern pattern, ulong origin)
+        public Writer(WalkPattern pattern, GuestContent content, ulong origin)
         {
             _pattern = pattern;
+            _content = content;
             _origin = origin;
             _leave = _.CreateLabel();
             _pick = _.CreateLabel();
@@ -124,7 +126,7 @@ internal sealed class PulseProgram
             Label intact = _.CreateLabel();
 
             _.mov(r11, PulsePage.ChecksumPrime);
-            _.mov(r12, PulsePage.Golden);
+            _.mov(r12, PulsePage.Step(_content));
             WriteReadClock();
             _.mov(Field(VcpuBlock.LastSeen), rax);
             _.mov(Field(VcpuBlock.LastReport), rax);

@@ -37,8 +37,8 @@ public static class PulseVerifier
 
             memory.Read(layout.PageOffset(index), MemoryMarshal.AsBytes(page));
             bool good = writing.Contains((ulong)index + 1)
-                ? PulsePage.IsBeingWritten(page, (ulong)index, versions[position])
-                : PulsePage.IsIntact(page, (ulong)index, versions[position]);
+                ? PulsePage.IsBeingWritten(page, (ulong)index, versions[position], spec.Content)
+                : PulsePage.IsIntact(page, (ulong)index, versions[position], spec.Content);
             corrupt += good ? 0 : 1;
         }
 

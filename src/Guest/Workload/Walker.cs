@@ -17,6 +17,7 @@ internal sealed unsafe class Walker
     private readonly PulseLayout _layout;
     private readonly GuestMemory _memory;
     private readonly WalkPattern _pattern;
+    private readonly GuestContent _content;
     private readonly long _shareStart;
     private readonly long _sharePages;
     private readonly GuestThread _thread;
@@ -33,11 +34,12 @@ internal sealed unsafe class Walker
     private long _lastSeen;
 
     /// <summary>A walker at its start, stopped.</summary>
-    public Walker(PulseLayout layout, GuestMemory memory, WalkPattern pattern, int number, Action<string> fail)
+    public Walker(PulseLayout layout, GuestMemory memory, WalkPattern pattern, GuestContent content, int number, Action<string> fail)
     {
         _layout = layout;
         _memory = memory;
         _pattern = pattern;
+        _content = content;
         _shareStart = layout.ShareStart(number);
         _sharePages = layout.SharePages(number);
         _walk = Walk.Start(number);
@@ -160,7 +162,7 @@ internal sealed unsafe class Walker
             return;
         }
 
-        bool intact = PulsePage.IsIntact(_page, (ulong)index, version);
+        bool intact = PulsePage.IsIntact(_page, (ulong)index, version, _content);
 
         // Whoever asked for a stop waits until this thread has parked, so what is written below is written before Pause returns.
         if (_thread.StopRequested)
@@ -186,7 +188,7 @@ internal sealed unsafe class Walker
 
     private void Write(long index, ulong version)
     {
-        PulsePage.Fill(_page, (ulong)index, version);
+        PulsePage.Fill(_page, (ulong)index, version, _content);
         _memory.Write(_layout.PageOffset(index), MemoryMarshal.AsBytes(_page.AsSpan()));
         _memory.Write(_layout.VersionOffset(index), MemoryMarshal.AsBytes(new ReadOnlySpan<ulong>(in version)));
     }

@@ -36,7 +36,7 @@ public sealed class WorkloadGuest : IGuest
         _walkers = new Walker[spec.Vcpus];
         for (int number = 0; number < _walkers.Length; number++)
         {
-            _walkers[number] = new Walker(layout, memory, spec.Pattern, number, Fail);
+            _walkers[number] = new Walker(layout, memory, spec.Pattern, spec.Content, number, Fail);
         }
     }
 

@@ -3,7 +3,7 @@ namespace MigrationD.Protocol.Session;
 /// <summary>The version of the daemon-to-daemon protocol. A daemon accepts its own version and the one before.</summary>
 public static class ProtocolVersion
 {
-    /// <summary>The newest version; it added precopy and several push lanes.</summary>
+    /// <summary>The newest version; it added precopy, several push lanes, and guests whose content is not random.</summary>
     public const uint Current = 2;
 
     private const uint Postcopy = 1;

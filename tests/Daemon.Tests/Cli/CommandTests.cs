@@ -60,6 +60,7 @@ public sealed class CommandTests : IAsyncLifetime
                 Vcpus = 2,
                 WorkingSetBytes = 192 << 20,
                 Pattern = WalkPattern.Uniform,
+                Content = GuestContent.Random,
             },
             _daemon.Created);
     }
@@ -68,7 +69,7 @@ public sealed class CommandTests : IAsyncLifetime
     public async Task Create_passes_every_option_on()
     {
         await Run("guest", "create", "db", "--kind", "workload", "--memory", "1GiB", "--vcpus", "4", "--working-set", "8192", "--pattern",
-            "zipf");
+            "zipf", "--content", "counting");
         Assert.Equal(
             new GuestSpec
             {
@@ -78,6 +79,7 @@ public sealed class CommandTests : IAsyncLifetime
                 Vcpus = 4,
                 WorkingSetBytes = 8192,
                 Pattern = WalkPattern.Zipf,
+                Content = GuestContent.Counting,
             },
             _daemon.Created);
     }
@@ -165,6 +167,7 @@ public sealed class CommandTests : IAsyncLifetime
             {
                 Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Copy, Mode = MigrationMode.Hybrid,
                 TimeoutStrategy = TimeoutStrategy.Fail,
+                Compress = CompressMode.Auto,
             },
             _daemon.Asked);
     }
@@ -182,6 +185,7 @@ public sealed class CommandTests : IAsyncLifetime
             {
                 Guest = "web", To = "10.0.0.6:7461", Placement = Placement.Move, Mode = MigrationMode.Precopy, MaxRounds = 7,
                 PrecopyTimeoutMs = 90_000, DowntimeLimitMs = 50, TimeoutStrategy = TimeoutStrategy.Continue,
+                Compress = CompressMode.Auto,
             },
             _daemon.Asked);
     }

@@ -17,7 +17,7 @@ public sealed class JsonShapesTests
         var json = Print(JsonShapes.Of(guest));
 
         Assert.Equal(
-            "name kind state memoryBytes vcpus workingSetBytes pattern report failure migrationId",
+            "name kind state memoryBytes vcpus workingSetBytes pattern content report failure migrationId",
             Keys(json));
         Assert.Equal("steps sweeps corruptPages largestGapMs", Keys(json.GetProperty("report")));
         Assert.Equal(
@@ -31,7 +31,7 @@ public sealed class JsonShapesTests
     public void What_a_guest_has_not_is_left_out()
     {
         var json = Print(JsonShapes.Of(new Protocol.V1.Guest()));
-        Assert.Equal("name kind state memoryBytes vcpus workingSetBytes pattern report", Keys(json));
+        Assert.Equal("name kind state memoryBytes vcpus workingSetBytes pattern content report", Keys(json));
     }
 
     [Fact]

@@ -13,6 +13,7 @@ internal static class Samples
         Vcpus = 2,
         WorkingSetBytes = 4096 * 768,
         Pattern = WalkPattern.Zipf,
+        Content = GuestContent.Random,
     };
 
     public static Protocol.V1.Guest Guest() => new()

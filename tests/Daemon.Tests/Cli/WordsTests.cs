@@ -17,6 +17,8 @@ public sealed class WordsTests
         Check<GuestKind>();
         Check<GuestState>();
         Check<WalkPattern>();
+        Check<GuestContent>();
+        Check<CompressMode>();
         Check<Placement>();
         Check<MigrationState>();
         Check<MigrationRole>();

@@ -34,11 +34,12 @@ internal static class JournalSamples
         from seconds in Gen.Choose(0, 1_000_000)
         from kind in Gen.Elements(Enum.GetValues<GuestKind>())
         from pattern in Gen.Elements(Enum.GetValues<WalkPattern>())
+        from content in Gen.Elements(Enum.GetValues<GuestContent>())
         from vcpus in Gen.Choose(1, 4)
         let entry = Entry(name, state)
         select entry with
         {
-            Spec = entry.Spec with { Kind = kind, Pattern = pattern, Vcpus = vcpus },
+            Spec = entry.Spec with { Kind = kind, Pattern = pattern, Content = content, Vcpus = vcpus },
             Since = Noon.AddSeconds(seconds),
         };
 }

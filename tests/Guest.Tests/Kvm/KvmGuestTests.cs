@@ -334,7 +334,7 @@ public sealed class KvmGuestTests
         using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
         using IGuest guest = GuestFactory.Create(spec, memory);
         var layout = new PulseLayout(spec);
-        memory.Write((long)PulseProgram.Assemble(spec.Pattern, (ulong)layout.CodeOffset).Entry, instruction);
+        memory.Write((long)PulseProgram.Assemble(spec.Pattern, spec.Content, (ulong)layout.CodeOffset).Entry, instruction);
         Fails(guest, why);
     }
 

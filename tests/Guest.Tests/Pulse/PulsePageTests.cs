@@ -25,6 +25,20 @@ public sealed class PulsePageTests
     }
 
     [Fact]
+    public void A_page_of_one_content_is_none_of_the_other()
+    {
+        var page = new ulong[PulsePage.Words];
+        PulsePage.Fill(page, 7, 3, GuestContent.Counting);
+        Assert.True(PulsePage.IsIntact(page, 7, 3, GuestContent.Counting));
+        Assert.False(PulsePage.IsIntact(page, 7, 3));
+        Assert.False(PulsePage.IsIntact(Page(7, 3), 7, 3, GuestContent.Counting));
+        Assert.Equal(page[2] + 1, page[3]);
+        ulong[] next = new ulong[PulsePage.Words];
+        PulsePage.Fill(next, 7, 4, GuestContent.Counting);
+        Assert.True(PulsePage.IsBeingWritten([.. next[..100], .. page[100..]], 7, 3, GuestContent.Counting));
+    }
+
+    [Fact]
     public void Any_changed_byte_is_found()
     {
         Gen<(uint Index, uint Version, int Position, int Change)> changes =

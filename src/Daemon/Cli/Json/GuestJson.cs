@@ -9,6 +9,7 @@ internal sealed record GuestJson(
     uint Vcpus,
     ulong WorkingSetBytes,
     string Pattern,
+    string Content,
     GuestReportJson Report,
     string? Failure,
     string? MigrationId);

@@ -19,6 +19,7 @@ internal static class JsonShapes
             spec.Vcpus,
             spec.WorkingSetBytes,
             Words.Of(spec.Pattern),
+            Words.Of(spec.Content),
             Of(guest.Report ?? new GuestReport()),
             NullIfEmpty(guest.Failure),
             NullIfEmpty(guest.MigrationId));
