@@ -120,7 +120,8 @@ internal sealed class CompressionChoice(CompressMode mode)
             return false;
         }
 
-        double cost = bytes / (_packs ? _plain : _packing);
+        // As long as the buffer is not full there is room in it: what is packed does not fill it, or the link is faster than it was.
+        double cost = bytes / (!_packs ? _packing : _bufferWasFull ? _plain : _packed);
         if (cost > _forTrying || (_packs ? bytes < Window : _plain > FastestWorthTrying))
         {
             return false;
@@ -162,7 +163,7 @@ internal sealed class CompressionChoice(CompressMode mode)
         }
         else
         {
-            _plain *= 1.25;
+            _plain *= 1.5;
         }
 
         _bufferWasFull = bufferIsFull;
