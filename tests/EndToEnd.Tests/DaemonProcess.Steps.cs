@@ -30,10 +30,12 @@ internal sealed partial class DaemonProcess
     }
 
     /// <summary>Creates a guest and waits until it has written every page of its working set once.</summary>
-    public async Task CreateGuestAsync(string name, string kind, string memory, string workingSet, int vcpus = 2, string pattern = "uniform")
+    public async Task CreateGuestAsync(
+        string name, string kind, string memory, string workingSet, int vcpus = 2, string pattern = "uniform", string content = "random")
     {
         (await CliAsync(
-            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern))
+            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern,
+            "--content", content))
             .Succeeds();
         await GuestUntilAsync(name, guest => guest.Report.Sweeps >= 1);
     }
