@@ -1,3 +1,4 @@
+using MigrationD.Benchmarks.Compression;
 using MigrationD.Benchmarks.Dirty;
 using MigrationD.Benchmarks.Lanes;
 using MigrationD.Benchmarks.Migrate;
@@ -16,15 +17,17 @@ const string Usage = """
       migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
       modes     post-copy, precopy and both one after the other, at 1 and 10 Gbit/s: time, downtime, faults, bytes, guest speed; QEMU's beside them
       parallel  the push over one lane and over several: time, CPU
+      compression
+                pages packed never, always and when that is faster, from 100 Mbit/s on: time, bytes, CPU
       place     UFFDIO_MOVE, UFFDIO_COPY and mremap at several sizes: time for a page, mappings left
       dirty     guests whose writes are logged, as precopy does: their speed, the log's calls, huge pages
       scale     guests of 256 MiB to 8 GiB, and 1 to 4 at once: time, downtime, faults
       peers     the same walk in a QEMU guest, moved from QEMU to QEMU and from daemon to daemon
 
       --json           prints the results as JSON
-      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 1 of modes and scale, 3 of the others)
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 1 of modes, scale and thin links, 3 of the others)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
-      --memory MIB     guests of another size (migrate, modes, dirty, peers), or no larger than this (scale), to try a benchmark out in less time
+      --memory MIB     guests of another size (migrate, modes, compression, dirty, peers), or no larger than this (scale), to try a benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)
       --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere). Of benchmarks that are not run
                        now it keeps what they last came to
@@ -45,8 +48,8 @@ if (args is ["--help"] or ["-h"] or ["help"])
 
 IBenchmark[] benchmarks =
 [
-    new LanesBenchmark(), new MigrateBenchmark(), new ModesBenchmark(), new ParallelBenchmark(), new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(),
-    new PeersBenchmark(),
+    new LanesBenchmark(), new MigrateBenchmark(), new ModesBenchmark(), new ParallelBenchmark(), new CompressionBenchmark(),
+    new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(), new PeersBenchmark(),
 ];
 bool named = args.Length > 0 && !args[0].StartsWith('-');
 bool everything = !named || args[0] == "all";

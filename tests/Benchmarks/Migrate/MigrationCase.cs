@@ -22,6 +22,12 @@ internal sealed record MigrationCase(
     /// <summary>Connections that pages are pushed over.</summary>
     public int Lanes { get; init; } = 1;
 
+    /// <summary>Whether pages are packed on their way.</summary>
+    public CompressMode Compress { get; init; }
+
+    /// <summary>What the guest writes.</summary>
+    public GuestContent Content { get; init; } = GuestContent.Random;
+
     /// <summary>vCPUs of this guest.</summary>
     public uint VcpuCount { get; init; } = Vcpus;
 
@@ -43,6 +49,7 @@ internal sealed record MigrationCase(
         Vcpus = VcpuCount,
         WorkingSetBytes = (ulong)WorkingSetBytes,
         Pattern = Pattern,
+        Content = Content,
     };
 
     /// <summary>The same guest for whoever runs it without a daemon.</summary>

@@ -257,6 +257,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     {
         MigrateRequest order = DaemonProcess.Order(guest, destination.Listen, wanted.Mode);
         order.Lanes = (uint)wanted.Lanes;
+        order.Compress = wanted.Compress;
         // How long the guest then stands still is a figure like the others.
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = MaxRounds;

@@ -62,7 +62,7 @@ internal static class QemuGuestImage
         Span<byte> low = image.AsSpan(BootBytes);
         using var memory = GuestMemory.Map(spec.MemoryBytes);
         PulseImage.WriteWalk(memory, layout, spec.Pattern, reportTicks);
-        ulong entry = PulseImage.WriteMachine(memory, layout, spec.Pattern);
+        ulong entry = PulseImage.WriteMachine(memory, layout, spec.Pattern, spec.Content);
         memory.Read(0, low);
         MoveFirstBlock(low, spec.MemoryBytes, moved);
 

@@ -22,7 +22,7 @@ public sealed class PackedPagesTests(ITestOutputHelper output)
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         await daemon.CreateGuestAsync("other", "kvm", "32MiB", "16MiB");
         Footprint? before = null;
-        for (int round = 0; round < 5; round++)
+        for (int round = 0; round < 3; round++)
         {
             foreach (PageCompression agreed in PageCompressions.Known)
             {
