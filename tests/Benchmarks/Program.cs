@@ -27,7 +27,8 @@ const string Usage = """
       --json           prints the results as JSON
       --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 1 of modes, scale and thin links, 3 of the others)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
-      --memory MIB     guests of another size (migrate, modes, compression, dirty, peers), or no larger than this (scale), to try a benchmark out in less time
+      --memory MIB     guests of another size (migrate, modes, compression, dirty, peers), or no larger than this (scale), to try a
+                       benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)
       --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere). Of benchmarks that are not run
                        now it keeps what they last came to

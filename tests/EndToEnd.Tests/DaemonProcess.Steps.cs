@@ -34,8 +34,8 @@ internal sealed partial class DaemonProcess
         string name, string kind, string memory, string workingSet, int vcpus = 2, string pattern = "uniform", string content = "random")
     {
         (await CliAsync(
-            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}", "--pattern", pattern,
-            "--content", content))
+            "guest", "create", name, "--kind", kind, "--memory", memory, "--working-set", workingSet, "--vcpus", $"{vcpus}",
+            "--pattern", pattern, "--content", content))
             .Succeeds();
         await GuestUntilAsync(name, guest => guest.Report.Sweeps >= 1);
     }

@@ -44,7 +44,8 @@ internal static class GuestView
             ("migration", guest.MigrationId),
             ("memory", new ByteSize((long)guest.Spec.MemoryBytes).ToString()),
             ("vcpus", Number(guest.Spec.Vcpus)),
-            ("working set", $"{new ByteSize((long)guest.Spec.WorkingSetBytes)}, {Words.Of(guest.Spec.Pattern)}, {Words.Of(guest.Spec.Content)} content"),
+            ("working set", $"{new ByteSize((long)guest.Spec.WorkingSetBytes)}, {Words.Of(guest.Spec.Pattern)}, "
+                + $"{Words.Of(guest.Spec.Content)} content"),
             ("steps", Number(report.Steps)),
             ("sweeps", Number(report.Sweeps)),
             ("corrupt pages", Number(report.CorruptPages)),

@@ -117,7 +117,9 @@ internal sealed class PageReceiver(
             throw lane.Refuse(
                 GrpcStatusCode.InvalidArgument,
                 $"the source sent pages packed as {Words.Of(run.Compression)}, and "
-                + (path == PagePath.Urgent ? "on the urgent lane they come as they are" : $"this session has agreed on {Words.Of(agreed)}"));
+                + (path == PagePath.Urgent
+                    ? "on the urgent lane they come as they are"
+                    : $"this session has agreed on {Words.Of(agreed)}"));
         }
 
         _unpacker ??= new PageUnpacker(agreed);

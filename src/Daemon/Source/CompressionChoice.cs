@@ -7,8 +7,9 @@ namespace MigrationD.Daemon.Source;
 /// bytes of pages go over in a second as they are, and how many packed, the packing included.
 /// </summary>
 /// <remarks>
-/// <para>Neither is known without trying, and both change: the guest's contents, the link, a limit that is set. So whatever seems the slower
-/// way is tried now and then, for no more than one fiftieth of the time, and not at all on a link that is faster than anything packs.</para>
+/// <para>Neither is known without trying, and both change: the guest's contents, the link, a limit that is set. So whatever seems the
+/// slower way is tried now and then, for no more than one fiftieth of the time, and packing not at all on a link that is faster than
+/// anything packs.</para>
 /// <para>Speeds are those of batches that found the socket's buffer full. What is written into an empty one is gone in no time and says
 /// nothing of the link; it raises the figure a little, and only a good deal that goes like that is believed.</para>
 /// <para>What the destination can unpack is in the second figure: when it is slow, that is the slower way.</para>

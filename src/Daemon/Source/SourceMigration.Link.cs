@@ -39,7 +39,8 @@ internal sealed partial class SourceMigration
             long before = _before.LaneBytes;
             _record.Follow(
                 () => new LiveFigures(
-                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0, _compression.Figures),
+                    before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0,
+                    _compression.Figures),
                 lanes.Map);
             return SourceEvent.AllPagesPlaced;
         }

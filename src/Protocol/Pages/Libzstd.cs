@@ -50,7 +50,8 @@ internal static unsafe partial class Libzstd
         ZstdCompressor context, byte* destination, nuint capacity, byte* source, nuint length, int level);
 
     [LibraryImport(Library)]
-    private static partial nuint ZSTD_decompressDCtx(ZstdDecompressor context, byte* destination, nuint capacity, byte* source, nuint length);
+    private static partial nuint ZSTD_decompressDCtx(
+        ZstdDecompressor context, byte* destination, nuint capacity, byte* source, nuint length);
 
     [LibraryImport(Library)]
     private static partial uint ZSTD_isError(nuint code);

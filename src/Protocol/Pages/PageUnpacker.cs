@@ -41,7 +41,8 @@ public sealed class PageUnpacker : IDisposable
     }
 
     /// <summary>
-    /// Whether a Brotli stream says that its window is 2^21 bytes at most (RFC 7932, 9.1): the decoder allocates what it says, up to 16 MiB.
+    /// Whether a Brotli stream says that its window is 2^21 bytes at most (RFC 7932, 9.1): the decoder allocates what it says, up to
+    /// 16 MiB.
     /// </summary>
     private static bool HasSmallWindow(ReadOnlySpan<byte> packed)
     {

@@ -66,14 +66,16 @@ internal sealed class CompressionBenchmark : IBenchmark
 
         return results.Count > 0
             ? Describe(memoryMiB, results)
-            : throw new BenchmarkException($"no link is called '{options.Only}'; there are: {string.Join("; ", Links.Select(one => one.Name))}.");
+            : throw new BenchmarkException(
+                $"no link is called '{options.Only}'; there are: {string.Join("; ", Links.Select(one => one.Name))}.");
     }
 
     private static MigrationCase Case(int memoryMiB, GuestContent content, CompressMode mode)
     {
         long memory = (long)memoryMiB << 20;
         return new(
-            $"{content}, {mode}".ToLowerInvariant(), GuestKind.Workload, WalkPattern.Sequential, memory, MigrationCase.NearlyAll(memory), Paused: true)
+            $"{content}, {mode}".ToLowerInvariant(), GuestKind.Workload, WalkPattern.Sequential, memory, MigrationCase.NearlyAll(memory),
+            Paused: true)
         {
             Content = content,
             Compress = mode,
@@ -85,8 +87,8 @@ internal sealed class CompressionBenchmark : IBenchmark
         "Packing pages: where it pays",
         $"""
         A guest of {Format.Bytes((double)memoryMiB * (1 << 20))} that stands still, nearly all of it written, moved by post-copy between two
-        daemons in network namespaces whose link is shaped (tbf): what is measured is the push. Off packs nothing, on whatever gets smaller, auto
-        (the default) what makes the transfer shorter. CPU is that of both daemons.
+        daemons in network namespaces whose link is shaped (tbf): what is measured is the push. Off packs nothing, on whatever gets
+        smaller, auto (the default) what makes the transfer shorter. CPU is that of both daemons.
         """)
     {
         Tables = [.. Contents.Select(content => Table(content, [.. results.Where(one => one.Content == content)]))],
@@ -100,14 +102,16 @@ internal sealed class CompressionBenchmark : IBenchmark
         {
             benchmark = "compression",
             memoryMiB,
-            migrations = results.Select(one => new { link = one.Link, content = $"{one.Content}", mode = $"{one.Mode}", median = one.Figures }),
+            migrations = results.Select(
+                one => new { link = one.Link, content = $"{one.Content}", mode = $"{one.Mode}", median = one.Figures }),
         },
     };
 
     private static Table Table(GuestContent content, Result[] results) => new(
         $"A guest with {content.ToString().ToLowerInvariant()} words",
         [
-            "link", "off, ms", "on, ms", "auto, ms", "off, MB sent", "on, MB sent", "auto, MB sent", "off, CPU s", "on, CPU s", "auto, CPU s",
+            "link", "off, ms", "on, ms", "auto, ms", "off, MB sent", "on, MB sent", "auto, MB sent", "off, CPU s", "on, CPU s",
+            "auto, CPU s",
         ],
         [.. results.GroupBy(one => one.Link).Select(link => (string[])
         [

@@ -128,7 +128,7 @@ public sealed class CompressionChoiceTests
         Assert.InRange(link.Packed - before, 900, 1000);
     }
 
-    /// <summary>A link behind a socket's buffer, and a guest whose pages all pack alike. All figures in bytes a second, and bytes.</summary>
+    /// <summary>A link behind a socket's buffer, and a guest whose pages all pack alike. Figures are bytes, and bytes a second.</summary>
     private sealed class MadeUpLink(double bytesPerSecond, double packing, double ratio, double buffer)
     {
         // Into a buffer that has room.

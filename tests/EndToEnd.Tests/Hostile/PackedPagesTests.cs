@@ -57,7 +57,8 @@ public sealed class PackedPagesTests(ITestOutputHelper output)
     }
 
     private static async Task RefusedAsync(
-        DaemonProcess daemon, PageCompression agreed, PageCompression sent, int pages, byte[] data, string why, string path = PageLanePaths.Push)
+        DaemonProcess daemon, PageCompression agreed, PageCompression sent, int pages, byte[] data, string why,
+        string path = PageLanePaths.Push)
     {
         using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
         PrepareRequest request = Requests.Prepare("g", $"packed-{Guid.NewGuid():N}");

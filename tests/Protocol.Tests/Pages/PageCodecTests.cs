@@ -153,7 +153,8 @@ public sealed class PageCodecTests
                 PageRunHeader header = PageRunCodec.ReadHeader(call);
                 Assert.Equal(header.DataLength, call.MessageRemaining);
                 PageRun generated = PageRun.Parser.ParseFrom(message);
-                Assert.Equal((generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero, generated.Mark, generated.Compression),
+                Assert.Equal(
+                    (generated.RamBlock, generated.FirstPage, generated.PageCount, generated.Zero, generated.Mark, generated.Compression),
                     (header.RamBlock, header.FirstPage, header.PageCount, header.IsZero, header.Mark, header.Compression));
             }
             catch (LaneException error)

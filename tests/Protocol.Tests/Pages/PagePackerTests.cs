@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Protocol.Pages;
@@ -132,8 +133,7 @@ public sealed class PagePackerTests
     {
         byte[] pages = Contents(Page, 5);
         byte[] packed = new byte[2 * Page];
-        // From its second quality on it takes the window that it is given.
-        Assert.True(System.IO.Compression.BrotliEncoder.TryCompress(pages, packed, out int length, quality: 5, bits));
+        Assert.True(BrotliEncoder.TryCompress(pages, packed, out int length, quality: 5, bits));
         using var unpacker = new PageUnpacker(PageCompression.Brotli);
         Assert.Equal(isTaken, unpacker.TryUnpack(packed.AsSpan(0, length), new byte[Page]));
     }
@@ -143,7 +143,9 @@ public sealed class PagePackerTests
     {
         Assert.Equal(PageCompression.None, PageCompressions.Choose([]));
         Assert.Equal(PageCompression.None, PageCompressions.Choose([(PageCompression)77]));
-        Assert.Equal(PageCompression.Brotli, PageCompressions.Choose([(PageCompression)77, PageCompression.None, PageCompression.Brotli, PageCompression.Zstd]));
+        Assert.Equal(
+            PageCompression.Brotli,
+            PageCompressions.Choose([(PageCompression)77, PageCompression.None, PageCompression.Brotli, PageCompression.Zstd]));
         Assert.Equal(PageCompressions.Known[0], PageCompressions.Choose(PageCompressions.Known));
     }
 
