@@ -19,8 +19,8 @@ internal sealed class CompressionChoice(CompressMode mode)
     /// <summary>What packing has to save to be worth unpacking, as a part of the batch: a batch that saves less is sent as it is.</summary>
     public const int LeastSaving = 8;
 
-    // Bytes a second. No packer here comes near, and what is faster gains nothing.
-    private const double FastestWorthTrying = 512e6;
+    // Bytes a second. No packer here is so much faster that a faster link would gain.
+    private const double FastestWorthTrying = 320e6;
 
     // Until it has been tried.
     private const double LikelyPacking = 256e6;
@@ -29,8 +29,18 @@ internal sealed class CompressionChoice(CompressMode mode)
     private const int LeastToTry = 64 * 1024;
     private const int Window = 1024 * 1024;
 
+    // Who waits for a full buffer is let go on when a third of it is free. In less than that packed batches seem not to wait at all.
+    private const int PackedWindow = 4 * Window;
+    private const int LongestWindow = 32 * Window;
+
+    // The first finds the buffer empty.
+    private const int LeastWindowsToTry = 2;
+
     // More than any send buffer: what has gone over since must have gone over the link.
     private const int FillsAnyBuffer = 16 * 1024 * 1024;
+
+    // So long, in seconds, a busy processor holds a lane up that could go on.
+    private const double LongestHiccup = 0.02;
 
     private const double ShareForTrying = 0.02;
     private const double MostForTrying = 0.25;
@@ -47,9 +57,10 @@ internal sealed class CompressionChoice(CompressMode mode)
     private bool _tries;
     private bool _bufferWasFull;
     private long _plainRun;
+    private int _plainWindows;
 
     // At the start there is time for one try, so that a short migration gains as well.
-    private double _forTrying = 0.02;
+    private double _forTrying = 0.012;
 
     private long _windowPages;
     private long _windowSent;
@@ -105,7 +116,7 @@ internal sealed class CompressionChoice(CompressMode mode)
         _windowSending += sending;
         _plainRun = packed ? 0 : _plainRun + sent;
         _forTrying = Math.Min(MostForTrying, _forTrying + ((packing + sending) * ShareForTrying));
-        if (_windowPages >= Window)
+        if (_windowSent >= (packed ? PackedWindow : Window) || _windowPages >= LongestWindow)
         {
             Observe(packed);
             Reset(packed);
@@ -116,7 +127,7 @@ internal sealed class CompressionChoice(CompressMode mode)
 
     private bool MayTry(int bytes)
     {
-        if (_plain == 0 || bytes < LeastToTry)
+        if (_plainWindows < LeastWindowsToTry || bytes < LeastToTry)
         {
             return false;
         }
@@ -142,29 +153,24 @@ internal sealed class CompressionChoice(CompressMode mode)
     private void Observe(bool packed)
     {
         double alone = _windowSent / Math.Max(_windowSending, 1e-9);
-        bool bufferIsFull = _plain == 0 || alone < 4 * _plain;
+        bool bufferIsFull = _plainWindows == 0 || alone < 4 * _plain;
         if (packed)
         {
             double all = _windowPages / Math.Max(_windowPacking + _windowSending, 1e-9);
             _packed = _packed == 0 ? all : _packed + ((all - _packed) / 4);
         }
-        else if (_plain == 0)
+        else if (_plainWindows++ == 0)
         {
             // At most so fast: the buffer was empty.
             _plain = alone;
         }
-        else if (_plainRun >= FillsAnyBuffer || (bufferIsFull && _bufferWasFull))
-        {
-            // Nothing goes slower than the link lets it.
-            _plain = alone < _plain / 2 ? alone : _plain + ((alone - _plain) / 2);
-        }
-        else if (bufferIsFull)
-        {
-            _plain = Math.Min(_plain, alone);
-        }
-        else
+        else if (!bufferIsFull && _plainRun < FillsAnyBuffer)
         {
             _plain *= 1.5;
+        }
+        else if (_bufferWasFull || _plainRun >= FillsAnyBuffer || alone < _plain)
+        {
+            _plain = alone < _plain / 2 && _windowSending > LongestHiccup ? alone : (_plain + alone) / 2;
         }
 
         _bufferWasFull = bufferIsFull;
