@@ -8,6 +8,7 @@ internal sealed class Subject : IDisposable
 {
     public const long MemoryBytes = 32L << 20;
     private const long WorkingSetBytes = 16L << 20;
+    private const int ReportsUntilNow = 3;
 
     private Subject(GuestKind kind, WalkPattern pattern, bool hugePages, int vcpus, long memoryBytes)
     {
@@ -51,10 +52,19 @@ internal sealed class Subject : IDisposable
         return subject;
     }
 
-    /// <summary>Waits until the guest has taken so many steps more.</summary>
+    /// <summary>Waits until the guest has taken so many steps more, counted from now on.</summary>
     public void Walk(int steps)
     {
+        // The vCPUs of a KVM guest report one after the other, some time after their steps: what is known now may be of long before.
         long from = Guest.Report().Steps;
+        for (int report = 0; report < ReportsUntilNow; report++)
+        {
+            long known = from;
+            Scenario.AssertEventually(
+                () => Guest.Failure is not null || Guest.Report().Steps != known, $"a report that is newer than {Guest.Report()}");
+            from = Guest.Report().Steps;
+        }
+
         Scenario.AssertEventually(
             () => Guest.Failure is not null || Guest.Report().Steps >= from + steps, $"{steps} steps after {from}, now {Guest.Report()}");
         Assert.Null(Guest.Failure);

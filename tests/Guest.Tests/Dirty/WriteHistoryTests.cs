@@ -9,11 +9,13 @@ public sealed class WriteHistoryTests
     [Fact]
     public void It_agrees_with_the_list_of_harvests()
     {
-        Gen<(int Total, int[][] Harvests, int Room)> generator =
+        Gen<(int Total, int[][] Harvests, int Room, int Least, int Newest)> generator =
             from total in Gen.Choose(1, 200)
             from harvests in Gen.Choose(0, total - 1).ArrayOf().ArrayOf()
             from room in Gen.Choose(0, total + 5)
-            select (total, harvests, room);
+            from newest in Gen.Choose(1, WriteHistory.Depth)
+            from least in Gen.Choose(1, newest)
+            select (total, harvests, room, least, newest);
         Prop.ForAll(generator.ToArbitrary(), input =>
         {
             var history = new WriteHistory(input.Total);
@@ -28,8 +30,9 @@ public sealed class WriteHistoryTests
             Assert.Equal(heat, Enumerable.Range(0, input.Total).Select(page => (int)history.HeatOf(page)));
 
             long[] hottest = new long[input.Room];
-            int count = history.CopyHottest(hottest);
-            IEnumerable<long> expected = Enumerable.Range(0, input.Total).Where(page => heat[page] != 0)
+            int count = history.CopyHottest(hottest, input.Least, input.Newest);
+            IEnumerable<long> expected = Enumerable.Range(0, input.Total)
+                .Where(page => input.Harvests.Reverse().Take(input.Newest).Count(harvest => harvest.Contains(page)) >= input.Least)
                 .OrderByDescending(page => heat[page]).ThenBy(page => page).Select(page => (long)page).Take(input.Room);
             Assert.Equal(expected, hottest.Take(count));
             Assert.All(hottest[count..], page => Assert.Equal(0, page));

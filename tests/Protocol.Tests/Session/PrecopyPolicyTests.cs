@@ -37,6 +37,17 @@ public sealed class PrecopyPolicyTests
     }
 
     [Fact]
+    public void What_comes_at_once_is_not_looked_at() => Assert.Equal(TimeSpan.Zero, PrecopyPolicy.LookFor(Round(sent: 100_000, dirty: 1000)));
+
+    [Fact]
+    public void The_guest_is_looked_at_for_a_small_part_of_the_time_that_the_rest_takes()
+    {
+        PrecopyRound round = Round(sent: 10_000, dirty: 16_000);
+        Assert.Equal(round.TimeForDirty.TotalMilliseconds / 16, PrecopyPolicy.LookFor(round).TotalMilliseconds, 1.0);
+        Assert.Equal(TimeSpan.FromMilliseconds(200), PrecopyPolicy.LookFor(Round(sent: 1, dirty: All)));
+    }
+
+    [Fact]
     public void Hybrid_does_not_care_for_the_downtime_limit() => Assert.Equal(
         PrecopyPolicy.Next(Hybrid, Round(dirty: All / 2), All),
         PrecopyPolicy.Next(Hybrid with { Downtime = TimeSpan.FromHours(1) }, Round(dirty: All / 2), All));
