@@ -22,6 +22,9 @@ internal sealed class SourcePrecopy : IDisposable
     // A quarter of a GiB: what comes later comes as fast in blocks.
     private const long MostHottest = 65536;
 
+    // Each half as long as the one before: the shortest tells the hottest apart, the longest finds those that are less hot.
+    private const int Looks = 4;
+
     private readonly SentPages _sent;
     private readonly SourceLanes _lanes;
     private readonly MigrationRecord _record;
@@ -34,6 +37,7 @@ internal sealed class SourcePrecopy : IDisposable
     private volatile PrecopyLimits _limits;
     private volatile bool _switchOverNow;
     private bool _timedOut;
+    private bool _looked;
 
     /// <summary>Precopy over lanes that have sent nothing yet.</summary>
     /// <param name="guest">The guest.</param>
@@ -105,12 +109,15 @@ internal sealed class SourcePrecopy : IDisposable
         _sent.Remove(_dirty);
     }
 
-    /// <summary>The pages that the guest has written most lately, the latest first: what it will need first.</summary>
+    /// <summary>
+    /// The pages that the guest works on, the hottest first: what it will need first. What it writes once and leaves is not among them, if there
+    /// was time to look.
+    /// </summary>
     public ReadOnlyMemory<long> Hottest()
     {
         _history.Add(_dirty);
         long[] hottest = new long[(int)Math.Min(_pages, MostHottest)];
-        return hottest.AsMemory(0, _history.CopyHottest(hottest));
+        return hottest.AsMemory(0, _looked ? _history.CopyHottest(hottest, least: 2, harvests: Looks + 1) : _history.CopyHottest(hottest));
     }
 
     /// <summary>What the last harvest made stale.</summary>
@@ -160,6 +167,7 @@ internal sealed class SourcePrecopy : IDisposable
             switch (next.Step)
             {
                 case PrecopyStep.SwitchOver:
+                    await LookAsync(round, cancel).ConfigureAwait(false);
                     return next.Why;
                 case PrecopyStep.GiveUp:
                     throw new PrecopyException(next.Why);
@@ -169,6 +177,28 @@ internal sealed class SourcePrecopy : IDisposable
                     break;
             }
         }
+    }
+
+    /// <summary>
+    /// Harvests a few times more, and sends nothing: rounds are so long that in the end every hot page is in each of them, and with it what the
+    /// guest wrote once.
+    /// </summary>
+    private async Task LookAsync(PrecopyRound last, CancellationToken cancel)
+    {
+        TimeSpan look = _limits.IsPure || _switchOverNow ? TimeSpan.Zero : PrecopyPolicy.LookFor(last);
+        if (look == TimeSpan.Zero)
+        {
+            return;
+        }
+
+        for (int i = 0; i < Looks; i++)
+        {
+            look /= 2;
+            await Task.Delay(look, cancel).ConfigureAwait(false);
+            await Task.Run(Harvest, cancel).ConfigureAwait(false);
+        }
+
+        _looked = true;
     }
 
     private void HoldBack(PrecopyRound round, long dirtyBefore)

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using MigrationD.Guest.Memory;
 
@@ -70,7 +71,10 @@ public sealed class WriteHistory
     /// Writes the numbers of the hottest pages, hottest first, equally hot ones by their number, and returns how many: fewer than there is
     /// room for when fewer were written.
     /// </summary>
-    public int CopyHottest(Span<long> into)
+    /// <param name="into">Room for them.</param>
+    /// <param name="least">Only pages that are in at least so many harvests</param>
+    /// <param name="harvests">of so many newest ones.</param>
+    public int CopyHottest(Span<long> into, int least = 1, int harvests = Depth)
     {
         Span<int> next = stackalloc int[byte.MaxValue + 1];
         next.Clear();
@@ -79,12 +83,20 @@ public sealed class WriteHistory
             next[heat]++;
         }
 
+        // The newest harvests are the highest bits.
+        int newest = byte.MaxValue << (Depth - harvests) & byte.MaxValue;
+        for (int heat = 0; heat <= byte.MaxValue; heat++)
+        {
+            next[heat] = BitOperations.PopCount((uint)(heat & newest)) >= least ? next[heat] : 0;
+        }
+
         // From how many pages have a heat to where the first of them goes.
         long above = 0;
         for (int heat = byte.MaxValue; heat > 0; heat--)
         {
             int count = next[heat];
-            next[heat] = (int)Math.Min(above, into.Length);
+            // Nobody goes behind the end.
+            next[heat] = count == 0 ? into.Length : (int)Math.Min(above, into.Length);
             above += count;
         }
 

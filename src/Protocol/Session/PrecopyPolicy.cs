@@ -14,6 +14,10 @@ public static class PrecopyPolicy
     // Of what post-copy brings in less than this nobody notices, and another round costs as much.
     private static readonly TimeSpan Little = TimeSpan.FromMilliseconds(20);
 
+    // For long enough to tell pages that are written again and again from those that were written once, and no longer.
+    private const double LookForPart = 1.0 / 16;
+    private static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(200);
+
     /// <summary>What comes after <paramref name="round"/>.</summary>
     /// <param name="limits">How far precopy may go.</param>
     /// <param name="round">The round that has just ended.</param>
@@ -27,6 +31,17 @@ public static class PrecopyPolicy
         }
 
         return limits.IsPure ? NextOfPure(limits, round) : NextOfHybrid(limits, round, before);
+    }
+
+    /// <summary>
+    /// For how long to look, before the switchover, at what the guest writes: the longer the longer the rest is on its way, because in which
+    /// order it comes matters as much. Zero when all of it comes at once.
+    /// </summary>
+    /// <param name="last">The last round.</param>
+    public static TimeSpan LookFor(PrecopyRound last)
+    {
+        TimeSpan rest = last.TimeForDirty;
+        return rest <= Little ? TimeSpan.Zero : rest * LookForPart < LongestLook ? rest * LookForPart : LongestLook;
     }
 
     /// <summary>Whether a round has left so much of what it began with that many more do not get there either.</summary>
