@@ -255,7 +255,7 @@ has_no_privileges() {
   local node=$1 status expected
   status=$(${inside[@]+"${inside[@]}"} cat "/proc/$(inspect "$node" '{{.State.Pid}}')/status")
   for expected in 'CapPrm:0000000000000000' 'CapBnd:0000000000000000' 'NoNewPrivs:1' 'Seccomp:2' 'Uid:1654165416541654'; do
-    tr -d ' \t' <<<"$status" | grep -qx "$expected" || fail "$node: $expected is not in its /proc/PID/status"
+    grep -qx "$expected" <<<"$(tr -d ' \t' <<<"$status")" || fail "$node: $expected is not in its /proc/PID/status"
   done
   [ "$(inspect "$node" '{{.HostConfig.ReadonlyRootfs}}')" = true ] || fail "$node: its root can be written to"
   ! docker exec "${id_of[$node]}" /bin/sh -c : >/dev/null 2>&1 || fail "$node: there is a shell in its image"
@@ -265,7 +265,7 @@ has_no_privileges() {
 knows_others_by_certificates() {
   local node=$1 setting keys
   for setting in '"key":"tls","value":"/etc/migrationd/tls"' '"key":"insecure","value":"false"'; do
-    cli "$node" config show --json | grep -qF "$setting" || fail "$node: $setting is not in force"
+    grep -qF "$setting" <<<"$(cli "$node" config show --json)" || fail "$node: $setting is not in force"
   done
   keys=$(docker volume inspect --format '{{.Mountpoint}}' "${project}_$node-tls")
   keys=$(${inside[@]+"${inside[@]}"} find "$keys" ! -name '*-cert.pem' -printf '%f %U:%G %m\n' | sort)
@@ -285,7 +285,8 @@ refuses_strangers() {
   until_true 60 "the stranger's daemon answers" cli stranger node >/dev/null 2>&1
   cli stranger guest create theirs --kind workload --memory 16MiB >/dev/null
   if said=$(cli stranger migrate theirs --to node-a:7461 2>&1); then fail "node-a has taken a guest from a stranger: $said"; fi
-  docker logs "${id_of[node-a]}" 2>&1 | grep -q 'none of its names (stranger) is in --allow-senders here' \
+  # Not piped: grep ends at the first match, and who still writes into a pipe then has failed.
+  grep -q 'none of its names (stranger) is in --allow-senders here' <<<"$(docker logs "${id_of[node-a]}" 2>&1)" \
     || fail "node-a does not say that it has refused a stranger, to whom was said: $said"
   [ "$(cli stranger guest show theirs --json | field state)" = running ] || fail "the stranger's guest does not go on after: $said"
   docker rm --force "$project-stranger" >/dev/null

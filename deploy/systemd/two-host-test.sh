@@ -355,7 +355,7 @@ for host in alpha beta; do
   until_true 10 "systemd knows what $host does" has_status "$host" 'no guests'
   status=$(on "$host" sh -c "cat /proc/$(property "$host" MainPID)/status")
   for expected in 'CapPrm:0000000000000000' 'CapBnd:0000000000000000' 'CapAmb:0000000000000000' 'NoNewPrivs:1' 'Seccomp:2'; do
-    tr -d ' \t' <<<"$status" | grep -qx "$expected" || fail "$host: $expected is not in its /proc/PID/status"
+    grep -qx "$expected" <<<"$(tr -d ' \t' <<<"$status")" || fail "$host: $expected is not in its /proc/PID/status"
   done
   ! grep -q '^Uid:[[:space:]]*0' <<<"$status" || fail "$host: the daemon is root"
   on "$host" migrationd health >/dev/null || fail "$host is not well"
@@ -451,7 +451,7 @@ is_lost() { [ "$(guest beta web | field state)" = failed ]; }
 until_true 20 "web is reported as lost" is_lost
 said=$(on beta migrationd guest show web)
 grep -qi 'daemon' <<<"$said" || fail "guest show does not say why web is lost: $said"
-on beta migrationd guest list | grep -q '^web .*failed' || fail "guest list says: $(on beta migrationd guest list)"
+grep -q '^web .*failed' <<<"$(on beta migrationd guest list)" || fail "guest list says: $(on beta migrationd guest list)"
 say "killed, started again, and web is reported as lost"
 on beta migrationd guest delete web >/dev/null
 
@@ -491,7 +491,7 @@ echo '{ "node": "alpha-db", "listen": "127.0.0.1:7471", "lanes": "127.0.0.1:7472
 on alpha systemctl start migrationd@db.service
 on alpha migrationd health --control /run/migrationd-db/control.sock >/dev/null || fail "the instance db is not well"
 on alpha systemctl stop migrationd.service
-on alpha migrationd node --control /run/migrationd-db/control.sock | grep -q alpha-db || fail "an instance ended with the other daemon"
+grep -q alpha-db <<<"$(on alpha migrationd node --control /run/migrationd-db/control.sock)" || fail "an instance ended with the other daemon"
 if said=$(on alpha systemctl start migrationd@none.service 2>&1); then fail "an instance without a configuration starts"; fi
 say "an instance has a daemon of its own"
 
