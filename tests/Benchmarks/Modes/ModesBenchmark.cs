@@ -256,10 +256,11 @@ internal sealed class ModesBenchmark : IBenchmark
         select new Plot($"modes-{rate}", $"Speed of a guest with a hot part at {rate}", series);
 
     private const string WhyHybridFaults =
-        "Hybrid: what the guest has written since its page went over is stale. The sweep of the zipf walk alone writes about as many pages "
-        + "a second as 1 Gbit/s carries, so that after the first round there nearly every page is: the hot ones go first, hundreds of "
-        + "MB of them, and meanwhile the sweep asks for the others one by one. At 10 Gbit/s they are hot pages, too, that were written in "
-        + "each round, so that nothing tells which of them come first, or that are on their way already.";
+        "Hybrid at 1 Gbit/s: what the guest has written since its page went over is stale. The sweep of the zipf walk alone "
+        + "writes about as many pages a second as the link carries, so after the first round nearly every page is. The hot ones go "
+        + "first, but one step in five goes elsewhere and waits a millisecond for its page: there is about a fault a millisecond "
+        + "for as long as pages are missing, as in post-copy alone. Where the link carries more than the guest writes, as at 10 "
+        + "Gbit/s, little is stale.";
 
     private static IEnumerable<Target> Targets(List<ModesResult> results)
     {

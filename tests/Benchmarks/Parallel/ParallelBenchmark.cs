@@ -105,8 +105,8 @@ internal sealed class ParallelBenchmark : IBenchmark
         ],
         Notes =
         [
-            "One lane keeps a core busy on either side. Where both daemons have two cores together, more lanes find none free, and cost what "
-                + "their threads take from each other; so one is the default.",
+            "A second lane fills the pauses of the first: one end receives and places while the other reads and sends. A guest that runs on "
+                + "the same cores pays for that, which this one does not; so one is the default.",
         ],
         Results = new
         {
@@ -117,7 +117,8 @@ internal sealed class ParallelBenchmark : IBenchmark
         },
     };
 
-    private static MigrationFigures OneLane(List<Result> results, string link) => results.Single(one => one.Link == link && one.Lanes == 1).Figures;
+    private static MigrationFigures OneLane(List<Result> results, string link) =>
+        results.Single(one => one.Link == link && one.Lanes == 1).Figures;
 
     private sealed record Link(string Name, bool IsPoliced);
 
