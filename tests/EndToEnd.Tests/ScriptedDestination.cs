@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -40,7 +41,7 @@ internal sealed class ScriptedDestination : IAsyncDisposable
 
     public Func<QueryOutcomeResponse> OnQueryOutcome { get; set; } = () => new QueryOutcomeResponse { Outcome = Outcome.NeverStarted };
 
-    public List<string> Calls { get; } = [];
+    public ConcurrentQueue<string> Calls { get; } = [];
 
     public string Address => new Uri(
         _server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Authority;
@@ -111,11 +112,7 @@ internal sealed class ScriptedDestination : IAsyncDisposable
 
     private Task<T> Answer<T>(string call, Func<T> answer)
     {
-        lock (Calls)
-        {
-            Calls.Add(call);
-        }
-
+        Calls.Enqueue(call);
         return Task.Run(answer);
     }
 }
