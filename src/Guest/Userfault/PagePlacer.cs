@@ -120,16 +120,8 @@ public sealed class PagePlacer : IDisposable
     /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing.</exception>
     public int Place(long firstPage, int pageCount, PagePath path)
     {
-        if (_staged is null || firstPage != _stagedFirst || pageCount != _stagedCount)
-        {
-            throw new InvalidOperationException(_staged is null
-                ? $"pages {firstPage} to {firstPage + pageCount - 1} are not staged"
-                : $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: "
-                    + $"{_stagedCount} pages from page {_stagedFirst} on");
-        }
-
+        StagingRegion staged = Staged(firstPage, pageCount);
         _arrivedAt = Stopwatch.GetTimestamp();
-        StagingRegion staged = _staged;
         nint source = staged.Address + _stagedOffset;
         _staged = null;
         if (staged == _small)
@@ -156,12 +148,7 @@ public sealed class PagePlacer : IDisposable
     /// <inheritdoc cref="Place" path="/exception"/>
     public unsafe void Replace(long firstPage, int pageCount, PagePath path)
     {
-        if (_staged is null || firstPage != _stagedFirst || pageCount != _stagedCount)
-        {
-            throw new InvalidOperationException($"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged");
-        }
-
-        byte* staged = (byte*)_staged.Address + _stagedOffset;
+        byte* staged = (byte*)Staged(firstPage, pageCount).Address + _stagedOffset;
         long end = firstPage + pageCount;
         long replaced = 0;
         for (long page = _received.NextReceived(firstPage); page < end; page = _received.NextReceived(page))
@@ -295,6 +282,16 @@ public sealed class PagePlacer : IDisposable
 
         return _block;
     }
+
+    /// <summary>Where these pages are staged.</summary>
+    /// <exception cref="InvalidOperationException">Other pages are staged, or none.</exception>
+    private StagingRegion Staged(long firstPage, int pageCount) =>
+        _staged is null
+            ? throw new InvalidOperationException($"pages {firstPage} to {firstPage + pageCount - 1} are not staged")
+        : firstPage != _stagedFirst || pageCount != _stagedCount
+            ? throw new InvalidOperationException(
+                $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: {_stagedCount} pages from page {_stagedFirst} on")
+        : _staged;
 
     private void RefillSmall()
     {
