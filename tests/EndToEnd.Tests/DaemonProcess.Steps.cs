@@ -91,6 +91,9 @@ internal sealed partial class DaemonProcess
     /// <summary>SHA-256 of a paused guest's memory.</summary>
     public async Task<string> HashAsync(string name) => (string)(await CliAsync("guest", "hash", name, "--json")).Succeeds().Json["sha256"]!;
 
+    /// <summary>Waits until there is no guest of this name.</summary>
+    public Task GoneAsync(string name) => GuestsUntilAsync(guests => guests.All(guest => guest.Spec.Name != name));
+
     /// <summary>Waits until the guests are as wanted.</summary>
     public async Task GuestsUntilAsync(Func<IReadOnlyList<GuestMessage>, bool> wanted)
     {

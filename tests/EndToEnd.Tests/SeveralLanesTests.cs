@@ -82,10 +82,10 @@ public sealed class SeveralLanesTests
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
         PrepareResponse prepared = await PrepareAsync(channel, pushLanes: 2);
-        using LaneCall urgent = Open(daemon, prepared, PageLanePaths.Urgent, 0);
-        using LaneCall first = Open(daemon, prepared, PageLanePaths.Push, 0);
-        using LaneCall second = Open(daemon, prepared, PageLanePaths.Push, 1);
-        Send(second, new PageRunHeader(0, 0, 0, IsZero: false, Mark: PrecopyMark.PrecopyEnded));
+        using LaneCall urgent = daemon.OpenLane(prepared, PageLanePaths.Urgent, 0);
+        using LaneCall first = daemon.OpenLane(prepared, PageLanePaths.Push, 0);
+        using LaneCall second = daemon.OpenLane(prepared, PageLanePaths.Push, 1);
+        second.Send(new PageRunHeader(0, 0, 0, IsZero: false, Mark: PrecopyMark.PrecopyEnded));
         Assert.Equal(1U, Report(second).Marks);
 
         // On the other one pages may still be coming.
@@ -93,10 +93,10 @@ public sealed class SeveralLanesTests
             () => channel.CallAsync(TransportMethods.Forget, new ForgetRequest { Session = prepared.Session }, Deadline, CancellationToken.None));
         Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
         Assert.Contains("on each of its push lanes", refusal.Message, StringComparison.Ordinal);
-        Send(first, new PageRunHeader(0, 5, 3, IsZero: true));
+        first.Send(new PageRunHeader(0, 5, 3, IsZero: true));
 
         // On this one none may.
-        Send(second, new PageRunHeader(0, 8, 1, IsZero: true));
+        second.Send(new PageRunHeader(0, 8, 1, IsZero: true));
         refusal = Assert.Throws<GrpcException>(() => second.TryReadMessage(out _));
         Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
         Assert.Contains("after the end of precopy", refusal.Message, StringComparison.Ordinal);
@@ -124,7 +124,7 @@ public sealed class SeveralLanesTests
         Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
         Assert.Contains(why, refusal.Message, StringComparison.Ordinal);
         // The session is none the worse for it.
-        using LaneCall right = Open(daemon, prepared, PageLanePaths.Push, 1);
+        using LaneCall right = daemon.OpenLane(prepared, PageLanePaths.Push, 1);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -144,16 +144,6 @@ public sealed class SeveralLanesTests
         request.Mode = MigrationMode.Hybrid;
         request.PushLanes = pushLanes;
         return channel.CallAsync(TransportMethods.Prepare, request, Deadline, CancellationToken.None);
-    }
-
-    private static LaneCall Open(DaemonProcess daemon, PrepareResponse prepared, string path, int lane) => LaneClient.Open(
-        IPEndPoint.Parse(daemon.Lanes), path, LaneMetadata.For(prepared.Session, prepared.Secret.Span, lane), new LaneOptions(),
-        CancellationToken.None);
-
-    private static void Send(LaneCall lane, PageRunHeader run)
-    {
-        byte[] head = new byte[PageRunCodec.MaxHeadBytes];
-        lane.Write(head.AsSpan(0, PageRunCodec.Encode(run, head)));
     }
 
     private static PushReport Report(LaneCall lane)

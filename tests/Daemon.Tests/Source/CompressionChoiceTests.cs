@@ -21,12 +21,7 @@ public sealed class CompressionChoiceTests
     [Fact]
     public void Nothing_is_packed_on_a_link_that_is_faster_than_packing()
     {
-        Gen<MadeUpLink> links =
-            from link in Gen.Choose(600, 8000)
-            from packing in Gen.Choose(50, 500)
-            from ratio in Gen.Choose(1, 100)
-            from buffer in Gen.Choose(0, 6)
-            select new MadeUpLink(link * 1e6, packing * 1e6, ratio / 100.0, buffer * 1e6);
+        Gen<MadeUpLink> links = Links((600, 8000), (50, 500), (1, 100));
         Prop.ForAll(links.ToArbitrary(), link =>
         {
             link.Send(new CompressionChoice(CompressMode.Auto), batches: 500, Block);
@@ -37,12 +32,7 @@ public sealed class CompressionChoiceTests
     [Fact]
     public void Whatever_the_link_and_the_contents_it_takes_hardly_longer_than_without()
     {
-        Gen<MadeUpLink> links =
-            from link in Gen.Choose(1, 2000)
-            from packing in Gen.Choose(20, 2000)
-            from ratio in Gen.Choose(1, 100)
-            from buffer in Gen.Choose(0, 6)
-            select new MadeUpLink(link * 1e6, packing * 1e6, ratio / 100.0, buffer * 1e6);
+        Gen<MadeUpLink> links = Links((1, 2000), (20, 2000), (1, 100));
         Prop.ForAll(links.ToArbitrary(), link =>
         {
             double plain = 1000L * Block / link.BytesPerSecond;
@@ -56,12 +46,7 @@ public sealed class CompressionChoiceTests
     [Fact]
     public void On_a_thin_link_nearly_all_is_gained_that_there_is_to_gain()
     {
-        Gen<MadeUpLink> links =
-            from link in Gen.Choose(5, 120)
-            from packing in Gen.Choose(250, 900)
-            from ratio in Gen.Choose(10, 60)
-            from buffer in Gen.Choose(0, 6)
-            select new MadeUpLink(link * 1e6, packing * 1e6, ratio / 100.0, buffer * 1e6);
+        Gen<MadeUpLink> links = Links((5, 120), (250, 900), (10, 60));
         Prop.ForAll(links.ToArbitrary(), link =>
         {
             link.Send(new CompressionChoice(CompressMode.Auto), batches: 1000, Block);
@@ -128,6 +113,14 @@ public sealed class CompressionChoiceTests
         link.Send(choice, 1000, 4096);
         Assert.InRange(link.Packed - before, 900, 1000);
     }
+
+    /// <summary>Links that carry, and packers that take, so many MB a second, and contents that pack to so many percent.</summary>
+    private static Gen<MadeUpLink> Links((int Least, int Most) carries, (int Least, int Most) packs, (int Least, int Most) percent) =>
+        from link in Gen.Choose(carries.Least, carries.Most)
+        from packing in Gen.Choose(packs.Least, packs.Most)
+        from ratio in Gen.Choose(percent.Least, percent.Most)
+        from buffer in Gen.Choose(0, 6)
+        select new MadeUpLink(link * 1e6, packing * 1e6, ratio / 100.0, buffer * 1e6);
 
     /// <summary>A link behind a socket's buffer, and a guest whose pages all pack alike. Figures are bytes, and bytes a second.</summary>
     private sealed class MadeUpLink(double bytesPerSecond, double packing, double ratio, double buffer)

@@ -5,6 +5,14 @@ namespace MigrationD.EndToEnd.Tests.Hostile;
 /// <summary>What a process holds, as proc(5) has it.</summary>
 internal sealed record Footprint(int Threads, int Descriptors, int ResidentMiB)
 {
+    /// <summary>Asserts that it is hardly more than it was.</summary>
+    public void AssertHardlyMoreThan(Footprint before)
+    {
+        Assert.InRange(Threads - before.Threads, int.MinValue, 16);
+        Assert.InRange(Descriptors - before.Descriptors, int.MinValue, 16);
+        Assert.InRange(ResidentMiB - before.ResidentMiB, int.MinValue, 64);
+    }
+
     public static Footprint Of(DaemonProcess daemon)
     {
         string[] status = File.ReadAllLines($"/proc/{daemon.ProcessId}/status");

@@ -24,15 +24,13 @@ public sealed class HostileInputTests
         (LaneCall push, _) = await OpenAsync(daemon, "outside");
         using (push)
         {
-            byte[] head = new byte[PageRunCodec.MaxHeadBytes];
-            int length = PageRunCodec.Encode(new PageRunHeader(block, page, count, IsZero: true), head);
-            push.Write(head.AsSpan(0, length));
+            push.Send(new PageRunHeader(block, page, count, IsZero: true));
             GrpcException refusal = Assert.Throws<GrpcException>(() => push.TryReadMessage(out _));
             Assert.Equal(GrpcStatusCode.OutOfRange, refusal.Code);
             Assert.Contains("4096 pages", refusal.Message, StringComparison.Ordinal);
         }
 
-        await GoneAsync(daemon, "g");
+        await daemon.GoneAsync("g");
         await daemon.GuestIsWellAsync("other");
     }
 
@@ -89,20 +87,6 @@ public sealed class HostileInputTests
         using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
         PrepareResponse prepared = await channel.CallAsync(
             TransportMethods.Prepare, Requests.Prepare("g", migration), Deadline, CancellationToken.None);
-        Dictionary<string, string> metadata = LaneMetadata.For(prepared.Session, prepared.Secret.Span);
-        IPEndPoint lanes = IPEndPoint.Parse(daemon.Lanes);
-        return (
-            LaneClient.Open(lanes, PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None),
-            LaneClient.Open(lanes, PageLanePaths.Urgent, metadata, new LaneOptions(), CancellationToken.None));
-    }
-
-    private static async Task GoneAsync(DaemonProcess daemon, string guest)
-    {
-        var clock = System.Diagnostics.Stopwatch.StartNew();
-        while ((await daemon.GuestsAsync()).Any(one => one.Spec.Name == guest))
-        {
-            Assert.True(clock.Elapsed < Deadline, daemon.Log);
-            await Task.Delay(20);
-        }
+        return (daemon.OpenLane(prepared, PageLanePaths.Push), daemon.OpenLane(prepared, PageLanePaths.Urgent));
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net;
 using System.Security.Cryptography;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Grpc.Lanes;
@@ -65,15 +64,13 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
                 urgent.Dispose();
             }
 
-            await GoneAsync(daemon, "g");
+            await daemon.GoneAsync("g");
             before ??= session == Sessions / 5 ? Footprint.Of(daemon) : null;
         }
 
         Footprint after = Footprint.Of(daemon);
         output.WriteLine($"Figure: lying sources, {Sessions} sessions with {messages} messages from seed {seed}: {before} before, {after} after");
-        Assert.InRange(after.Threads - before!.Threads, int.MinValue, 16);
-        Assert.InRange(after.Descriptors - before.Descriptors, int.MinValue, 16);
-        Assert.InRange(after.ResidentMiB - before.ResidentMiB, int.MinValue, 64);
+        after.AssertHardlyMoreThan(before!);
         await daemon.GuestIsWellAsync("other");
     }
 
@@ -167,9 +164,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
 
         Footprint after = Footprint.Of(source);
         output.WriteLine($"Figure: lying destinations, {Migrations} migrations with {requests} requests from seed {seed}: {before} before, {after} after");
-        Assert.InRange(after.Threads - before!.Threads, int.MinValue, 16);
-        Assert.InRange(after.Descriptors - before.Descriptors, int.MinValue, 16);
-        Assert.InRange(after.ResidentMiB - before.ResidentMiB, int.MinValue, 64);
+        after.AssertHardlyMoreThan(before!);
         await source.GuestIsWellAsync("g");
     }
 
@@ -209,9 +204,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
 
     private static void Send(LaneCall lane, int first, int count, ReadOnlySpan<byte> data)
     {
-        byte[] head = new byte[PageRunCodec.MaxHeadBytes];
-        int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)first, (uint)count, data.IsEmpty), head);
-        lane.Write([.. head.AsSpan(0, length), .. data]);
+        lane.Send(new PageRunHeader(0, (ulong)first, (uint)count, data.IsEmpty), data);
     }
 
     /// <summary>What a real source says of a guest that is paused, to somebody who does not take it.</summary>
@@ -244,14 +237,8 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             TransportMethods.Prepare, Requests.Prepare("g", migration), Deadline, CancellationToken.None));
     }
 
-    private static (LaneCall Push, LaneCall Urgent) OpenLanes(DaemonProcess daemon, PrepareResponse prepared)
-    {
-        Dictionary<string, string> metadata = LaneMetadata.For(prepared.Session, prepared.Secret.Span);
-        IPEndPoint lanes = IPEndPoint.Parse(daemon.Lanes);
-        return (
-            LaneClient.Open(lanes, PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None),
-            LaneClient.Open(lanes, PageLanePaths.Urgent, metadata, new LaneOptions(), CancellationToken.None));
-    }
+    private static (LaneCall Push, LaneCall Urgent) OpenLanes(DaemonProcess daemon, PrepareResponse prepared) =>
+        (daemon.OpenLane(prepared, PageLanePaths.Push), daemon.OpenLane(prepared, PageLanePaths.Urgent));
 
     private static void Drain(LaneCall lane)
     {
@@ -262,16 +249,6 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             {
                 lane.Read(buffer.AsSpan(0, Math.Min(length, buffer.Length)));
             }
-        }
-    }
-
-    private static async Task GoneAsync(DaemonProcess daemon, string guest)
-    {
-        var clock = Stopwatch.StartNew();
-        while ((await daemon.GuestsAsync()).Any(one => one.Spec.Name == guest))
-        {
-            Assert.True(clock.Elapsed < Deadline, daemon.Log);
-            await Task.Delay(20);
         }
     }
 }
