@@ -15,7 +15,6 @@ internal sealed partial class SourceMigration
     {
         SourceLanes lanes = _lanes!;
         _activeSince = Stopwatch.GetTimestamp();
-        lanes.StartPush();
         lanes.GuestRuns(_precopy?.Hottest() ?? default);
         FaultInjection.At("source.stream");
         using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);

@@ -63,7 +63,7 @@ public sealed class BandwidthTests
         await destination.GuestUntilAsync("g", one => one.State == GuestState.Running);
         await destination.GuestIsWellAsync("g");
         Migration held = await destination.MigrationUntilAsync(id, one => one.Placement is not null);
-        // Two blocks before there is a limit to keep to, and 8 KiB for every second since.
+        // The first block while the guest stands still, one message of a block at most, and 8 KiB for every second since.
         Assert.InRange(held.Placement.PagesPush, 0UL, (2 * 512UL) + (2 * (1 + (held.TotalUs / 1_000_000))));
         Assert.InRange(held.Placement.PagesUrgent, 16 * Mebibyte / 4096 - (2 * 512), 64 * Mebibyte / 4096);
 
