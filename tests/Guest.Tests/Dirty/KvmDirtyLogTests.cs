@@ -86,7 +86,8 @@ public sealed class KvmDirtyLogTests
         }
 
         log.Disarm();
-        Assert.Equal(before, HugeBlocks(scanner, subject.Memory));
+        // The kernel's own thread may have made more of them meanwhile.
+        Assert.All(before.Zip(HugeBlocks(scanner, subject.Memory)), block => Assert.True(!block.First || block.Second));
     }
 
     private static bool[] HugeBlocks(PageScanner scanner, GuestMemory memory) =>
