@@ -11,8 +11,8 @@ namespace MigrationD.Daemon.Cli;
 internal sealed class CommandLine
 {
     /// <summary>
-    /// How long a command may take to end after SIGINT or SIGTERM: the demo has to end two daemons. A daemon itself keeps to its own
-    /// --stop-timeout.
+    /// How long a command may take to end after SIGINT or SIGTERM: the demo has to end two daemons. A daemon hears of them by itself, and
+    /// keeps to its own --stop-timeout.
     /// </summary>
     private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(30);
 
@@ -79,8 +79,7 @@ internal sealed class CommandLine
                 Output = _console.Out,
                 Error = _console.Error,
                 EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout =
-                    parse.CommandResult.Command is ServeCommand ? Timeout.InfiniteTimeSpan : TerminationTimeout,
+                ProcessTerminationTimeout = parse.CommandResult.Command is ServeCommand ? null : TerminationTimeout,
             };
             return await parse.InvokeAsync(invocation, cancellation);
         }

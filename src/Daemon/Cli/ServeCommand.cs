@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using MigrationD.Daemon.Hosting;
 
 namespace MigrationD.Daemon.Cli;
@@ -42,6 +43,9 @@ internal sealed class ServeCommand : CliCommand
         var options = DaemonFlags.Load(flags, "start the daemon");
 
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        // From before it serves: System.CommandLine listens only once the daemon waits for something, and it may have to end by then.
+        using var terminate = StopAt(PosixSignal.SIGTERM, stop);
+        using var interrupt = StopAt(PosixSignal.SIGINT, stop);
         if (parse.GetValue(_untilInputEnds))
         {
             CancelAtEndOfInput(stop);
@@ -54,6 +58,25 @@ internal sealed class ServeCommand : CliCommand
         catch (IOException error)
         {
             throw new CliException(ExitCode.Failed, "cannot-start", $"cannot start the daemon: {error.Message}");
+        }
+    }
+
+    private static PosixSignalRegistration StopAt(PosixSignal signal, CancellationTokenSource stop) =>
+        PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            Cancel(stop);
+        });
+
+    private static void Cancel(CancellationTokenSource stop)
+    {
+        try
+        {
+            stop.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The daemon has ended by itself meanwhile.
         }
     }
 
@@ -74,14 +97,7 @@ internal sealed class ServeCommand : CliCommand
                 // A broken pipe ends the input as well.
             }
 
-            try
-            {
-                inputEnded.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // The daemon has ended already.
-            }
+            Cancel(inputEnded);
         })
         {
             IsBackground = true,
