@@ -57,8 +57,8 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         string config = scratch.PathOf(ConfigName);
         File.WriteAllText(config, "{}");
         ProcessStartInfo start = ProgramUnderTest.Start(
-            ["serve", "--node", node, "--listen", "127.0.0.1:0", "--lanes", "127.0.0.1:0", "--control", control, "--config", config,
-                "--until-input-ends", .. options]);
+            ["serve", "--node", node, "--lanes", "127.0.0.1:0", "--control", control, "--config", config, "--until-input-ends",
+                .. options.Contains("--listen") ? [] : (string[])["--listen", "127.0.0.1:0"], .. options]);
         prepare(start);
         var daemon = new DaemonProcess(scratch, Process.Start(start)!, control);
         try
@@ -163,6 +163,27 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         if (Kill(_process.Id, signal) != 0)
         {
             throw new InvalidOperationException($"no process {_process.Id} to send signal {signal} to");
+        }
+    }
+
+    /// <summary>Waits until the process has stopped itself as by SIGSTOP: state T in proc(5).</summary>
+    public async Task StoppedAsync()
+    {
+        var clock = Stopwatch.StartNew();
+        while (true)
+        {
+            string stat = await File.ReadAllTextAsync($"/proc/{_process.Id}/stat");
+            if (stat[(stat.LastIndexOf(')') + 2)..][0] == 'T')
+            {
+                return;
+            }
+
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"the daemon did not stop itself within {Deadline}\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
         }
     }
 

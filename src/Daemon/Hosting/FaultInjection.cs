@@ -31,10 +31,10 @@ internal sealed class FaultInjection
     /// <summary>Every step that has a name. Before what is read with it: statics are made in this order.</summary>
     public static FrozenSet<string> Steps { get; } =
     [
-        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
-        "source.recover", "source.complete",
-        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
-        "destination.recover", "destination.complete",
+        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before",
+        "source.run-after", "source.stream", "source.recover", "source.recover-lanes", "source.complete",
+        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running",
+        "destination.first-page", "destination.recover", "destination.discard", "destination.complete",
     ];
 
     private static readonly FaultInjection? Configured = TryParse(Environment.GetEnvironmentVariable(Variable), out FaultInjection? fault)
@@ -116,12 +116,10 @@ internal sealed class FaultInjection
         switch (_action)
         {
             case "kill":
-                Send(KillSignal);
-                // It is delivered when this thread returns to user mode, if not before.
-                Thread.Sleep(Timeout.Infinite);
+                _ = Raise(KillSignal);
                 break;
             case "stop":
-                Send(StopSignal);
+                _ = Raise(StopSignal);
                 break;
             case "throw":
                 throw new InvalidOperationException($"{Variable} made this step fail: {step}");
@@ -131,10 +129,11 @@ internal sealed class FaultInjection
         }
     }
 
-    /// <summary>Sends this process a signal that it cannot catch; one to oneself is always permitted.</summary>
-    private static void Send(int signal) => _ = Kill(Environment.ProcessId, signal);
-
-    [DllImport("libc", EntryPoint = "kill")]
+    /// <summary>
+    /// Sends this thread a signal that the process cannot catch: raise(3), so that this thread does not go on before it has been delivered, as
+    /// it may when another one of the process takes it.
+    /// </summary>
+    [DllImport("libc", EntryPoint = "raise")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int Kill(int process, int signal);
+    private static extern int Raise(int signal);
 }

@@ -13,10 +13,10 @@ internal sealed record ChaosPlan(
 
     private static readonly string[] Steps =
     [
-        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before", "source.run-after", "source.stream",
-        "source.recover", "source.complete",
-        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running", "destination.first-page",
-        "destination.recover", "destination.complete",
+        "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before",
+        "source.run-after", "source.stream", "source.recover", "source.recover-lanes", "source.complete",
+        "destination.prepared", "destination.forget", "destination.loading", "destination.loaded", "destination.running",
+        "destination.first-page", "destination.recover", "destination.complete",
     ];
 
     /// <summary>The plan of a seed.</summary>
