@@ -18,11 +18,11 @@ namespace MigrationD.Daemon.Destination;
 /// </summary>
 internal sealed class DestinationSession
 {
+    private const int SettleAttempts = 3;
+
     private readonly Lock _lock = new();
     private readonly MigrationRecord _record;
     private readonly ILogger _logger;
-    private const int SettleAttempts = 3;
-
     private readonly SemaphoreSlim _oneRecovery = new(1);
     private readonly Timer _sourceExpiry;
     private readonly TimeSpan _patienceForLanes;
@@ -41,7 +41,8 @@ internal sealed class DestinationSession
 
     /// <summary>
     /// A session that is prepared; given up by itself when the source does not open lanes within <paramref name="patienceForLanes"/>, or does
-    /// not start the guest within <paramref name="patience"/> after that, and declared lost when a source that has lost the link does not come back within <paramref name="recoveryTimeout"/>.
+    /// not start the guest within <paramref name="patience"/> after that, and declared lost when a source that has lost the link does not come
+    /// back within <paramref name="recoveryTimeout"/>.
     /// </summary>
     public DestinationSession(
         IncomingGuest incoming, MigrationRecord record, TimeSpan patienceForLanes, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
@@ -57,8 +58,8 @@ internal sealed class DestinationSession
         incoming.Lanes.Opened += OnLanesOpened;
         incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
         record.Follow(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
-        _ = FinishWhenCompleteAsync(incoming);
-        // They stay with what is remembered of the session, so they must know no local of this method: it would keep the guest as well.
+        // What follows stays with what is remembered of the session, so it must know no local of this method: it would keep the guest as well.
+        _ = FinishWhenCompleteAsync();
         _sourceExpiry = new Timer(OnSourceExpired, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _expiry = new Timer(OnExpired, null, patienceForLanes, Timeout.InfiniteTimeSpan);
     }
@@ -173,16 +174,11 @@ internal sealed class DestinationSession
         try
         {
             IncomingGuest? incoming = _incoming;
-            DestinationTransition step = Apply(DestinationEvent.RecoverAsked);
+            DestinationTransition step = ApplyAndRevive(DestinationEvent.RecoverAsked);
             RefuseUnless(step, DestinationAction.AnswerReceived, "recover");
             if (_state == DestinationState.Completed || incoming is null)
             {
                 return new RecoverResponse { Complete = true };
-            }
-
-            if (step.Actions.Contains(DestinationAction.Revive))
-            {
-                incoming.Revive();
             }
 
             await incoming.Lanes.CloseAsync("the source opens new lanes").ConfigureAwait(false);
@@ -240,7 +236,15 @@ internal sealed class DestinationSession
     }
 
     /// <summary>A newer Prepare of the same migration takes this one's place.</summary>
-    public Task ReplaceAsync() => GiveUpAsync(DestinationEvent.AbortReceived, "the source prepared anew");
+    public async Task ReplaceAsync()
+    {
+        await GiveUpAsync(DestinationEvent.AbortReceived, "the source prepared anew").ConfigureAwait(false);
+        if (!DestinationMachine.OwnsGuest(_state))
+        {
+            // It may have given up by itself before, and be at it still: until that is done the guest has its name and its memory.
+            await ((Task)_ended.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
 
     private static MigrationState Reported(DestinationState state) => state switch
     {
@@ -269,6 +273,21 @@ internal sealed class DestinationSession
                 {
                     Announce();
                 }
+            }
+
+            return step;
+        }
+    }
+
+    /// <summary>As <see cref="Apply"/>; a guest that was lost goes on. Nobody may declare it lost again in between.</summary>
+    private DestinationTransition ApplyAndRevive(DestinationEvent happened)
+    {
+        lock (_lock)
+        {
+            DestinationTransition step = Apply(happened);
+            if (step.Actions.Contains(DestinationAction.Revive))
+            {
+                _incoming!.Revive();
             }
 
             return step;
@@ -307,15 +326,15 @@ internal sealed class DestinationSession
             _sourceExpiry.Change(waits ? _recoveryTimeout : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
 
-        if (wasWaiting && to == DestinationState.PostcopyActive)
-        {
-            _record.CountRecovery();
-        }
-
-        if (from == DestinationState.Lost && to == DestinationState.PostcopyRecover && _incoming is { } incoming)
+        if (from == DestinationState.Lost && to != DestinationState.Deleted && _incoming is { } incoming)
         {
             _lost = NewSignal();
             _record.Revive(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
+        }
+
+        if ((wasWaiting || from == DestinationState.Lost) && to == DestinationState.PostcopyActive)
+        {
+            _record.CountRecovery();
         }
     }
 
@@ -398,7 +417,12 @@ internal sealed class DestinationSession
             }
         }
 
-        Apply(DestinationEvent.LinkRestored);
+        ApplyAndRevive(DestinationEvent.LinkRestored);
+        // The last page may have come while the guest was given up, when nothing could end well.
+        if (_allPages.Task.IsCompleted && _started.Task.IsCompleted)
+        {
+            FinishIfComplete();
+        }
     }
 
     private void OnLaneLost(string lane, Exception error)
@@ -433,20 +457,33 @@ internal sealed class DestinationSession
 
         await _expiry.DisposeAsync().ConfigureAwait(false);
         await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
-        await _incoming!.DiscardAsync(_reason).ConfigureAwait(false);
-        Announce();
-        _incoming = null;
-        _ended.TrySetException(new GrpcException(
-            GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
+        try
+        {
+            FaultInjection.At("destination.discard");
+            await _incoming!.DiscardAsync(_reason).ConfigureAwait(false);
+            Announce();
+            _incoming = null;
+        }
+        finally
+        {
+            _ended.TrySetException(new GrpcException(
+                GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
+        }
     }
 
-    private async Task FinishWhenCompleteAsync(IncomingGuest incoming)
+    private async Task FinishWhenCompleteAsync()
     {
         // A small guest may be all here before it runs.
         await Task.WhenAll(_allPages.Task, _started.Task).ConfigureAwait(false);
+        FinishIfComplete();
+    }
+
+    /// <summary>Every page is here, and the guest has run. Does nothing more than once, or while the source is given up.</summary>
+    private async void FinishIfComplete()
+    {
         try
         {
-            if (!Apply(DestinationEvent.AllPagesReceived).Actions.Contains(DestinationAction.Finish))
+            if (_incoming is not { } incoming || !Apply(DestinationEvent.AllPagesReceived).Actions.Contains(DestinationAction.Finish))
             {
                 return;
             }

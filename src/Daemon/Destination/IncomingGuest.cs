@@ -17,6 +17,8 @@ internal sealed class IncomingGuest(
 {
     private readonly StandbyThread _loader = new($"load {hosted.Name}");
     private volatile Task _loading = Task.CompletedTask;
+    private Task _vcpus = Task.CompletedTask;
+    private bool _ranWhenLost;
 
     public DestinationLanes Lanes => lanes;
 
@@ -52,18 +54,24 @@ internal sealed class IncomingGuest(
     public void Lose(string reason, Action forget)
     {
         hosted.Lose(reason, memory.Received, forget);
-        // On a thread of its own: a vCPU that waits in the kernel for a page that will not come may not be had at all.
-        _ = DedicatedThread.Start($"pause {hosted.Name}", guest.Pause);
+        _vcpus = AfterAsync(_vcpus, $"pause {hosted.Name}", () =>
+        {
+            _ranWhenLost = guest.IsRunning;
+            guest.Pause();
+        });
     }
 
-    /// <summary>The source is back: the guest goes on.</summary>
+    /// <summary>The source is back: the guest goes on, unless it stood still already when it was lost.</summary>
     public void Revive()
     {
         hosted.Revive();
-        if (runOnArrival)
+        _vcpus = AfterAsync(_vcpus, $"resume {hosted.Name}", () =>
         {
-            _ = DedicatedThread.Start($"resume {hosted.Name}", guest.Resume);
-        }
+            if (_ranWhenLost)
+            {
+                guest.Resume();
+            }
+        });
     }
 
     /// <summary>Closes what only the migration needed, when the source has closed its side.</summary>
@@ -86,8 +94,17 @@ internal sealed class IncomingGuest(
         memory.Dispose();
         lanes.Dispose();
         guest.Memory.Dispose();
-        Task forgotten = registry.Remove(hosted);
+        // Before its name is free: whoever waits for that needs the memory as well.
         hosted.ReturnMemoryShare();
-        await forgotten.ConfigureAwait(false);
+        await registry.Remove(hosted).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// One after the other, each on a thread of its own: a vCPU that waits in the kernel for a page that will not come may not be had at all.
+    /// </summary>
+    private static async Task AfterAsync(Task before, string name, Action work)
+    {
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await DedicatedThread.Start(name, work).ConfigureAwait(false);
     }
 }

@@ -19,6 +19,8 @@ namespace MigrationD.Protocol.Session;
 ///                                                          v       RecoverAsked    |
 ///                                        Deleted &lt;------ Lost ---------------------+
 /// </code>
+/// LinkRestored leads from Lost to PostcopyActive too: a source may be given up while its new lanes are on their way.
+///
 /// Before Run the destination may give up at any time, because the source asks before it resumes. To be asked for the outcome is to be
 /// told that the source is about to decide: the answer NeverStarted closes the door for a Run that is still on its way.
 /// </remarks>
@@ -58,6 +60,8 @@ public static class DestinationMachine
         // In PostcopyPaused as well: only the newest secret opens lanes, so both being open means that the link is there.
         (DestinationState.PostcopyPaused or DestinationState.PostcopyRecover, DestinationEvent.LinkRestored) =>
             To(DestinationState.PostcopyActive),
+        // It was given up between its question and its lanes: they show that it is back.
+        (DestinationState.Lost, DestinationEvent.LinkRestored) => To(DestinationState.PostcopyActive, DestinationAction.Revive),
 
         (DestinationState.PostcopyPaused or DestinationState.PostcopyRecover, DestinationEvent.SourceGone) =>
             To(DestinationState.Lost, DestinationAction.DeclareLost),

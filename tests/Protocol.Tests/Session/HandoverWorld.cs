@@ -57,7 +57,8 @@ public readonly record struct HandoverWorld()
             yield return without.Deliver(message, rules);
             // Delivered and still on its way: it will come again.
             yield return Deliver(message, rules);
-            if (message == InFlight.RecoverAnswer && without.Destination is DestinationState.PostcopyRecover && DestinationKnows)
+            if (message == InFlight.RecoverAnswer && DestinationKnows
+                && without.Destination is DestinationState.PostcopyRecover or DestinationState.Lost)
             {
                 // The lanes were opened, and the source never learnt of it.
                 yield return without.OnDestination(DestinationEvent.LinkRestored, rules);
@@ -237,7 +238,8 @@ public readonly record struct HandoverWorld()
 
     private HandoverWorld OpenLanes(HandoverRules rules)
     {
-        bool accepts = DestinationKnows && Destination is DestinationState.PostcopyRecover or DestinationState.PostcopyPaused;
+        bool accepts = DestinationKnows && Destination is DestinationState.PostcopyRecover or DestinationState.PostcopyPaused
+            or DestinationState.Lost;
         return accepts ? OnSource(SourceEvent.LinkRestored, rules).OnDestination(DestinationEvent.LinkRestored, rules) : this;
     }
 
