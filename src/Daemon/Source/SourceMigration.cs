@@ -353,7 +353,7 @@ internal sealed partial class SourceMigration
             if (!_plan.Precopy.IsPure)
             {
                 FaultInjection.At("source.forget");
-                await _destination.ForgetAsync(await precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
+                await ForgetAsync(await precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
             }
 
             _record.NotePrecopyEnded(why);
@@ -368,6 +368,32 @@ internal sealed partial class SourceMigration
         finally
         {
             _hosted.IsHeldBack = false;
+        }
+    }
+
+    /// <exception cref="LinkLostException">
+    /// The lanes are lost, or will be seen to be: a destination that notices first gives up, and refuses what is asked after that.
+    /// </exception>
+    private async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    {
+        Task<Exception> lost = _lanes!.Lost;
+        Task forgotten = _destination.ForgetAsync(stale, cancel);
+        try
+        {
+            await Task.WhenAny(forgotten, lost).Unwrap().ConfigureAwait(false);
+        }
+        catch (GrpcException) when (!cancel.IsCancellationRequested)
+        {
+            await Task.WhenAny(lost, Task.Delay(_timeouts.Link, cancel)).ConfigureAwait(false);
+            if (!lost.IsCompleted)
+            {
+                throw;
+            }
+        }
+
+        if (lost.IsCompleted)
+        {
+            throw new LinkLostException(await lost.ConfigureAwait(false));
         }
     }
 
