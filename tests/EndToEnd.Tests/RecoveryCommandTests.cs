@@ -111,8 +111,8 @@ public sealed class RecoveryCommandTests
         destination.Signal(Kill);
         await UntilAsync(source, migration.Id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));
 
-        await using DaemonProcess restarted = await DaemonProcess.StartAsync("destination");
-        (await source.CliAsync("migration", "recover", migration.Id, "--to", restarted.Listen))
+        await using DaemonProcess restarted = await DaemonProcess.StartAsync("destination", "--listen", destination.Listen);
+        (await source.CliAsync("migration", "recover", migration.Id))
             .Fails(restarted.Listen, "does not have the guest any more", "--resume-here");
         (await source.CliAsync("migration", "resolve", migration.Id, "--resume-here")).Succeeds();
         await source.GuestIsWellAsync("g");

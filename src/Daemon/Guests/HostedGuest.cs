@@ -252,6 +252,16 @@ internal sealed class HostedGuest
         }
     }
 
+    /// <summary>The daemon that it has gone to is at another address now.</summary>
+    public void MovedTo(string address)
+    {
+        lock (_lock)
+        {
+            _peer = address;
+            Note(JournalState.Away);
+        }
+    }
+
     /// <summary>
     /// Frees the memory of a guest whose pages are all elsewhere. Nothing reads it any more. The task ends when the journal has forgotten
     /// the guest.

@@ -177,6 +177,15 @@ internal sealed class MigrationRecord
         Entered?.Invoke();
     }
 
+    /// <summary>The other daemon is at another address from now on.</summary>
+    public void MoveTo(string peer)
+    {
+        lock (_lock)
+        {
+            _message.Peer = peer;
+        }
+    }
+
     /// <summary>
     /// Where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.
     /// </summary>

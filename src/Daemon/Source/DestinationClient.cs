@@ -40,6 +40,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     private readonly ResiliencePipeline _dial;
     private readonly ResiliencePipeline _untilAnswered;
     private string _address;
+    private volatile string _home;
     private GrpcChannel _channel;
     private string? _session;
 
@@ -47,10 +48,11 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     public DestinationClient(string address, SourceNode node)
     {
         _address = address;
+        _home = address;
         _timeouts = node.Timeouts;
         _security = node.Security;
         _logger = node.Logger;
-        _channel = Connect();
+        _channel = Connect(address);
         _dial = GrpcDialing.DialPipeline(DialFor, _logger);
         _untilAnswered = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
@@ -80,10 +82,13 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     /// <summary>Where the daemon is dialled.</summary>
     public string Address => _address;
 
-    // By which its certificates are judged, those of its lanes as well, wherever it says that they are.
-    private string Host => HostAndPort.TryParse(_address, out HostAndPort? dialled) ? dialled.Host : _address;
+    /// <summary>
+    /// Where the session was last found to be known: only a daemon that is asked there can say that it does not have the guest. At any other
+    /// address is somebody who cannot know.
+    /// </summary>
+    public string Home => _home;
 
-    /// <summary>The daemon is at another address from now on.</summary>
+    /// <summary>Dials another address from now on.</summary>
     public void MoveTo(string address)
     {
         _address = address;
@@ -153,6 +158,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
             {
                 RecoverResponse answer = await _channel.CallAsync(
                     TransportMethods.Recover, new RecoverRequest { Session = _session }, _timeouts.Link, stop).ConfigureAwait(false);
+                _home = _address;
                 if (answer.Complete)
                 {
                     return null;
@@ -195,10 +201,12 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         return answer.Outcome;
     }
 
-    /// <summary>Asks once what the destination knows of the guest; on a new connection, as the old one may be dead.</summary>
+    /// <summary>
+    /// Asks once, at <see cref="Home"/>, what the destination knows of the guest; on a new connection, as the old one may be dead.
+    /// </summary>
     public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
     {
-        using GrpcChannel channel = Connect();
+        using GrpcChannel channel = Connect(_home);
         try
         {
             QueryOutcomeResponse answer = await channel.CallAsync(
@@ -244,7 +252,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
         long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
     {
-        using GrpcChannel channel = Connect();
+        using GrpcChannel channel = Connect(_home);
         var request = new RelayConsoleRequest { Session = _session, Offset = (ulong)offset, Follow = follow };
         await foreach (ConsoleChunk chunk in channel.StreamAsync(TransportMethods.RelayConsole, request, cancel).ConfigureAwait(false))
         {
@@ -254,30 +262,33 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 
     public void Dispose() => _channel.Dispose();
 
-    private GrpcChannel Connect() => GrpcChannel.Connect(
-        _address,
+    private GrpcChannel Connect(string address) => GrpcChannel.Connect(
+        address,
         new GrpcChannelOptions
         {
             KeepAlive = _timeouts.Link / 2,
             ConnectTimeout = _timeouts.Link,
-            Tls = _security.Outgoing(Host),
+            Tls = _security.Outgoing(HostOf(address)),
             RefuseAddress = _security.RefusePlaintext,
             // The received bitmap of the largest guest, in case that it cannot be packed.
             MaxReceiveMessageBytes = 32 * 1024 * 1024,
         });
 
+    // By which its certificates are judged, those of its lanes as well, wherever it says that they are.
+    private static string HostOf(string address) => HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address;
+
     /// <summary>A new connection: the old one may be dead without knowing it.</summary>
     private void Redial()
     {
         _channel.Dispose();
-        _channel = Connect();
+        _channel = Connect(_address);
     }
 
     private async Task<SourceLanes> OpenLanesAsync(Func<LaneOptions, SourceLanes> open)
     {
         try
         {
-            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(Host) }.WithSilence(_timeouts.Link);
+            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(HostOf(_address)) }.WithSilence(_timeouts.Link);
             return await DedicatedThread.Start("dial lanes", () => open(options)).ConfigureAwait(false);
         }
         catch (LaneException error)

@@ -6,7 +6,7 @@ internal enum DestinationWord
     /// <summary>It has it.</summary>
     HasGuest,
 
-    /// <summary>It answers, and does not have it: it never ran there, or the process that ran it has ended.</summary>
+    /// <summary>It answers, where the guest was last known to be, and does not have it: the process that ran it has ended.</summary>
     KnowsNothing,
 
     /// <summary>It does not answer.</summary>

@@ -62,15 +62,20 @@ internal sealed partial class SourceMigration
             _destination.MoveTo(address);
         }
 
-        return await UnlessOrderedAsync(
+        string before = _destination.Home;
+        SourceEvent? outcome = await UnlessOrderedAsync(
             async stop =>
             {
                 await RestAsync(stop).ConfigureAwait(false);
                 FaultInjection.At("source.recover");
                 SourceLanes? lanes = await _destination.RecoverAsync(
-                    (answer, endPoint, options) => SourceLanes.Open(
-                        endPoint, _destination.Session!, answer.Secret.Span, options, _plan.Lanes,
-                        Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop),
+                    (answer, endPoint, options) =>
+                    {
+                        FaultInjection.At("source.recover-lanes");
+                        return SourceLanes.Open(
+                            endPoint, _destination.Session!, answer.Secret.Span, options, _plan.Lanes,
+                            Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop);
+                    },
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {
@@ -84,6 +89,31 @@ internal sealed partial class SourceMigration
             },
             _timeouts.Recovery,
             shutdown).ConfigureAwait(false);
+        if (_destination.Home != before)
+        {
+            _record.MoveTo(_destination.Home);
+            _hosted.MovedTo(_destination.Home);
+        }
+
+        return _destination.Address == _destination.Home ? outcome : ComeHome(outcome);
+    }
+
+    /// <summary>
+    /// An address that an operator gave was of no use: back to where the guest is known to be. That a stranger does not have it says nothing.
+    /// </summary>
+    private SourceEvent? ComeHome(SourceEvent? outcome)
+    {
+        string stranger = _destination.Address;
+        _destination.MoveTo(_destination.Home);
+        if (outcome != SourceEvent.DestinationGone)
+        {
+            return outcome;
+        }
+
+        _reason = $"the daemon at {stranger} answers and knows nothing of this migration: it is not the one that the guest has gone to, which "
+            + $"was last at {_destination.Home}. To dial that one: migrationd migration recover {_record.Id}; if it is elsewhere now, with "
+            + "--to HOST:PORT";
+        return SourceEvent.RecoveryGivenUp;
     }
 
     /// <summary>Lets go of lanes, and of the dirty log with them; whether there were any.</summary>

@@ -34,12 +34,16 @@ internal sealed partial class SourceMigration
             throw Refused("start post-copy in", $"its mode is {Words.Of(_plan.Mode)}; only one that is hybrid has both");
         }
 
-        if (_state != SourceState.PrecopyActive || _precopy is not { } precopy)
+        lock (_orders)
         {
-            throw Refused("start post-copy in", "only one that is precopy-active can be told to");
-        }
+            if (_state != SourceState.PrecopyActive)
+            {
+                throw Refused("start post-copy in", "only one that is precopy-active can be told to");
+            }
 
-        precopy.SwitchOverNow();
+            _switchOverNow = true;
+            _precopy?.SwitchOverNow();
+        }
     }
 
     /// <summary>Changes limits while it is under way.</summary>
@@ -100,13 +104,13 @@ internal sealed partial class SourceMigration
         DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
         if (word == DestinationWord.HasGuest)
         {
-            throw Refused("resume here in", $"the destination {_destination.Address} answers and has the guest; it must not run twice. "
+            throw Refused("resume here in", $"the destination {_destination.Home} answers and has the guest; it must not run twice. "
                 + $"Restore the link instead: migrationd migration recover {_record.Id}");
         }
 
         if (word == DestinationWord.Silent && !force)
         {
-            throw Refused("resume here in", $"the destination {_destination.Address} does not answer, which does not mean that the guest "
+            throw Refused("resume here in", $"the destination {_destination.Home} does not answer, which does not mean that the guest "
                 + "does not run there. Make sure that it does not (end that daemon, or its host), then repeat this with --force. Whatever "
                 + "the guest did after the switchover is lost");
         }
@@ -183,8 +187,9 @@ internal sealed partial class SourceMigration
         Task<SourceEvent> talking = talk(stop.Token);
         Task<SourceEvent?> ordered = OrderAsync(stop.Token);
         await Task.WhenAny(talking, ordered, Task.Delay(timeout, stop.Token)).ConfigureAwait(false);
-        bool isOrdered = ordered.IsCompletedSuccessfully && !talking.IsCompleted;
         await stop.CancelAsync().ConfigureAwait(false);
+        // Taken even when it came last: whoever gave it has been told that it is carried out.
+        SourceEvent? order = await ordered.ConfigureAwait(false);
         try
         {
             return await talking.ConfigureAwait(false);
@@ -193,9 +198,9 @@ internal sealed partial class SourceMigration
         {
             return null;
         }
-        catch (OperationCanceledException) when (isOrdered)
+        catch (Exception error) when (order is not null && error is OperationCanceledException or GrpcException)
         {
-            return await ordered.ConfigureAwait(false);
+            return order;
         }
         catch (Exception error) when (error is OperationCanceledException or GrpcException { Code: GrpcStatusCode.Cancelled })
         {

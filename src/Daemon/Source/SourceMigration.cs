@@ -46,6 +46,7 @@ internal sealed partial class SourceMigration
     private readonly ReleasedMemory? _released;
     private readonly PushCompression _compression;
     private volatile SourcePrecopy? _precopy;
+    private bool _switchOverNow;
     private long _precopyBegan;
     private LiveFigures _before;
     private long _activeSince;
@@ -340,8 +341,13 @@ internal sealed partial class SourceMigration
         var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, throttle, _record, _precopyBegan);
         lock (_orders)
         {
-            // An order that came meanwhile found no precopy to tell.
+            // Orders that came meanwhile found no precopy to tell.
             precopy.Change(_plan.Precopy);
+            if (_switchOverNow)
+            {
+                precopy.SwitchOverNow();
+            }
+
             _precopy = precopy;
         }
 
