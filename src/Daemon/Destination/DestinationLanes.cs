@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
+using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;
@@ -41,6 +42,7 @@ internal sealed class DestinationLanes : IDisposable
     /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
     /// <param name="compression">How pushed pages may be packed.</param>
     /// <param name="logger">The log.</param>
+    /// <exception cref="SystemCallException">The host has no memory left for the staging.</exception>
     public DestinationLanes(
         IncomingMemory incoming, string guest, int pushLanes, bool precopy, bool confirms, PageCompression compression, ILogger logger)
     {
@@ -51,9 +53,19 @@ internal sealed class DestinationLanes : IDisposable
         _incoming = incoming;
         _guest = guest;
         _requester = new FaultRequester(incoming, logger);
-        _urgentPlacer = incoming.CreatePlacer(UrgentSlots);
         _push = [.. Enumerable.Range(0, pushLanes).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
-        _pushPlacers = [.. _push.Select(_ => incoming.CreatePlacer(GuestPage.PerBlock))];
+        var placers = new List<PagePlacer>();
+        try
+        {
+            _urgentPlacer = Add(placers, UrgentSlots);
+            _pushPlacers = [.. _push.Select(_ => Add(placers, GuestPage.PerBlock))];
+        }
+        catch
+        {
+            // The host has no memory left, and these hold some.
+            placers.ForEach(placer => placer.Dispose());
+            throw;
+        }
     }
 
     /// <summary>How pushed pages may be packed.</summary>
@@ -185,6 +197,13 @@ internal sealed class DestinationLanes : IDisposable
         {
             placer.Dispose();
         }
+    }
+
+    private PagePlacer Add(List<PagePlacer> placers, int slots)
+    {
+        PagePlacer placer = _incoming.CreatePlacer(slots);
+        placers.Add(placer);
+        return placer;
     }
 
     private Task AbortAll(string reason)

@@ -237,6 +237,7 @@ internal sealed class DestinationSessions(
             }
             catch
             {
+                lanes?.Dispose();
                 guest?.Dispose();
                 incoming?.Dispose();
                 memory.Dispose();
