@@ -1,15 +1,23 @@
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Pages;
+
 namespace MigrationD.Daemon.Source;
 
 /// <summary>
-/// How fast one migration pushes pages, over all its lanes, those after a lost link included. The push thread waits here; urgent pages are
-/// only counted. Limits change at any time, from any thread.
+/// How fast one migration pushes pages, over all its lanes, those after a lost link included. The push threads wait here, each for its
+/// <see cref="PushTurn"/>; what does not wait is only counted. Limits change at any time, from any thread.
 /// </summary>
 /// <remarks>
-/// Waits come before a page is claimed, not between claiming and sending: a page that lay here would have to be sent twice if the guest asked
-/// for it meanwhile.
+/// Waits come before a page is claimed, not between claiming and sending: a page that lay here would have to be sent twice if the guest
+/// asked for it meanwhile. So how long the message will be is not known when it is let through: until it is, the longest one counts as under
+/// way. Without that every lane that waits would find the same room and take it. No lane waits for another one to do something: what is
+/// under way is made up for by time, as what was sent is.
 /// </remarks>
 internal sealed class PushPace(TimeProvider clock)
 {
+    /// <summary>The longest message: a block, and what is said of it. In bytes.</summary>
+    public const long LongestMessage = GuestPage.BlockSize + PageRunCodec.MaxHeadBytes;
+
     // How long a wait goes on after its reason to end: nothing else wakes it.
     private static readonly TimeSpan LongestSleep = TimeSpan.FromMilliseconds(100);
 
@@ -20,6 +28,10 @@ internal sealed class PushPace(TimeProvider clock)
     private readonly long _began = clock.GetTimestamp();
     private readonly TokenBucket _all = new();
     private readonly TokenBucket _postcopy = new();
+
+    // Who came first goes first: else a lane that sends short messages could come before another one again and again.
+    private readonly LinkedList<object> _waiting = new();
+    private long _underWay;
     private long _urgent;
 
     private TimeSpan Now => clock.GetElapsedTime(_began);
@@ -37,27 +49,55 @@ internal sealed class PushPace(TimeProvider clock)
         }
     }
 
-    /// <summary>Blocks until something may be pushed, or until there is no point in it any more.</summary>
+    /// <summary>
+    /// Blocks until one message may be pushed, whoever came first being let through first, or until there is no point in it any more.
+    /// </summary>
     /// <param name="isPostcopy">Whether the guest has been switched over.</param>
     /// <param name="isPointless">Asked at least ten times a second; true ends the wait.</param>
-    public void Wait(bool isPostcopy, Func<bool> isPointless)
+    /// <returns>
+    /// Whether it may be pushed: then it counts as the longest one until <see cref="Pushed"/> or <see cref="GiveBack"/> is called.
+    /// </returns>
+    public bool Wait(bool isPostcopy, Func<bool> isPointless)
     {
-        while (!isPointless())
+        LinkedListNode<object>? place = null;
+        try
         {
-            lock (_lock)
+            while (!isPointless())
             {
-                TimeSpan delay = Delay(isPostcopy);
-                if (delay == TimeSpan.Zero)
+                lock (_lock)
                 {
-                    return;
-                }
+                    bool isFirst = _waiting.First == place;
+                    TimeSpan delay = Delay(isPostcopy);
+                    if (isFirst && delay == TimeSpan.Zero)
+                    {
+                        _underWay += LongestMessage;
+                        return true;
+                    }
 
-                Monitor.Wait(_lock, TimeSpan.FromTicks(Math.Clamp(delay.Ticks, ShortestSleep.Ticks, LongestSleep.Ticks)));
+                    place ??= _waiting.AddLast(_lock);
+                    var sleep = TimeSpan.FromTicks(Math.Clamp(delay.Ticks, ShortestSleep.Ticks, LongestSleep.Ticks));
+                    Monitor.Wait(_lock, isFirst ? sleep : LongestSleep);
+                }
+            }
+
+            return false;
+        }
+        finally
+        {
+            if (place is not null)
+            {
+                lock (_lock)
+                {
+                    _waiting.Remove(place);
+                    Monitor.PulseAll(_lock);
+                }
             }
         }
     }
 
-    /// <summary>Bytes were pushed.</summary>
+    /// <summary>A message that was let through has been pushed, or is about to be.</summary>
+    /// <param name="bytes">Its length.</param>
+    /// <param name="isPostcopy">Whether the guest has been switched over.</param>
     public void Pushed(long bytes, bool isPostcopy)
     {
         lock (_lock)
@@ -67,17 +107,32 @@ internal sealed class PushPace(TimeProvider clock)
             {
                 _postcopy.Take(bytes, Now);
             }
+
+            GiveBack();
         }
     }
 
-    /// <summary>Bytes were sent that somebody waited for. Never blocks.</summary>
+    /// <summary>A message that was let through is not pushed.</summary>
+    public void GiveBack()
+    {
+        lock (_lock)
+        {
+            _underWay -= LongestMessage;
+            if (_waiting.Count > 0)
+            {
+                Monitor.PulseAll(_lock);
+            }
+        }
+    }
+
+    /// <summary>Bytes were sent that did not wait, because somebody waits for them. Never blocks.</summary>
     public void SentUrgently(long bytes) => Interlocked.Add(ref _urgent, bytes);
 
     private TimeSpan Delay(bool isPostcopy)
     {
         _all.TakeUrgent(Interlocked.Exchange(ref _urgent, 0), Now);
-        TimeSpan all = _all.Delay(Now);
-        TimeSpan postcopy = isPostcopy ? _postcopy.Delay(Now) : TimeSpan.Zero;
+        TimeSpan all = _all.Delay(Now, _underWay);
+        TimeSpan postcopy = isPostcopy ? _postcopy.Delay(Now, _underWay) : TimeSpan.Zero;
         return all > postcopy ? all : postcopy;
     }
 }

@@ -11,8 +11,9 @@ namespace MigrationD.Daemon.Source;
 /// destination can move it as one huge page. Zeros go as runs without data, across blocks.
 /// </summary>
 /// <param name="lane">Where they go.</param>
-/// <param name="outgoing">Where they are, which have been sent, and how fast they may go. While the guest stands still they go as fast as they
-/// can: it waits for them.</param>
+/// <param name="outgoing">
+/// Where they are, which have been sent, and how fast they may go. While the guest stands still they go as fast as they can: it waits for them.
+/// </param>
 /// <param name="order">Which come next, after the switchover.</param>
 /// <param name="gate">Lets urgent pages go first.</param>
 /// <param name="isOver">Whether waiting for that has no point any more.</param>
@@ -23,14 +24,15 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
 
     private readonly GuestMemory _memory = outgoing.Memory;
     private readonly SentPages _sent = outgoing.Sent;
-    private readonly PushPace _pace = outgoing.Pace;
+    private readonly PushTurn _turn = new(outgoing.Pace);
     private readonly BatchPacker? _packer = outgoing.Compression.CreatePacker();
     private readonly PageScanner _scanner = new(outgoing.Memory);
     private readonly PageRun[] _runs = new PageRun[GuestPage.PerBlock];
     private readonly byte[] _head = new byte[PageRunCodec.MaxHeadBytes];
     private bool _isHuge;
     private bool _isPostcopy;
-    private Func<bool> _needsNoPace = () => true;
+    private bool _isPaced;
+    private Func<bool> _mustStop = () => false;
     private long _zerosFirst;
     private long _zerosCount;
 
@@ -59,23 +61,26 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         }
 
         SendZeros();
+        _turn.GiveBack();
     }
 
     /// <summary>Sends every page that is not marked as sent, block after block, for one round of precopy.</summary>
     /// <param name="blocks">The round's blocks, of which this lane takes some.</param>
-    /// <param name="mustStop">Asked before each block; the rest stays unsent.</param>
+    /// <param name="mustStop">Asked before each block, and while it waits; the rest stays unsent.</param>
     /// <param name="isPaced">Whether it keeps to the bandwidth: not when the guest stands still for it.</param>
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendRound(RoundBlocks blocks, Func<bool> mustStop, bool isPaced)
     {
-        _needsNoPace = () => !isPaced || isOver() || mustStop();
+        _isPaced = isPaced;
+        _mustStop = () => isOver() || mustStop();
         while (!mustStop() && blocks.TryTake(out long block))
         {
             SendBlock(block);
         }
 
         SendZeros();
-        _needsNoPace = () => true;
+        _turn.GiveBack();
+        _isPaced = false;
     }
 
     /// <summary>Sends pages ahead of all others, in this order, as far as nobody has sent them.</summary>
@@ -116,6 +121,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     /// <summary>Lets go of what it looked at the memory and packed it with.</summary>
     public void Dispose()
     {
+        _turn.Dispose();
         _scanner.Dispose();
         _packer?.Dispose();
     }
@@ -123,14 +129,15 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     private void BeginPostcopy()
     {
         _isPostcopy = true;
-        _needsNoPace = isOver;
+        _isPaced = true;
+        _mustStop = isOver;
     }
 
     /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
     private bool TakeInTime(out long block)
     {
-        WaitForTurn();
-        return order.TryTake(out block);
+        block = -1;
+        return WaitForTurn() && order.TryTake(out block);
     }
 
     private void SendBlock(long block)
@@ -141,7 +148,11 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
             return;
         }
 
-        WaitForTurn();
+        if (!WaitForTurn())
+        {
+            return;
+        }
+
         _isHuge = _scanner.IsHuge(block);
         int count = _scanner.Scan(first, GuestPage.PerBlock, _runs);
         if (count == 1 && !_runs[0].IsZero && _sent.CountIn(first, first + GuestPage.PerBlock) <= FewPages)
@@ -160,13 +171,12 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
     private void SendRun(in PageRun run)
     {
         long end = run.FirstPage + run.PageCount;
-        for (long page = _sent.NextUnsent(run.FirstPage, end); page < end; page = _sent.NextUnsent(page, end))
+        for (long page = _sent.NextUnsent(run.FirstPage, end); page < end && WaitForTurn(); page = _sent.NextUnsent(page, end))
         {
-            WaitForTurn();
             int claimed = _sent.ClaimRun(page, end);
             if (claimed == 0)
             {
-                // It was asked for at this moment, and is being _sent.
+                // It was asked for at this moment, and is being sent.
                 continue;
             }
 
@@ -196,22 +206,31 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         }
 
         int length = PageRunCodec.Encode(header, _head);
+        _turn.Send(length + data.Length);
         long began = Stopwatch.GetTimestamp();
         lane.Write(_head.AsSpan(0, length), data);
         _packer?.Sent(count, _waited + Stopwatch.GetElapsedTime(began));
         _waited = TimeSpan.Zero;
-        _pace.Pushed(length + data.Length, _isPostcopy);
     }
 
-    private void WaitForTurn()
+    /// <summary>Whether to go on, when this lane may.</summary>
+    private bool WaitForTurn()
     {
+        if (!_isPaced)
+        {
+            return true;
+        }
+
         long began = Stopwatch.GetTimestamp();
-        _pace.Wait(_isPostcopy, _needsNoPace);
+        bool goesOn = _turn.Wait(_isPostcopy, _mustStop);
         _waited += Stopwatch.GetElapsedTime(began);
+        return goesOn;
     }
 
     private void CollectZeros(long page, int count)
     {
+        // Gone through for long, they cost the link next to nothing: others use it.
+        _turn.GiveBack();
         if (page != _zerosFirst + _zerosCount)
         {
             SendZeros();
@@ -229,8 +248,8 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         }
 
         int length = PageRunCodec.Encode(new PageRunHeader(0, (ulong)_zerosFirst, (uint)_zerosCount, IsZero: true), _head);
+        _turn.Send(length);
         lane.Write(_head.AsSpan(0, length));
-        _pace.Pushed(length, _isPostcopy);
         _zerosCount = 0;
     }
 }

@@ -1,8 +1,8 @@
 namespace MigrationD.Daemon.Source;
 
 /// <summary>
-/// How many bytes may be sent now at a rate, without a clock of its own. Whoever sends takes what was sent, which may be more than there was;
-/// the next one waits until that is made up for. So over any time it is the rate, what <see cref="Burst"/> saves up, and one message.
+/// How many bytes may be sent now at a rate, without a clock of its own. Whoever sends takes what was sent, which may be more than there
+/// was; the next one waits until that is made up for. So over any time it is the rate, what <see cref="Burst"/> saves up, and one message.
 /// </summary>
 internal sealed class TokenBucket
 {
@@ -30,10 +30,13 @@ internal sealed class TokenBucket
     }
 
     /// <summary>How long to wait before something is sent.</summary>
-    public TimeSpan Delay(TimeSpan now)
+    /// <param name="now">The time.</param>
+    /// <param name="underWay">Bytes that others may be sending and that nobody has taken yet.</param>
+    public TimeSpan Delay(TimeSpan now, long underWay = 0)
     {
         Fill(now);
-        return _level >= 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(-_level / Rate);
+        double level = _level - underWay;
+        return Rate == 0 || level >= 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(-level / Rate);
     }
 
     /// <summary>Something was sent that has waited.</summary>
