@@ -9,9 +9,7 @@ namespace MigrationD.Guest.Dirty;
 /// </remarks>
 internal sealed class HostWrites(long pageCount)
 {
-    private const int BitsPerWord = 64;
-
-    private readonly ulong[] _words = new ulong[(pageCount + BitsPerWord - 1) / BitsPerWord];
+    private readonly ulong[] _words = new ulong[PageBits.WordsFor(pageCount)];
 
     /// <summary>Enters the pages of a range that has just been written. A full memory barrier.</summary>
     public void Mark(long offset, int length)
@@ -21,10 +19,11 @@ internal sealed class HostWrites(long pageCount)
             return;
         }
 
-        long last = (offset + length - 1) >> GuestPage.Shift;
-        for (long page = offset >> GuestPage.Shift; page <= last; page++)
+        long end = ((offset + length - 1) >> GuestPage.Shift) + 1;
+        for (long page = offset >> GuestPage.Shift; page < end;)
         {
-            _ = Interlocked.Or(ref _words[page / BitsPerWord], 1UL << (int)(page % BitsPerWord));
+            (int word, ulong bits, page) = PageBits.FirstPart(page, end);
+            _ = Interlocked.Or(ref _words[word], bits);
         }
     }
 
@@ -34,7 +33,7 @@ internal sealed class HostWrites(long pageCount)
     /// <param name="forget">Whether they are taken out here.</param>
     public void AddTo(long firstPage, Span<ulong> bitmap, bool forget)
     {
-        Span<ulong> words = _words.AsSpan((int)(firstPage / BitsPerWord), bitmap.Length);
+        Span<ulong> words = _words.AsSpan((int)(firstPage / PageBits.PerWord), bitmap.Length);
         for (int i = 0; i < words.Length; i++)
         {
             // Almost always 0, and looked at before it is written, because writing costs the cache line.

@@ -4,15 +4,11 @@ namespace MigrationD.Guest.Memory;
 
 /// <summary>A set of guest pages as a bitmap: what is dirty, what is still to be sent. Used by one thread at a time.</summary>
 /// <remarks>
-/// Worked on by words of 64 pages, so that a set of 1 GiB is gone through in microseconds. <see cref="Userfault.ReceivedPages"/> is the
-/// other kind: many threads enter pages there, and none is ever taken out.
+/// Worked on by words of 64 pages, so that a set of 1 GiB is gone through in microseconds. <see cref="Userfault.ReceivedPages"/> is of the
+/// other kind: many threads enter pages there at the same time.
 /// </remarks>
 public sealed class PageSet
 {
-    private const int BitsPerWord = 64;
-    private const int WordShift = 6;
-    private const int BitMask = BitsPerWord - 1;
-
     private readonly ulong[] _words;
 
     /// <summary>An empty set of pages from 0 to <paramref name="pageCount"/> - 1.</summary>
@@ -21,7 +17,7 @@ public sealed class PageSet
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
         PageCount = pageCount;
-        _words = new ulong[(pageCount + BitMask) >> WordShift];
+        _words = new ulong[PageBits.WordsFor(pageCount)];
     }
 
     /// <summary>Pages that there are, in the set or not.</summary>
@@ -31,49 +27,30 @@ public sealed class PageSet
     public ReadOnlySpan<ulong> Words => _words;
 
     /// <summary>How many pages are in the set. Counted anew at each call, 64 at a time.</summary>
-    public long Count()
-    {
-        long count = 0;
-        foreach (ulong word in _words)
-        {
-            count += BitOperations.PopCount(word);
-        }
-
-        return count;
-    }
+    public long Count() => PageBits.CountIn(_words, 0, PageCount);
 
     /// <summary>Whether a page is in the set.</summary>
     /// <exception cref="IndexOutOfRangeException">There is no such page.</exception>
-    public bool Contains(long page) => (_words[page >> WordShift] >> (int)(page & BitMask) & 1) != 0;
+    public bool Contains(long page) => PageBits.IsSet(_words, page);
 
     /// <summary>How many pages of a range are in the set.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the set's pages.</exception>
     public long CountIn(long first, long count)
     {
-        CheckRange(first, count);
-        long found = 0;
-        long end = first + count;
-        for (long page = first; page < end;)
-        {
-            (ulong bits, long next) = WordPart(page, end);
-            found += BitOperations.PopCount(_words[page >> WordShift] & bits);
-            page = next;
-        }
-
-        return found;
+        PageBits.CheckRange(first, count, PageCount);
+        return PageBits.CountIn(_words, first, first + count);
     }
 
     /// <summary>Puts a range of pages into the set.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the set's pages.</exception>
     public void Add(long first, long count)
     {
-        CheckRange(first, count);
+        PageBits.CheckRange(first, count, PageCount);
         long end = first + count;
         for (long page = first; page < end;)
         {
-            (ulong bits, long next) = WordPart(page, end);
-            _words[page >> WordShift] |= bits;
-            page = next;
+            (int word, ulong bits, page) = PageBits.FirstPart(page, end);
+            _words[word] |= bits;
         }
     }
 
@@ -81,13 +58,12 @@ public sealed class PageSet
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the set's pages.</exception>
     public void Remove(long first, long count)
     {
-        CheckRange(first, count);
+        PageBits.CheckRange(first, count, PageCount);
         long end = first + count;
         for (long page = first; page < end;)
         {
-            (ulong bits, long next) = WordPart(page, end);
-            _words[page >> WordShift] &= ~bits;
-            page = next;
+            (int word, ulong bits, page) = PageBits.FirstPart(page, end);
+            _words[word] &= ~bits;
         }
     }
 
@@ -126,8 +102,8 @@ public sealed class PageSet
     public bool TryNextRun(long from, out long first, out long count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(from);
-        first = Next(from, flip: 0);
-        count = first < PageCount ? Next(first, flip: ulong.MaxValue) - first : 0;
+        first = PageBits.NextSet(_words, from, PageCount);
+        count = first < PageCount ? PageBits.NextClear(_words, first, PageCount) - first : 0;
         return count > 0;
     }
 
@@ -136,7 +112,7 @@ public sealed class PageSet
     /// <param name="words">No bit in it lies past the end of the set.</param>
     internal long UnionWith(long firstPage, ReadOnlySpan<ulong> words)
     {
-        Span<ulong> into = _words.AsSpan((int)(firstPage >> WordShift), words.Length);
+        Span<ulong> into = _words.AsSpan((int)(firstPage / PageBits.PerWord), words.Length);
         long count = 0;
         for (int i = 0; i < words.Length; i++)
         {
@@ -150,48 +126,11 @@ public sealed class PageSet
         return count;
     }
 
-    private static (ulong Bits, long Next) WordPart(long page, long end)
-    {
-        int bit = (int)(page & BitMask);
-        int count = (int)Math.Min(BitsPerWord - bit, end - page);
-        return (ulong.MaxValue >> (BitsPerWord - count) << bit, page + count);
-    }
-
-    private long Next(long from, ulong flip)
-    {
-        if (from >= PageCount)
-        {
-            return PageCount;
-        }
-
-        ulong aboveFrom = ulong.MaxValue << (int)(from & BitMask);
-        for (long word = from >> WordShift; word < _words.Length; word++)
-        {
-            ulong candidates = (_words[word] ^ flip) & aboveFrom;
-            if (candidates != 0)
-            {
-                return Math.Min(PageCount, (word << WordShift) + BitOperations.TrailingZeroCount(candidates));
-            }
-
-            aboveFrom = ulong.MaxValue;
-        }
-
-        return PageCount;
-    }
-
     private void CheckSameSize(PageSet other)
     {
         if (other.PageCount != PageCount)
         {
             throw new ArgumentException($"the other set is of {other.PageCount} pages, this one of {PageCount}", nameof(other));
         }
-    }
-
-    private void CheckRange(long first, long count)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(first);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, PageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, PageCount - count);
     }
 }

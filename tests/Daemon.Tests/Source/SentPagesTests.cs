@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Source;
+using MigrationD.Guest.Memory;
 
 namespace MigrationD.Daemon.Tests.Source;
 
@@ -8,38 +9,73 @@ public sealed class SentPagesTests
 {
     private const int Pages = 300;
 
+    private enum Step
+    {
+        Mark,
+        MarkAll,
+        Claim,
+        Remove,
+    }
+
     [Fact]
-    public void It_does_what_a_set_of_pages_does() =>
+    public void It_does_what_one_bit_after_the_other_does() =>
         Prop.ForAll(
-            (from first in Gen.Choose(0, Pages - 1)
-             from end in Gen.Choose(first, Pages)
-             from claim in ArbMap.Default.GeneratorFor<bool>()
-             select (first, end, claim)).ListOf().ToArbitrary(),
+            (from step in Gen.Elements(Step.Mark, Step.MarkAll, Step.Claim, Step.Claim, Step.Remove)
+             from first in Gen.Choose(0, Pages - 1)
+             from count in Gen.Frequency((2, Gen.Choose(1, 5)), (1, Gen.Choose(1, Pages)))
+             select (step, first, Math.Min(first + count, Pages))).ListOf().ToArbitrary(),
             steps =>
             {
                 var sent = new SentPages(Pages);
-                var model = new HashSet<long>();
-                foreach ((int first, int end, bool claim) in steps)
+                bool[] model = new bool[Pages];
+                foreach ((Step step, int first, int end) in steps)
                 {
-                    if (claim)
-                    {
-                        long expected = first;
-                        while (expected < end && model.Add(expected))
-                        {
-                            expected++;
-                        }
-
-                        Assert.Equal(expected - first, sent.ClaimRun(first, end));
-                    }
-                    else
-                    {
-                        Assert.Equal(model.Add(first), sent.Mark(first));
-                    }
-
-                    long next = Enumerable.Range(first, end - first).Select(page => (long)page).FirstOrDefault(page => !model.Contains(page), end);
-                    Assert.Equal(next, sent.NextUnsent(first, end));
+                    Apply(sent, model, step, first, end);
+                    Assert.Equal(model[first..end].Count(marked => marked), sent.CountIn(first, end));
+                    Assert.Equal(first + Unmarked(model[first..end]), sent.NextUnsent(first, end));
                 }
+
+                Assert.Equal(model.Count(marked => marked), sent.Count());
+                bool[] unsent = new bool[Pages];
+                long behind = -1;
+                foreach ((long first, long count) in sent.UnsentRuns(Pages))
+                {
+                    // In order, and as long as they go.
+                    Assert.True(first > behind && count > 0);
+                    behind = first + count;
+                    unsent.AsSpan((int)first, (int)count).Fill(true);
+                }
+
+                Assert.Equal(model.Select(marked => !marked), unsent);
             }).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public async Task Of_threads_that_claim_runs_of_the_same_pages_each_page_is_had_by_one()
+    {
+        const int All = 1 << 16;
+        var sent = new SentPages(All);
+        int[] had = new int[All];
+        using var start = new Barrier(4);
+        Task[] threads = [.. Enumerable.Range(1, 4).Select(seed => Task.Factory.StartNew(
+            () =>
+            {
+                var random = new Random(seed);
+                Assert.True(start.SignalAndWait(TimeSpan.FromSeconds(30)));
+                while (sent.NextUnsent(0, All) is var lowest && lowest < All)
+                {
+                    // In the same words as the others, from the middle of them too, and now and then the lowest, so that it ends.
+                    long from = random.Next(8) == 0 ? lowest : Math.Min(lowest + random.Next(256), All - 1);
+                    int claimed = sent.ClaimRun(from, Math.Min(from + random.Next(1, 100), All));
+                    for (int page = 0; page < claimed; page++)
+                    {
+                        Interlocked.Increment(ref had[from + page]);
+                    }
+                }
+            },
+            TaskCreationOptions.LongRunning))];
+        await Task.WhenAll(threads).WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.All(had, times => Assert.Equal(1, times));
+    }
 
     [Fact]
     public void A_page_claimed_from_both_sides_is_had_by_one()
@@ -87,4 +123,34 @@ public sealed class SentPagesTests
                 Enumerable.Range(0, 4).Select(block => pages.Distinct().Count(page => page / 512 == block)));
         }).QuickCheckThrowOnFailure();
     }
+
+    private static void Apply(SentPages sent, bool[] model, Step step, int first, int end)
+    {
+        switch (step)
+        {
+            case Step.Mark:
+                Assert.Equal(!model[first], sent.Mark(first));
+                model[first] = true;
+                break;
+            case Step.MarkAll:
+                sent.MarkAll(first, end);
+                model.AsSpan(first..end).Fill(true);
+                break;
+            case Step.Claim:
+                int claimed = Marked(model[first..end]);
+                Assert.Equal(claimed, sent.ClaimRun(first, end));
+                model.AsSpan(first, claimed).Fill(true);
+                break;
+            default:
+                var written = new PageSet(Pages);
+                written.Add(first, end - first);
+                sent.Remove(written);
+                model.AsSpan(first..end).Clear();
+                break;
+        }
+    }
+
+    private static int Unmarked(bool[] part) => Array.IndexOf(part, false) is var at and >= 0 ? at : part.Length;
+
+    private static int Marked(bool[] part) => Array.IndexOf(part, true) is var at and >= 0 ? at : part.Length;
 }

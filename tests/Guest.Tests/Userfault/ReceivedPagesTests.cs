@@ -73,7 +73,8 @@ public sealed class ReceivedPagesTests
         Assert.Throws<ArgumentOutOfRangeException>(() => received.Mark(100, 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => received.Mark(long.MaxValue, 2));
         Assert.Throws<ArgumentOutOfRangeException>(() => new ReceivedPages(0));
-        Assert.Throws<ArgumentException>(() => received.CopyTo(new ulong[1]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => received.NextMissing(-1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => received.NextReceived(-1));
         Assert.Equal(0, received.Count);
     }
 
@@ -81,15 +82,12 @@ public sealed class ReceivedPagesTests
     {
         Assert.Equal(model.Count, received.Count);
         Assert.Equal(model.Count == received.Total, received.IsComplete);
-        ulong[] words = new ulong[received.WordCount];
-        received.CopyTo(words);
         byte[] bytes = received.ToBytes();
-        Assert.Equal(model.Count, words.Sum(word => (long)ulong.PopCount(word)));
+        Assert.Equal(model.Count, bytes.Sum(part => byte.PopCount(part)));
         for (long page = 0; page < received.Total; page++)
         {
             bool expected = model.Contains(page);
             Assert.Equal(expected, received.IsReceived(page));
-            Assert.Equal(expected, (words[page / 64] >> (int)(page % 64) & 1) != 0);
             Assert.Equal(expected, (bytes[page / 8] >> (int)(page % 8) & 1) != 0);
             Assert.Equal(First(page, candidate => !model.Contains(candidate)), received.NextMissing(page));
             Assert.Equal(First(page, model.Contains), received.NextReceived(page));
