@@ -127,7 +127,8 @@ public sealed class DaemonOptionKey
 
     /// <summary>How long a lost link is dialled.</summary>
     public static DaemonOptionKey RecoveryTimeout { get; } = new("recovery timeout", "TIME",
-        "How long a lost link is dialled and waited for before an operator has to decide [default: 5m].");
+        "How long a lost link is dialled and waited for before an operator has to decide, or, in precopy, the migration fails "
+        + "[default: 5m].");
 
     /// <summary>How long a stopping daemon waits for its migrations.</summary>
     public static DaemonOptionKey StopTimeout { get; } = new("stop timeout", "TIME",

@@ -100,7 +100,7 @@ public sealed partial record DaemonOptions
     /// <summary>How long a destination may take to load a paused guest's state before the guest goes on here.</summary>
     public TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromMilliseconds(900);
 
-    /// <summary>How long a lost link is dialled, and waited for, before an operator has to decide.</summary>
+    /// <summary>How long a lost link is dialled, and waited for, before an operator has to decide, or precopy fails.</summary>
     public TimeSpan RecoveryTimeout { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>How long a daemon that stops waits for its migrations to end.</summary>
