@@ -103,6 +103,19 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy) =>
         (await CallAsync(ControlMethods.Migrate, Order(guest, destination.Listen, mode))).Id;
 
+    /// <summary>Orders a migration from a daemon that may be gone before it has answered; what came of it, the destination knows.</summary>
+    public async Task OrderMigrationAsync(string guest, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy)
+    {
+        try
+        {
+            await CallAsync(ControlMethods.Migrate, Order(guest, destination.Listen, mode));
+        }
+        catch (GrpcException error) when (error.Code == GrpcStatusCode.Unavailable)
+        {
+            // It ended before the answer was out.
+        }
+    }
+
     /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
     public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)
         where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()

@@ -66,11 +66,11 @@ public sealed class DrainTests
         await using DaemonProcess dying = await DaemonProcess.StartAsync(
             "dying", start => start.Environment["MIGRATIOND_FAULT"] = "source.stream:kill");
         await CreateAsync(dying, "lost", "32MiB", "24MiB");
-        Migration incoming = await dying.CallAsync(
-            ControlMethods.Migrate, new MigrateRequest { Guest = "lost", To = source.Listen, Mode = MigrationMode.Postcopy });
+        await dying.OrderMigrationAsync("lost", source);
         await dying.ExitAsync();
-        await source.MigrationUntilAsync(incoming.Id, now => now.State == MigrationState.PostcopyPaused);
-        (await source.CliAsync("migration", "resolve", incoming.Id, "--give-up")).Succeeds();
+        string incoming = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+        await source.MigrationUntilAsync(incoming, now => now.State == MigrationState.PostcopyPaused);
+        (await source.CliAsync("migration", "resolve", incoming, "--give-up")).Succeeds();
         await CreateAsync(source, "big", "64MiB");
         await CreateAsync(source, "small", "16MiB");
 
@@ -169,15 +169,18 @@ public sealed class DrainTests
         await CreateAsync(source, "b", "16MiB");
 
         using Process interrupted = Process.Start(ProgramUnderTest.Start("drain", "--parallel", "1", "--control", source.Control))!;
-        Task<string> output = interrupted.StandardOutput.ReadToEndAsync();
         Task<string> error = interrupted.StandardError.ReadToEndAsync();
+        // Once it prints, an interrupt finds it prepared.
+        Assert.Equal("a  waiting", await interrupted.StandardOutput.ReadLineAsync().WaitAsync(Deadline));
+        Assert.Equal("b  waiting", await interrupted.StandardOutput.ReadLineAsync().WaitAsync(Deadline));
+        Task<string> output = interrupted.StandardOutput.ReadToEndAsync();
         string first = await FirstMigrationAsync(source);
         Assert.Equal(0, Kill(interrupted.Id, Interrupt));
         await interrupted.WaitForExitAsync().WaitAsync(Deadline);
         Assert.Equal(Interrupted, interrupted.ExitCode);
         Assert.Contains($"going on: a ({first} to {peer.Listen})", await error, StringComparison.Ordinal);
         Assert.Contains("undrain", await error, StringComparison.Ordinal);
-        Assert.StartsWith("a  waiting\nb  waiting\n", await output, StringComparison.Ordinal);
+        await output.WaitAsync(Deadline);
 
         GoOn(peer);
         await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);

@@ -149,7 +149,7 @@ public sealed class LostGuestTests : IDisposable
             "source", start => start.Environment["MIGRATIOND_FAULT"] = $"{step}:kill"))
         {
             await source.CreateGuestAsync("g", "workload", "8MiB", "4MiB");
-            await source.BeginMigrationAsync("g", destination);
+            await source.OrderMigrationAsync("g", destination);
             await source.ExitAsync();
         }
 
