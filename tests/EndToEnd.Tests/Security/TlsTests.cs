@@ -54,7 +54,7 @@ public sealed class TlsTests : IDisposable
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--tls", folder);
         await using DaemonProcess destination = await StartAsync("destination");
         await FailsAsync(source, destination, destination.Listen);
-        Assert.Contains("(CN=source) is not trusted", destination.Log, StringComparison.Ordinal);
+        await destination.LogUntilAsync("(CN=source) is not trusted");
     }
 
     [MachineFact(Host)]
@@ -84,10 +84,10 @@ public sealed class TlsTests : IDisposable
 
         File.WriteAllText(destination.ConfigFile, """{ "allowSenders": "another" }""");
         destination.Signal(HangUp);
-        await LogHasAsync(destination, "are read anew");
+        await destination.LogUntilAsync("are read anew");
 
         (await source.CliAsync("migrate", "g", "--to", destination.Listen)).Fails();
-        Assert.Contains("none of its names (source) is in --allow-senders", destination.Log, StringComparison.Ordinal);
+        await destination.LogUntilAsync("none of its names (source) is in --allow-senders");
         await source.GuestIsWellAsync("g");
     }
 
@@ -101,7 +101,7 @@ public sealed class TlsTests : IDisposable
 
         _authority.Issue("destination", "127.0.0.1");
         destination.Signal(HangUp);
-        await LogHasAsync(destination, "are read anew");
+        await destination.LogUntilAsync("are read anew");
 
         string[] after = [.. Doors(destination).Select(SerialOf)];
         Assert.NotEqual(before[0], after[0]);
@@ -119,7 +119,7 @@ public sealed class TlsTests : IDisposable
 
         File.WriteAllText(Path.Combine(_authority.Issue("destination", "127.0.0.1"), "server-key.pem"), "nothing");
         destination.Signal(HangUp);
-        await LogHasAsync(destination, "nothing has changed");
+        await destination.LogUntilAsync("nothing has changed");
 
         await source.MigrateAsync("g", destination);
         await destination.GuestIsWellAsync("g");
@@ -136,8 +136,8 @@ public sealed class TlsTests : IDisposable
             Assert.True(IsCutOff(door, expired));
         }
 
-        Assert.Contains("it shows no certificate", daemon.Log, StringComparison.Ordinal);
-        Assert.Contains("NotTimeValid", daemon.Log, StringComparison.Ordinal);
+        await daemon.LogUntilAsync("it shows no certificate");
+        await daemon.LogUntilAsync("NotTimeValid");
     }
 
     [MachineFact(Host)]
@@ -170,7 +170,8 @@ public sealed class TlsTests : IDisposable
     public async Task ALostLinkIsRestoredOverTls()
     {
         const ulong Pages = 8192;
-        using NetworkPair network = NetworkPair.Create("100mbit");
+        // Ten seconds of pages: some are missing when the link is cut, on a busy machine too.
+        using NetworkPair network = NetworkPair.Create("20mbit");
         string[] options = ["--link-timeout", "2s", "--switchover-timeout", "10s"];
         await using DaemonProcess source = await DaemonProcess.StartAsync(
             "source", network.One.Enter, [.. options, "--tls", _authority.Issue("source", network.One.Address)]);
@@ -182,6 +183,7 @@ public sealed class TlsTests : IDisposable
 
         network.StartDropping();
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyPaused);
+        network.Shape("100mbit");
         network.StopDropping();
 
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
@@ -251,15 +253,5 @@ public sealed class TlsTests : IDisposable
             ClientCertificates = client is null ? null : [client],
         });
         return stream;
-    }
-
-    private static async Task LogHasAsync(DaemonProcess daemon, string text)
-    {
-        var clock = System.Diagnostics.Stopwatch.StartNew();
-        while (!daemon.Log.Contains(text, StringComparison.Ordinal))
-        {
-            Assert.True(clock.Elapsed < Deadline, $"'{text}' is not in the log\n{daemon.Log}");
-            await Task.Delay(20);
-        }
     }
 }
