@@ -17,8 +17,8 @@ public sealed class ControlSocketTests
         (int exit, string error) = AsUser(daemon, Nobody, Nobody);
         Assert.NotEqual(0, exit);
         Assert.Contains("control.sock", error, StringComparison.Ordinal);
-        Assert.Contains("Refused {Caller} at the control socket", daemon.Log, StringComparison.Ordinal);
-        Assert.Contains($"of user {Nobody}", daemon.Log, StringComparison.Ordinal);
+        await daemon.LogUntilAsync("Refused {Caller} at the control socket");
+        await daemon.LogUntilAsync($"of user {Nobody}");
     }
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm | Needs.Root)]

@@ -43,9 +43,8 @@ public sealed class TlsReadersTests : IDisposable
     {
         await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
         _ = await Assert.ThrowsAsync<HttpRequestException>(() => ReadAsync(daemon, "stranger", "/metrics", HttpVersion.Version11));
-        Assert.Contains(
-            "none of its names (stranger) is in --allow-senders here, and none of its names (stranger) is in --allow-readers here",
-            daemon.Log, StringComparison.Ordinal);
+        await daemon.LogUntilAsync(
+            "none of its names (stranger) is in --allow-senders here, and none of its names (stranger) is in --allow-readers here");
     }
 
     [MachineFact(Needs.Userfaultfd)]
