@@ -41,9 +41,13 @@ internal sealed partial class DaemonProcess
     }
 
     /// <summary>Moves a guest and waits for the end.</summary>
-    public async Task<Migration> MigrateAsync(string name, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy)
+    public Task<Migration> MigrateAsync(string name, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy) =>
+        MigrateAsync(Order(name, destination.Listen, mode), destination);
+
+    /// <summary>Carries out an order to move a guest, and waits for the end.</summary>
+    public async Task<Migration> MigrateAsync(MigrateRequest order, DaemonProcess destination)
     {
-        Migration migration = await CallAsync(ControlMethods.Migrate, Order(name, destination.Listen, mode));
+        Migration migration = await CallAsync(ControlMethods.Migrate, order);
         using var deadline = new CancellationTokenSource(Deadline);
         try
         {

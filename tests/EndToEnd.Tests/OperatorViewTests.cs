@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -19,7 +20,7 @@ public sealed class OperatorViewTests
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", kind, "64MiB", "48MiB");
-        string id = (await source.MigrateAsync("g", destination)).Id;
+        string id = (await source.MigrateAsync(HardlyPushed(destination), destination)).Id;
 
         JsonNode there = (await destination.CliAsync("migration", "show", id, "--json")).Succeeds().Json;
         JsonNode here = (await source.CliAsync("migration", "show", id, "--json")).Succeeds().Json;
@@ -62,7 +63,7 @@ public sealed class OperatorViewTests
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "48MiB");
-        string id = (await source.MigrateAsync("g", destination)).Id;
+        string id = (await source.MigrateAsync(HardlyPushed(destination), destination)).Id;
 
         JsonNode shown = (await destination.CliAsync("migration", "show", id, "--json")).Succeeds().Json;
         Assert.All(shown["vcpus"]!.AsArray(), vcpu => Assert.True((long)vcpu!["faults"]! > 0, shown.ToString()));
@@ -147,5 +148,13 @@ public sealed class OperatorViewTests
         string summary = Regex.Replace(screen[shown..], @"\x1b\[[0-9;?]*[A-Za-z]", "");
         Assert.Matches(@"(?m)^status +completed$", summary);
         await destination.GuestIsWellAsync("g");
+    }
+
+    /// <summary>A guest that has to ask for what it needs: nothing else would bring it in time, however busy the machine is.</summary>
+    private static MigrateRequest HardlyPushed(DaemonProcess destination)
+    {
+        MigrateRequest order = DaemonProcess.Order("g", destination.Listen);
+        order.PostcopyBandwidth = 2 << 20;
+        return order;
     }
 }

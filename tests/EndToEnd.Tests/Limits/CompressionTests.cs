@@ -84,12 +84,13 @@ public sealed class CompressionTests
         string before = await source.HashAsync("g");
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen, MigrationMode.Postcopy);
         order.Compress = CompressMode.On;
-        order.Bandwidth = 2 << 20;
+        order.Bandwidth = 200 << 10;
         string id = (await source.CallAsync(ControlMethods.Migrate, order)).Id;
         Migration cut = await source.MigrationUntilAsync(id, one => one.Compression?.PagesPacked >= 2048);
         Assert.Equal(MigrationState.PostcopyActive, cut.State);
         network.StartResetting();
         await source.MigrationUntilAsync(id, one => one.State != MigrationState.PostcopyActive);
+        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, Bandwidth = 0 });
         network.StopResetting();
         Migration moved = await source.MigrationUntilAsync(id, one => one.IsEnded());
         Assert.True(moved.State == MigrationState.Completed, moved.Reason);
