@@ -48,7 +48,7 @@ public sealed class AutoConvergeTests
 
         (await source.CliAsync("migration", "cancel", id)).Succeeds();
         await source.GuestIsWellAsync("g");
-        Assert.Empty(await destination.GuestsAsync());
+        await destination.GuestsUntilAsync(guests => guests.Count == 0);
     }
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
