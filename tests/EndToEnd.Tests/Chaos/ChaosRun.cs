@@ -194,15 +194,18 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
     {
         try
         {
-            ListMigrationsResponse known =
-                await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest()).WaitAsync(AnswerWithin);
-            return (true, known.Migrations.Where(one => one.Guest == _guest).MaxBy(one => one.StartedUnixUs));
+            return (true, await LatestAsync(daemon).WaitAsync(AnswerWithin));
         }
         catch (Exception error) when (error is TimeoutException or GrpcException { Code: GrpcStatusCode.Unavailable })
         {
             return (false, null);
         }
     }
+
+    /// <summary>The latest migration of the guest as a living daemon knows it, however long that takes; null when it knows none.</summary>
+    private async Task<Migration?> LatestAsync(DaemonProcess daemon) =>
+        (await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+            .Where(one => one.Guest == _guest).MaxBy(one => one.StartedUnixUs);
 
     private static bool IsFinal(Migration migration) =>
         migration.State is MigrationState.Completed or MigrationState.Failed or MigrationState.Cancelled;
@@ -285,8 +288,8 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
     {
         bool sourceLives = !Source.HasExited;
         bool destinationLives = !Destination.HasExited;
-        Migration? here = sourceLives ? (await MigrationAsync(Source)).Migration : null;
-        Migration? there = destinationLives ? (await MigrationAsync(Destination)).Migration : null;
+        Migration? here = sourceLives ? await LatestAsync(Source) : null;
+        Migration? there = destinationLives ? await LatestAsync(Destination) : null;
         GuestMessage? guestHere = sourceLives ? await GuestOfAsync(Source) : null;
         GuestMessage? guestThere = destinationLives ? await GuestOfAsync(Destination) : null;
         if (guestThere?.State == GuestState.Incoming)
