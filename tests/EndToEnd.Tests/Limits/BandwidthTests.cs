@@ -17,6 +17,7 @@ public sealed class BandwidthTests
     private const ulong UnderWay = 2 * Mebibyte;
 
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
 
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData(MigrationMode.Precopy)]
@@ -43,6 +44,7 @@ public sealed class BandwidthTests
             // What the guest asks for does not wait. The source hears of it with a delay; the destination is asked later, and knows.
             ulong urgent = mode == MigrationMode.Precopy ? 0 : await UrgentBytesAsync(destination, id) + UnderWay;
             Assert.InRange(last.BytesSent, 0UL, (ulong)(Rate * (last.TotalUs / 1e6)) + Slack + urgent);
+            await Task.Delay(PollInterval);
         }
         while (!last.IsEnded() && (mode != MigrationMode.Precopy || last.Precopy is not { Rounds: >= 2 }));
 
