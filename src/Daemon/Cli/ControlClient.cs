@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
 
@@ -135,7 +137,7 @@ internal sealed class ControlClient : IDisposable
             yield return updates.Current;
         }
 
-        if (!Words.IsFinal(last))
+        if (!MigrationRecord.IsFinalState(last))
         {
             throw new CliException(ExitCode.Failed, "aborted",
                 $"cannot {tried} any further: the daemon at {_socketPath} ended the stream while its state was {Words.Of(last)}; "

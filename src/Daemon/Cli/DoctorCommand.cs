@@ -1,6 +1,7 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Json;
 using MigrationD.Daemon.Doctor;
+using MigrationD.Daemon.Notation;
 using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli;

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Daemon.Cli.Json;
 using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
@@ -94,7 +95,7 @@ internal sealed class DrainCommand : ClientCommand
         {
             using var deadline = new CancellationTokenSource(FarewellDeadline);
             var underWay = (await client.ListMigrationsAsync(deadline.Token))
-                .Where(one => one.Role == MigrationRole.Source && !Words.IsFinal(one.State))
+                .Where(one => one.Role == MigrationRole.Source && !MigrationRecord.IsFinalState(one.State))
                 .Select(one => $"{one.Guest} ({one.Id} to {one.Peer})")
                 .ToArray();
             return underWay.Length == 0

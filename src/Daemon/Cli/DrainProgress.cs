@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli;
 

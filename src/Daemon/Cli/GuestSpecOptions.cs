@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;

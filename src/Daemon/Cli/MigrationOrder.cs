@@ -1,5 +1,7 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
@@ -27,7 +29,7 @@ internal abstract class MigrationOrder : ClientCommand
     /// <summary>Whether it shows what came of the order.</summary>
     /// <param name="ordered">The migration right after the order.</param>
     /// <param name="now">The migration now.</param>
-    protected virtual bool IsDecided(Migration ordered, Migration now) => Words.IsFinal(now.State);
+    protected virtual bool IsDecided(Migration ordered, Migration now) => MigrationRecord.IsFinalState(now.State);
 
     /// <inheritdoc/>
     protected sealed override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)

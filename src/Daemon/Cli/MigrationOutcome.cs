@@ -1,4 +1,5 @@
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;

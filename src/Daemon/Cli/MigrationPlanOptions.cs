@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;

@@ -1,5 +1,7 @@
 using System.Globalization;
 using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 
@@ -38,7 +40,7 @@ internal static class MigrationProgress
         await foreach (var migration in updates)
         {
             last = migration;
-            if (!Words.IsFinal(last.State))
+            if (!MigrationRecord.IsFinalState(last.State))
             {
                 CliJson.WriteLine(console.Out, JsonShapes.Of(last));
                 console.Out.Flush();

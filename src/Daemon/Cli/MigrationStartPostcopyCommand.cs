@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
@@ -21,7 +22,7 @@ internal sealed class MigrationStartPostcopyCommand : MigrationOrder
 
     /// <inheritdoc/>
     protected override bool IsDecided(Migration ordered, Migration now) =>
-        Words.IsFinal(now.State) || now.State is MigrationState.PostcopyActive or MigrationState.PostcopyPaused;
+        MigrationRecord.IsFinalState(now.State) || now.State is MigrationState.PostcopyActive or MigrationState.PostcopyPaused;
 
     /// <inheritdoc/>
     protected override string? Outcome(ParseResult parse, Migration migration) => migration.HasDowntimeBytes

@@ -1,4 +1,5 @@
 using System.Globalization;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 using Spectre.Console.Rendering;

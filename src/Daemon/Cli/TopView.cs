@@ -1,4 +1,6 @@
 using System.Globalization;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 using Spectre.Console.Rendering;
@@ -40,14 +42,14 @@ internal static class TopView
 
     private static List<Migration> Shown(IReadOnlyList<Migration> all) =>
     [
-        .. all.Where(one => !Words.IsFinal(one.State)).Reverse(),
-        .. all.Where(one => Words.IsFinal(one.State)).Reverse().Take(EndedShown),
+        .. all.Where(one => !MigrationRecord.IsFinalState(one.State)).Reverse(),
+        .. all.Where(one => MigrationRecord.IsFinalState(one.State)).Reverse().Take(EndedShown),
     ];
 
     private static string Head(NodeSnapshot now)
     {
         var running = now.Guests.Count(guest => guest.State == GuestState.Running);
-        var underWay = now.Migrations.Count(migration => !Words.IsFinal(migration.State));
+        var underWay = now.Migrations.Count(migration => !MigrationRecord.IsFinalState(migration.State));
         // Without the commit that it was built from.
         var version = now.Node.Version.Split('+')[0];
         return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {version}  process {now.Node.ProcessId}  ")

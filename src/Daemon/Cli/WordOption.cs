@@ -1,4 +1,5 @@
 using System.CommandLine;
+using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli;
 

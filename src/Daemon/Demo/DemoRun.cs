@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Demo;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Demo;

@@ -1,9 +1,9 @@
 using System.Security.Cryptography;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;

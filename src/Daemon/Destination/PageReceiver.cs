@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Google.Protobuf;
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;

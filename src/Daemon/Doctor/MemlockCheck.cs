@@ -1,4 +1,4 @@
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Doctor;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Grpc;

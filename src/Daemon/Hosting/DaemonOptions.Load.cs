@@ -3,8 +3,8 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;

@@ -1,4 +1,4 @@
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;

@@ -1,5 +1,5 @@
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Grpc;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;

@@ -2,10 +2,10 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Cli.Json;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.V1;
 

@@ -6,6 +6,12 @@ namespace MigrationD.Daemon.Tests.Migrations;
 public sealed class MigrationRecordTests
 {
     [Fact]
+    public void Only_the_last_three_states_are_final() =>
+        Assert.Equal(
+            [MigrationState.Completed, MigrationState.Failed, MigrationState.Cancelled],
+            Enum.GetValues<MigrationState>().Where(MigrationRecord.IsFinalState));
+
+    [Fact]
     public void What_is_not_known_yet_is_absent()
     {
         var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);

@@ -1,3 +1,5 @@
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Json;
@@ -149,7 +151,7 @@ internal static class JsonShapes
         var figures = new TransferFigures(migration);
         return new(
             migration.Role == MigrationRole.Destination ? "Incoming migration" : "Outgoing migration",
-            Words.IsFinal(migration.State) ? migration.State == MigrationState.Completed : null,
+            MigrationRecord.IsFinalState(migration.State) ? migration.State == MigrationState.Completed : null,
             NullIfEmpty(migration.Reason),
             WholeMilliseconds(migration.TotalUs),
             figures.TimeRemaining is { } left ? (ulong)left.TotalMilliseconds : null,

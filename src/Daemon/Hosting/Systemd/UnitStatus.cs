@@ -1,4 +1,5 @@
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
@@ -20,7 +21,7 @@ internal static class UnitStatus
         string[] parts = [.. Order.Where(counts.ContainsKey).Select((state, i) => i == 0
             ? $"{counts[state]} {(counts[state] == 1 ? "guest" : "guests")} {Words.Of(state)}"
             : $"{counts[state]} {Words.Of(state)}")];
-        Migration[] underWay = [.. migrations.Where(one => !Words.IsFinal(one.State))];
+        Migration[] underWay = [.. migrations.Where(one => !MigrationRecord.IsFinalState(one.State))];
         IEnumerable<string> said = underWay.Take(MostMigrations).Select(Describe);
         if (underWay.Length > MostMigrations)
         {

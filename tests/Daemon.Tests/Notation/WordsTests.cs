@@ -1,7 +1,7 @@
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
-namespace MigrationD.Daemon.Tests.Cli;
+namespace MigrationD.Daemon.Tests.Notation;
 
 public sealed class WordsTests
 {
@@ -32,10 +32,4 @@ public sealed class WordsTests
             Assert.All(words, word => Assert.Equal(word, Words.Of(Words.Parse<T>(word))));
         }
     }
-
-    [Fact]
-    public void Only_the_last_three_states_are_final() =>
-        Assert.Equal(
-            [MigrationState.Completed, MigrationState.Failed, MigrationState.Cancelled],
-            Enum.GetValues<MigrationState>().Where(Words.IsFinal));
 }

@@ -1,8 +1,8 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Notation;
 
-namespace MigrationD.Daemon.Tests.Cli;
+namespace MigrationD.Daemon.Tests.Notation;
 
 public sealed class ByteSizeTests
 {

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
-namespace MigrationD.Daemon.Cli;
+namespace MigrationD.Daemon.Notation;
 
 /// <summary>A number of bytes as people write it: <c>256MiB</c>, <c>1 GiB</c>, <c>4096</c>. Units are powers of 1024.</summary>
 /// <param name="Bytes">The number; never negative.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace MigrationD.Daemon.Cli;
+namespace MigrationD.Daemon.Notation;
 
 /// <summary>A time as people write it: a number with ms, s, m or h.</summary>
 internal static class Duration

@@ -1,8 +1,6 @@
 using System.Text.Json;
-using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.V1;
 
-namespace MigrationD.Daemon.Cli;
+namespace MigrationD.Daemon.Notation;
 
 /// <summary>The protocol's enums as the words that people and scripts see: lower case, with dashes (<c>postcopy-active</c>).</summary>
 internal static class Words
@@ -18,7 +16,4 @@ internal static class Words
     /// <summary>The value that a word stands for; the word is one of <see cref="Of{T}()"/>.</summary>
     public static T Parse<T>(string word)
         where T : struct, Enum => Enum.GetValues<T>().First(value => Of(value) == word);
-
-    /// <summary>Whether a migration in this state changes no more.</summary>
-    public static bool IsFinal(MigrationState state) => MigrationRecord.IsFinalState(state);
 }
