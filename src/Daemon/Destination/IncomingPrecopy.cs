@@ -43,14 +43,15 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
         RefuseUnlessOver();
         try
         {
-            foreach ((long first, long count) in StaleRuns.Unpack(staleRuns, memory.Memory.PageCount))
+            foreach ((long first, long count) in RunList.Unpack(staleRuns, memory.Memory.PageCount))
             {
                 memory.Forget(first, count);
             }
         }
         catch (InvalidDataException error)
         {
-            throw new GrpcException(GrpcStatusCode.InvalidArgument, $"guest '{guest}' cannot go on here: {error.Message}", error);
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument, $"guest '{guest}' cannot go on here; of its stale pages, {error.Message}", error);
         }
     }
 }

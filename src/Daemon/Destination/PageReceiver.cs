@@ -195,7 +195,7 @@ internal sealed class PageReceiver(
         };
         if (confirms())
         {
-            report.ConfirmedRuns.AddRange(StaleRuns.Pack(_confirmed.TakeNew()));
+            report.ConfirmedRuns.AddRange(RunList.Pack(_confirmed.TakeNew()));
         }
 
         lane.Write(report.ToByteArray());

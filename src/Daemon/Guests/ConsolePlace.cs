@@ -1,4 +1,4 @@
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest;
 
 namespace MigrationD.Daemon.Guests;
 

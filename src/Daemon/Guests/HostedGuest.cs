@@ -1,5 +1,4 @@
 using MigrationD.Guest;
-using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Grpc;

@@ -175,7 +175,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         foreach ((long First, long Count)[] some in stale.Chunk(RunsInOneMessage))
         {
             await _channel.CallAsync(
-                TransportMethods.Forget, new ForgetRequest { Session = _session, StaleRuns = { StaleRuns.Pack(some) } }, PrepareDeadline,
+                TransportMethods.Forget, new ForgetRequest { Session = _session, StaleRuns = { RunList.Pack(some) } }, PrepareDeadline,
                 cancel).ConfigureAwait(false);
         }
     }

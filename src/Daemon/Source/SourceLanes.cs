@@ -273,7 +273,7 @@ internal sealed class SourceLanes : IDisposable
             return;
         }
 
-        foreach ((long first, long count) in StaleRuns.Unpack(report.ConfirmedRuns, _outgoing.Memory.BlockCount))
+        foreach ((long first, long count) in RunList.Unpack(report.ConfirmedRuns, _outgoing.Memory.BlockCount))
         {
             released.Confirm(first, count);
         }

@@ -1,6 +1,5 @@
 using Google.Protobuf;
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Kvm;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
 using MigrationD.Guest.State;

@@ -38,8 +38,8 @@ public sealed class ConfirmedBlocksTests
                 received.Mark((long)block * GuestPage.PerBlock, GuestPage.PerBlock);
                 if (step++ % 3 == 2)
                 {
-                    ulong[] packed = [.. StaleRuns.Pack(confirmed.TakeNew())];
-                    told.AddRange(StaleRuns.Unpack(packed, Blocks).SelectMany(run => Range(run.First, run.Count)));
+                    ulong[] packed = [.. RunList.Pack(confirmed.TakeNew())];
+                    told.AddRange(RunList.Unpack(packed, Blocks).SelectMany(run => Range(run.First, run.Count)));
                 }
             }
 

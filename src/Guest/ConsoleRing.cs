@@ -1,4 +1,4 @@
-namespace MigrationD.Guest.Kvm;
+namespace MigrationD.Guest;
 
 /// <summary>
 /// The last bytes that a guest wrote on its serial port, addressed by how many it had written before them since it was created, on whatever
