@@ -1,5 +1,5 @@
 using System.CommandLine.Parsing;
-using MigrationD.Daemon.Control;
+using MigrationD.Protocol.Grpc;
 
 namespace MigrationD.Daemon.Cli;
 

@@ -127,14 +127,7 @@ internal sealed class ControlService(
 
     private Migration Migrate(MigrateRequest request)
     {
-        if (!HostAndPort.TryParse(request.To, out _))
-        {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
-                $"migrate guest '{request.Guest}': '{request.To}' is no destination; give the control address of the other daemon as "
-                + "HOST:PORT");
-        }
-
+        DestinationAddress.Check($"migrate guest '{request.Guest}'", request.To);
         return outgoing.Begin(guests.Find(request.Guest), MigrationPlan.Of(request), shutdown).Snapshot();
     }
 
@@ -158,11 +151,9 @@ internal sealed class ControlService(
 
     private Migration Recover(RecoverMigrationRequest request)
     {
-        if (request.To.Length > 0 && !HostAndPort.TryParse(request.To, out _))
+        if (request.To.Length > 0)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
-                $"recover migration {request.Id}: '{request.To}' is no destination; give the control address of the other daemon as HOST:PORT");
+            DestinationAddress.Check($"recover migration {request.Id}", request.To);
         }
 
         outgoing.Find(request.Id, "recover").Recover(request.To);

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
@@ -118,11 +117,9 @@ internal sealed class Drains(
 
     private IReadOnlyList<string> Destinations(DrainRequest request)
     {
-        if (request.To.FirstOrDefault(address => !HostAndPort.TryParse(address, out _)) is { } wrong)
+        foreach (string address in request.To)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
-                $"drain: '{wrong}' is no destination; give the control addresses of other daemons as HOST:PORT");
+            DestinationAddress.Check("drain", address);
         }
 
         return request.To.Count > 0 ? request.To : peers.Count > 0 ? peers : throw new GrpcException(

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Security;
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
@@ -79,7 +78,7 @@ internal sealed class PeerSurvey : IDisposable
         {
             KeepAlive = timeout / 2,
             ConnectTimeout = timeout,
-            Tls = security.Outgoing(HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address),
+            Tls = security.Outgoing(address),
             RefuseAddress = security.RefusePlaintext,
         });
 

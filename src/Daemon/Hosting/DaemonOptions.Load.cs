@@ -3,9 +3,9 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security;
+using MigrationD.Protocol.Grpc;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -190,25 +190,17 @@ public sealed partial record DaemonOptions
 
     private static Parsed<IPEndPoint> ParseAddress(string text, bool mayLeaveLoopback)
     {
-        var colon = text.LastIndexOf(':');
-        var host = colon < 0 ? text : text[..colon];
-        if (colon < 0
-            || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port)
-            || port > IPEndPoint.MaxPort)
+        if (!HostAndPort.TrySplit(text, out HostAndPort? written))
         {
             return Parsed<IPEndPoint>.Wrong("must be HOST:PORT with a port from 0 to 65535, e.g. 127.0.0.1:7461 or [::1]:7461");
         }
 
-        var bracketed = host.StartsWith('[') && host.EndsWith(']');
-        IPAddress? address;
-        if (host == "localhost")
-        {
-            address = IPAddress.Loopback;
-        }
-        else if (bracketed != host.Contains(':') || !IPAddress.TryParse(host.Trim('[', ']'), out address))
+        // Not what the host resolves it to, which may be several.
+        if (!IPAddress.TryParse(written.Host == "localhost" ? "127.0.0.1" : written.Host, out IPAddress? address))
         {
             return Parsed<IPEndPoint>.Wrong(
-                $"\"{host}\" is no address of this host; use an IP address (IPv6 in brackets) or 'localhost', as a name can mean several");
+                $"\"{written.Host}\" is no address of this host; use an IP address (IPv6 in brackets) or 'localhost', as a name can mean "
+                + "several");
         }
 
         if (!IPAddress.IsLoopback(address) && !mayLeaveLoopback)
@@ -218,7 +210,7 @@ public sealed partial record DaemonOptions
                 + "give this daemon certificates (--tls), use 127.0.0.1 or [::1], or add --insecure on a network that you trust");
         }
 
-        return new(new IPEndPoint(address, port));
+        return new(new IPEndPoint(address, written.Port));
     }
 
     private static Parsed<TimeSpan> ParseTime(string text, TimeSpan least) =>

@@ -50,11 +50,17 @@ internal sealed class PeerSecurity
         return true;
     }
 
-    /// <summary>For dialling a host now; null without TLS.</summary>
-    /// <param name="host">The name or address that is dialled: the destination's certificate has to be for it.</param>
-    public PeerTls? Outgoing(string host) => _rules.Identity is { } identity
-        ? new PeerTls { Certificate = identity.Client, PeerPolicy = identity.Policy, RefusePeer = shown => RefuseReceiver(shown, host) }
-        : null;
+    /// <summary>For dialling a daemon now; null without TLS.</summary>
+    /// <param name="address">
+    /// HOST:PORT of its control address: its certificate has to be for that host, wherever the daemon says that its lanes are.
+    /// </param>
+    public PeerTls? Outgoing(string address)
+    {
+        string host = HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address;
+        return _rules.Identity is { } identity
+            ? new PeerTls { Certificate = identity.Client, PeerPolicy = identity.Policy, RefusePeer = shown => RefuseReceiver(shown, host) }
+            : null;
+    }
 
     /// <summary>Why guests may not be taken from this peer, or null. Asked for each guest, as connections may be old.</summary>
     public string? RefuseSender(X509Certificate2 certificate) => _rules.Senders.Refuse(certificate);

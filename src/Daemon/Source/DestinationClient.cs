@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Control;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
@@ -123,26 +122,34 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         }
     }
 
-    /// <summary>Where this session's lanes are: the host that was dialled, unless the destination names another.</summary>
-    public async Task<EndPoint> LanesOfAsync(string lanes, CancellationToken cancel)
+    /// <summary>
+    /// Where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
+    /// several.
+    /// </summary>
+    public async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancel)
     {
-        int colon = lanes.LastIndexOf(':');
-        if (colon < 0 || !ushort.TryParse(lanes.AsSpan(colon + 1), out ushort port) || port == 0)
+        if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
+            || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
         {
             throw new GrpcException(
                 GrpcStatusCode.Internal, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
         }
 
-        string host = (colon > 0 ? lanes[..colon] : _address[.._address.LastIndexOf(':')]).Trim('[', ']');
-        IPAddress[] addresses = await Dns.GetHostAddressesAsync(host, cancel).ConfigureAwait(false);
-        return _security.RefusePlaintext(addresses[0]) is { } why
-            ? throw new GrpcException(GrpcStatusCode.Unauthenticated, $"the lanes of {_address} are not opened: {why}")
-            : new IPEndPoint(addresses[0], port);
+        // The host that was dialled may have addresses where nothing listens, or where another daemon does.
+        IPAddress[] addresses = named.Host.Length > 0
+            ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
+            : [_channel.ReachedAddress ?? throw new GrpcException(GrpcStatusCode.Unavailable, $"the connection to {_address} is closed")];
+        IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
+        return allowed.Length > 0
+            ? [.. allowed.Select(address => new IPEndPoint(address, named.Port))]
+            : throw new GrpcException(
+                GrpcStatusCode.Unauthenticated, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
     }
 
     /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
-    public async Task<SourceLanes> DialLanesAsync(Func<LaneOptions, SourceLanes> open, CancellationToken cancel) =>
-        await _dial.ExecuteAsync(async _ => await OpenLanesAsync(open).ConfigureAwait(false), cancel).ConfigureAwait(false);
+    public async Task<SourceLanes> DialLanesAsync(
+        IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        await _dial.ExecuteAsync(async _ => await OpenLanesAsync(lanes, open).ConfigureAwait(false), cancel).ConfigureAwait(false);
 
     /// <summary>
     /// Restores the link: asks which pages the destination holds and opens new lanes, until both have been done.
@@ -152,7 +159,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     /// <returns>The lanes, or null when the destination holds every page.</returns>
     /// <exception cref="GrpcException">NOT_FOUND, FAILED_PRECONDITION or ABORTED: the destination answers, and does not have the guest.</exception>
     public async Task<SourceLanes?> RecoverAsync(
-        Func<RecoverResponse, EndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        Func<RecoverResponse, IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
         await _untilAnswered.ExecuteAsync(
             async stop =>
             {
@@ -164,8 +171,8 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
                     return null;
                 }
 
-                EndPoint lanes = await LanesOfAsync(answer.Lanes, stop).ConfigureAwait(false);
-                return await OpenLanesAsync(options => open(answer, lanes, options)).ConfigureAwait(false);
+                IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(answer.Lanes, stop).ConfigureAwait(false);
+                return await OpenLanesAsync(lanes, (address, options) => open(answer, address, options)).ConfigureAwait(false);
             },
             cancel).ConfigureAwait(false);
 
@@ -268,14 +275,11 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         {
             KeepAlive = _timeouts.Link / 2,
             ConnectTimeout = _timeouts.Link,
-            Tls = _security.Outgoing(HostOf(address)),
+            Tls = _security.Outgoing(address),
             RefuseAddress = _security.RefusePlaintext,
             // The received bitmap of the largest guest, in case that it cannot be packed.
             MaxReceiveMessageBytes = 32 * 1024 * 1024,
         });
-
-    // By which its certificates are judged, those of its lanes as well, wherever it says that they are.
-    private static string HostOf(string address) => HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address;
 
     /// <summary>A new connection: the old one may be dead without knowing it.</summary>
     private void Redial()
@@ -284,12 +288,14 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         _channel = Connect(_address);
     }
 
-    private async Task<SourceLanes> OpenLanesAsync(Func<LaneOptions, SourceLanes> open)
+    private async Task<SourceLanes> OpenLanesAsync(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open)
     {
         try
         {
-            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(HostOf(_address)) }.WithSilence(_timeouts.Link);
-            return await DedicatedThread.Start("dial lanes", () => open(options)).ConfigureAwait(false);
+            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(_address) }
+                .WithSilence(_timeouts.Link);
+            return await DedicatedThread.Start("dial lanes", () => OpenAtFirstThatAnswers(lanes, address => open(address, options)))
+                .ConfigureAwait(false);
         }
         catch (LaneException error)
         {
@@ -298,5 +304,22 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
                 $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
                 error);
         }
+    }
+
+    private static SourceLanes OpenAtFirstThatAnswers(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, SourceLanes> open)
+    {
+        foreach (IPEndPoint address in lanes.SkipLast(1))
+        {
+            try
+            {
+                return open(address);
+            }
+            catch (LaneException)
+            {
+                // The next one may answer; why the last one does not is said.
+            }
+        }
+
+        return open(lanes[^1]);
     }
 }

@@ -315,13 +315,14 @@ internal sealed partial class SourceMigration
         }
 
         PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, _reason, cancel).ConfigureAwait(false);
-        EndPoint lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
+        IReadOnlyList<IPEndPoint> lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
         _compression.Agree(prepared.Compression);
         var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
-            options => SourceLanes.Open(
-                lanes, prepared.Session, prepared.Secret.Span, options, _plan.Lanes, Outgoing(sent), _logger, cancel),
+            lanes,
+            (address, options) => SourceLanes.Open(
+                address, prepared.Session, prepared.Secret.Span, options, _plan.Lanes, Outgoing(sent), _logger, cancel),
             cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);

@@ -20,6 +20,7 @@ public sealed class GrpcChannel : IDisposable
     private readonly GrpcChannelOptions _options;
     private readonly HttpMessageInvoker _http;
     private readonly CancellationTokenSource _closed = new();
+    private volatile IPAddress? _reached;
 
     private GrpcChannel(GrpcTarget target, GrpcChannelOptions options)
     {
@@ -45,6 +46,9 @@ public sealed class GrpcChannel : IDisposable
 
     /// <summary>Where it connects to, as it was given.</summary>
     public string Target => _target.Name;
+
+    /// <summary>Which address of its host the last connection reached; null before there was one, and of a unix socket.</summary>
+    public IPAddress? ReachedAddress => _reached;
 
     // Servers compare it with the connection. The handler takes a stream that has shaken hands already as it is.
     private string Scheme => _options.Tls is null ? "http" : "https";
@@ -157,13 +161,16 @@ public sealed class GrpcChannel : IDisposable
         try
         {
             await socket.ConnectAsync(_target.EndPoint, timeout.Token).ConfigureAwait(false);
-            if (socket.RemoteEndPoint is IPEndPoint { Address: var address } && _options.RefuseAddress(Unmapped(address)) is { } why)
+            IPAddress? reached = socket.RemoteEndPoint is IPEndPoint { Address: var address } ? Unmapped(address) : null;
+            if (reached is not null && _options.RefuseAddress(reached) is { } why)
             {
                 throw new GrpcException(GrpcStatusCode.Unauthenticated, $"Cannot connect to {Target}: {why}.");
             }
 
             var stream = new NetworkStream(socket, ownsSocket: true);
-            return _options.Tls is { } tls ? await SecureAsync(stream, tls, timeout.Token).ConfigureAwait(false) : stream;
+            Stream connection = _options.Tls is { } tls ? await SecureAsync(stream, tls, timeout.Token).ConfigureAwait(false) : stream;
+            _reached = reached;
+            return connection;
         }
         catch (Exception error)
         {

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -41,23 +40,9 @@ internal sealed class GrpcTarget
             return ParseUnix(text);
         }
 
-        int colon = text.LastIndexOf(':');
-        string host = colon > 0 ? text[..colon] : "";
-        if (!int.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int port)
-            || port is < 1 or > IPEndPoint.MaxPort)
-        {
-            throw Malformed(text, $"'{text[(colon + 1)..]}' is no port from 1 to {IPEndPoint.MaxPort}");
-        }
-
-        bool bracketed = host.Length > 2 && host[0] == '[' && host[^1] == ']';
-        string bare = bracketed ? host[1..^1] : host;
-        UriHostNameType kind = Uri.CheckHostName(bare);
-        if (kind == UriHostNameType.Unknown || bracketed != (kind == UriHostNameType.IPv6))
-        {
-            throw Malformed(text, $"'{host}' is no host name, IPv4 address or IPv6 address in brackets");
-        }
-
-        return new GrpcTarget(text, $"{host}:{port}", new DnsEndPoint(bare, port));
+        return HostAndPort.TryParse(text, out HostAndPort? address)
+            ? new GrpcTarget(text, address.ToString(), new DnsEndPoint(address.Host, address.Port))
+            : throw Malformed(text, $"it is no name, IPv4 address or IPv6 address in brackets with a port from 1 to {IPEndPoint.MaxPort}");
     }
 
     private static GrpcTarget ParseUnix(string text)

@@ -203,6 +203,7 @@ public sealed class DaemonOptionsTests : IDisposable
     [InlineData("127.0.0.1: 1")]
     [InlineData("::1:7461")]
     [InlineData("[127.0.0.1]:7461")]
+    [InlineData("[[::1]]:7461")]
     [InlineData("host.example:7461")]
     [InlineData(":7461")]
     [InlineData("")]

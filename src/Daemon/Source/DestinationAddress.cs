@@ -1,0 +1,21 @@
+using MigrationD.Protocol.Grpc;
+
+namespace MigrationD.Daemon.Source;
+
+/// <summary>The control address of a daemon that an operator wants guests to go to.</summary>
+internal static class DestinationAddress
+{
+    /// <summary>Refuses what cannot be dialled.</summary>
+    /// <param name="order">What was ordered, for the error.</param>
+    /// <param name="address">What it is to be.</param>
+    /// <exception cref="GrpcException">INVALID_ARGUMENT: it is no HOST:PORT.</exception>
+    public static void Check(string order, string address)
+    {
+        if (!HostAndPort.TryParse(address, out _))
+        {
+            throw new GrpcException(
+                GrpcStatusCode.InvalidArgument,
+                $"{order}: '{address}' is no destination; give the control address of another daemon as HOST:PORT");
+        }
+    }
+}
