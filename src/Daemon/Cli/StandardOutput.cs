@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using MigrationD.Daemon.Interop;
 
 namespace MigrationD.Daemon.Cli;
 
@@ -41,7 +42,7 @@ internal sealed class StandardOutput : Stream
     {
         while (!buffer.IsEmpty)
         {
-            nint written = Write(Descriptor, in MemoryMarshal.GetReference(buffer), buffer.Length);
+            nint written = Libc.Write(Descriptor, in MemoryMarshal.GetReference(buffer), buffer.Length);
             if (written >= 0)
             {
                 buffer = buffer[(int)written..];
@@ -70,9 +71,4 @@ internal sealed class StandardOutput : Stream
 
     /// <inheritdoc/>
     public override void SetLength(long value) => throw new NotSupportedException();
-
-    // A span is pinned by its reference for the call; the kernel reads as many bytes as it is told and keeps none.
-    [DllImport("libc", EntryPoint = "write", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern nint Write(int descriptor, in byte bytes, nint count);
 }

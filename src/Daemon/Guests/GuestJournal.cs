@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
+using MigrationD.Daemon.Files;
 using MigrationD.Guest;
 using MigrationD.Protocol.Grpc;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using MigrationD.Daemon.Interop;
 using MigrationD.Daemon.Security;
 
 namespace MigrationD.Daemon.Hosting;
@@ -83,22 +84,13 @@ internal sealed class ControlSocket : IDisposable
     /// <summary>A regular file refuses connections as well. Opened as a file, only a socket says ENXIO (open(2)).</summary>
     private static bool IsSocket(string path)
     {
-        int descriptor = Open(path, ReadOnlyNonBlockingCloseOnExec);
+        int descriptor = Libc.Open(path, ReadOnlyNonBlockingCloseOnExec);
         bool isSocket = descriptor < 0 && Marshal.GetLastPInvokeError() == NoSuchDevice;
         if (descriptor >= 0)
         {
-            _ = Close(descriptor);
+            _ = Libc.Close(descriptor);
         }
 
         return isSocket;
     }
-
-    // open(2) has a third argument for files that it makes; it makes none here.
-    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
-
-    [DllImport("libc", EntryPoint = "close")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static extern int Close(int descriptor);
 }

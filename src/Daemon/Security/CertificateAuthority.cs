@@ -1,6 +1,8 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using MigrationD.Daemon.Files;
 
 namespace MigrationD.Daemon.Security;
 
@@ -39,6 +41,7 @@ internal sealed class CertificateAuthority : IDisposable
         Directory.CreateDirectory(folder);
         Write(Path.Combine(folder, KeyFile), key.ExportPkcs8PrivateKeyPem(), Secret, replace: false);
         Write(Path.Combine(folder, CertificateFile), root.ExportCertificatePem(), Public, replace: false);
+        DurableFile.FlushFolder(folder);
         return new CertificateAuthority(root);
     }
 
@@ -84,6 +87,7 @@ internal sealed class CertificateAuthority : IDisposable
         Write(files.Authority, _root.ExportCertificatePem(), Public, replace);
         Issue(files.ServerCertificate, files.ServerKey, node, hosts, KeyUse.Server, validity, replace);
         Issue(files.ClientCertificate, files.ClientKey, node, [], KeyUse.Client, validity, replace);
+        DurableFile.FlushFolder(folder);
     }
 
     public void Dispose() => _root.Dispose();
@@ -136,28 +140,15 @@ internal sealed class CertificateAuthority : IDisposable
         return builder.Build();
     }
 
-    /// <summary>Writes beside the file and renames, so that a daemon that reloads never reads half of it.</summary>
+    /// <summary>A daemon that reloads meanwhile never reads half of it.</summary>
     private static void Write(string file, string text, UnixFileMode mode, bool replace)
     {
-        string beside = $"{file}.new";
-        File.Delete(beside);
-        using (var stream = new FileStream(beside, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode,
-        }))
-        using (var writer = new StreamWriter(stream))
-        {
-            writer.Write(text);
-            writer.Write('\n');
-        }
-
         try
         {
-            File.Move(beside, file, replace);
+            DurableFile.Write(file, Encoding.ASCII.GetBytes(text + '\n'), mode, replace);
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            File.Delete(beside);
             throw new IOException($"write {file}: {error.Message}", error);
         }
     }

@@ -3,12 +3,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace MigrationD.Guest.Interop;
 
-/// <summary>Devices and their ioctls as KVM uses them (open(2), ioctl(2)). Thin: no policy in here.</summary>
+/// <summary>Devices and their ioctls as KVM uses them (ioctl(2), mmap(2)). Thin: no policy in here.</summary>
 internal static unsafe partial class Libc
 {
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int OpenDevice(string path, DeviceOpenFlags flags);
-
     // KVM_RUN sits in here for as long as the guest runs, and page faults of the guest wait in here: never SuppressGCTransition.
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static partial int KvmIoctl(SafeFileHandle descriptor, nuint request, void* argument);
@@ -23,12 +20,4 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
     public static partial int Mprotect(nint address, nuint length, MemoryProtection protection);
-
-    /// <summary>O_* of open(2), x86-64.</summary>
-    [Flags]
-    public enum DeviceOpenFlags
-    {
-        ReadWrite = 2,
-        CloseOnExec = 0x80000,
-    }
 }

@@ -20,6 +20,7 @@ internal static unsafe partial class Libc
     /// <summary>The number of userfaultfd(2) on x86-64 (asm/unistd_64.h).</summary>
     public const nint SystemCallUserfaultfd = 323;
 
+    // It has a third argument for files that it makes; it makes none here.
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int OpenDescriptor(string path, int flags);
 

@@ -23,7 +23,7 @@ internal sealed unsafe class KvmDevice : IDisposable
     /// <exception cref="SystemCallException">It cannot be opened.</exception>
     public static KvmDevice Open()
     {
-        int descriptor = Libc.OpenDevice(Path, Libc.DeviceOpenFlags.ReadWrite | Libc.DeviceOpenFlags.CloseOnExec);
+        int descriptor = Libc.OpenDescriptor(Path, Libc.OpenReadWrite | Libc.CloseOnExec);
         return descriptor >= 0
             ? new KvmDevice(new SafeFileHandle(descriptor, ownsHandle: true))
             : throw SystemCallException.FromLast($"open {Path}");

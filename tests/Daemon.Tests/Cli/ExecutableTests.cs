@@ -8,6 +8,7 @@ namespace MigrationD.Daemon.Tests.Cli;
 public sealed class ExecutableTests
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
+    private static readonly string Executable = Path.Combine(AppContext.BaseDirectory, "migrationd");
     private static readonly string Missing = Path.Combine(Path.GetTempPath(), $"migrationd-{Guid.NewGuid():N}.sock");
 
     [Theory]
@@ -67,13 +68,31 @@ public sealed class ExecutableTests
         Assert.Contains("MIGRATIOND_LOG_FORMAT \"xml\" (environment)", run.Error, StringComparison.Ordinal);
     }
 
-    private static async Task<CliRun> RunAsync(string arguments, params (string Name, string Value)[] environment)
+    [Fact]
+    public async Task A_key_that_cannot_be_written_leaves_nothing_behind()
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "migrationd"), arguments)
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
+        using var folder = new Hosting.TemporaryFolder();
+        string authority = folder.PathOf("ca");
+
+        // No file may have a byte, and the signal that says so is ignored; the runtime's own memory is no file then either.
+        var run = await RunAsync(
+            new ProcessStartInfo(
+                "sh",
+                ["-c", "ulimit -f 0; trap '' XFSZ; exec \"$0\" \"$@\"", Executable, "certs", "init", "--dir", authority]),
+            ("DOTNET_EnableWriteXorExecute", "0"));
+
+        Assert.Equal((ExitCode.Failed, ""), (run.ExitCode, run.Out));
+        Assert.Contains($"cannot write {authority}/ca-key.pem: ", run.Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(authority));
+    }
+
+    private static Task<CliRun> RunAsync(string arguments, params (string Name, string Value)[] environment) =>
+        RunAsync(new ProcessStartInfo(Executable, arguments), environment);
+
+    private static async Task<CliRun> RunAsync(ProcessStartInfo start, params (string Name, string Value)[] environment)
+    {
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
         foreach (var (name, value) in environment)
         {
             start.Environment[name] = value;
