@@ -127,7 +127,8 @@ internal sealed class CompressionChoice(CompressMode mode)
 
     private bool MayTry(int bytes)
     {
-        if (_plainWindows < LeastWindowsToTry || bytes < LeastToTry)
+        // A window that tries cut short again and again would never say how fast the other way is.
+        if (_plainWindows < LeastWindowsToTry || bytes < LeastToTry || _windowPages > 0)
         {
             return false;
         }
