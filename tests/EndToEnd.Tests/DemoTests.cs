@@ -39,7 +39,9 @@ public sealed class DemoTests
     {
         CommandResult result = await RunAsync("demo", "--guest", "workload", "--memory", "32MiB", "--working-set", "16MiB", "--placement", "copy");
         result.Succeeds();
-        foreach (string word in new[] { "downtime", "by fault", "by push", "as zeros", "fault latency", "corrupt pages", "largest gap", "verdict: ok" })
+        string[] words =
+            ["downtime", "by fault", "by push", "as zeros", "fault latency", "corrupt pages", "largest gap", "verdict: ok"];
+        foreach (string word in words)
         {
             Assert.Contains(word, result.Output, StringComparison.Ordinal);
         }

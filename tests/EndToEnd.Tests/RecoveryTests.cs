@@ -248,7 +248,8 @@ public sealed class RecoveryTests
         /// <summary>Waits for the end, and asserts what holds of every migration that completed.</summary>
         public async Task<Migration> CompletedAsync(string id, ulong underWayAtACut = 4 << 20)
         {
-            Migration source = await Source.MigrationUntilAsync(id, one => one.State >= MigrationState.Completed && one.State != MigrationState.PostcopyRecover);
+            Migration source = await Source.MigrationUntilAsync(
+                id, one => one.State >= MigrationState.Completed && one.State != MigrationState.PostcopyRecover);
             Migration destination = await Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
             Assert.True(source.State == MigrationState.Completed, $"{source}\n{Source.Log}\n{Destination.Log}");
             // Not always as many: a link that is lost while it is restored may be so for one side only.

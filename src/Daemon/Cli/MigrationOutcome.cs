@@ -23,7 +23,8 @@ internal static class MigrationOutcome
 
         var state = Words.Of(migration.State);
         return migration.State == MigrationState.Completed ? ExitCode.Ok : throw new CliException(ExitCode.Failed, $"migration-{state}",
-            $"migration {migration.Id} of guest {migration.Guest} {(migration.Role == MigrationRole.Destination ? "from" : "to")} {migration.Peer} {state}: "
+            $"migration {migration.Id} of guest {migration.Guest} "
+            + $"{(migration.Role == MigrationRole.Destination ? "from" : "to")} {migration.Peer} {state}: "
             + (migration.Reason.Length > 0 ? migration.Reason : "the daemon gives no reason; look at its log"));
     }
 }

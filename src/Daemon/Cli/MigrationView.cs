@@ -41,7 +41,8 @@ internal static class MigrationView
     public static void Write(IAnsiConsole console, Migration migration)
     {
         var figures = new TransferFigures(migration);
-        FieldView.Write(console, [.. Head(migration), .. Precopy(migration), .. Ram(migration, figures), .. Pages(migration, figures), .. Waits(figures)]);
+        FieldView.Write(
+            console, [.. Head(migration), .. Precopy(migration), .. Ram(migration, figures), .. Pages(migration, figures), .. Waits(figures)]);
         WriteLatency(console, figures);
     }
 

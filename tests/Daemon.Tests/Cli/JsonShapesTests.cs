@@ -91,7 +91,8 @@ public sealed class JsonShapesTests
             """
             {"status":"completed","ram":{"transferred":4200000,"remaining":0,"total":4194304,"duplicate":100,"normal":924,
             "normal-bytes":3784704,"mbps":13.6,"pages-per-second":409,"page-size":4096,"dirty-sync-count":3,"dirty-pages-rate":900,
-            "postcopy-requests":26,"precopy-bytes":1000000,"downtime-bytes":200000,"postcopy-bytes":3000000},"total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because",
+            "postcopy-requests":26,"precopy-bytes":1000000,"downtime-bytes":200000,"postcopy-bytes":3000000},
+            "total-time":2500,"setup-time":210,"downtime":8,"error-desc":"because",
             "postcopy-blocktime":2,"postcopy-vcpu-blocktime":[4,5],"postcopy-latency":514375,"postcopy-latency-dist":[0,0,0,0,0,20,3,0,1],
             "postcopy-vcpu-latency":[400000,0],"postcopy-non-vcpu-latency":300000}
             """.ReplaceLineEndings(""),

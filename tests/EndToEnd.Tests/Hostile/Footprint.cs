@@ -20,7 +20,8 @@ internal sealed record Footprint(int Threads, int Descriptors, int ResidentMiB)
             Field("Threads"), Directory.GetFileSystemEntries($"/proc/{daemon.ProcessId}/fd").Length, Field("VmRSS") / 1024);
 
         int Field(string name) => int.Parse(
-            status.Single(line => line.StartsWith(name + ':', StringComparison.Ordinal)).Split([' ', '\t', ':'], StringSplitOptions.RemoveEmptyEntries)[1],
+            status.Single(line => line.StartsWith(name + ':', StringComparison.Ordinal))
+                .Split([' ', '\t', ':'], StringSplitOptions.RemoveEmptyEntries)[1],
             CultureInfo.InvariantCulture);
     }
 }

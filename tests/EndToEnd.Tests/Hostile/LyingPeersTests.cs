@@ -163,7 +163,8 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
         }
 
         Footprint after = Footprint.Of(source);
-        output.WriteLine($"Figure: lying destinations, {Migrations} migrations with {requests} requests from seed {seed}: {before} before, {after} after");
+        output.WriteLine(
+            $"Figure: lying destinations, {Migrations} migrations with {requests} requests from seed {seed}: {before} before, {after} after");
         after.AssertHardlyMoreThan(before!);
         await source.GuestIsWellAsync("g");
     }

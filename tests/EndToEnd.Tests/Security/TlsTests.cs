@@ -233,7 +233,8 @@ public sealed class TlsTests : IDisposable
             stream.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8);
             return stream.Read(new byte[1]) == 0;
         }
-        catch (Exception error) when (error is IOException { InnerException: not SocketException { SocketErrorCode: SocketError.TimedOut } } or AuthenticationException)
+        catch (Exception error) when (error is AuthenticationException
+            or IOException { InnerException: not SocketException { SocketErrorCode: SocketError.TimedOut } })
         {
             return true;
         }

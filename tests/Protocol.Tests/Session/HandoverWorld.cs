@@ -14,7 +14,8 @@ public readonly record struct HandoverWorld()
 
     private static readonly ImmutableArray<SourceEvent> LocalToSource =
     [
-        SourceEvent.Prepared, SourceEvent.PrecopyPrepared, SourceEvent.PrecopyEnded, SourceEvent.Failed, SourceEvent.RunUnanswered, SourceEvent.LinkLost, SourceEvent.RecoveryGivenUp,
+        SourceEvent.Prepared, SourceEvent.PrecopyPrepared, SourceEvent.PrecopyEnded, SourceEvent.Failed, SourceEvent.RunUnanswered,
+        SourceEvent.LinkLost, SourceEvent.RecoveryGivenUp,
     ];
 
     private static readonly ImmutableArray<SourceEvent> Orders = [SourceEvent.CancelRequested, SourceEvent.RecoverOrdered];
