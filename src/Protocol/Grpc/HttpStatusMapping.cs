@@ -14,13 +14,15 @@ internal static class HttpStatusMapping
         _ => GrpcStatusCode.Unknown,
     };
 
-    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "Errors", for an HTTP/2 error code (RFC 9113, 7), with one exception.</summary>
+    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "Errors", for an HTTP/2 error code (RFC 9113, 7), with two exceptions.</summary>
     /// <remarks>
-    /// PROTOCOL_ERROR would be INTERNAL from a peer that resets a stream with it. .NET also gives it to every call of a connection whose
-    /// peer no longer answers pings, which is far more likely, and which has to be dialled again.
+    /// NO_ERROR and PROTOCOL_ERROR would be INTERNAL from a peer that resets a stream with them. .NET also gives the first to a call that
+    /// meets a server on its way out, and the second to every call of a connection whose peer no longer answers pings. Both are far more
+    /// likely, and have to be dialled again.
     /// </remarks>
     public static GrpcStatusCode FromHttp2Error(long errorCode) => errorCode switch
     {
+        0x0 => GrpcStatusCode.Unavailable, // NO_ERROR
         0x1 => GrpcStatusCode.Unavailable, // PROTOCOL_ERROR
         0x7 => GrpcStatusCode.Unavailable, // REFUSED_STREAM: not processed
         0x8 => GrpcStatusCode.Cancelled, // CANCEL
