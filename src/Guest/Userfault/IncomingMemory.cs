@@ -311,11 +311,11 @@ public sealed unsafe class IncomingMemory : IDisposable
 
     /// <summary>
     /// Enters pages that the caller has just placed into the bitmap and the ledger. They are the caller's alone: the kernel lets one
-    /// placer win a page.
+    /// placer win a page. Those that are new are added to <paramref name="counter"/>.
     /// </summary>
-    internal long MarkPlaced(long firstPage, long pageCount, long arrivedAt)
+    internal long MarkPlaced(long firstPage, long pageCount, long arrivedAt, ref long counter)
     {
-        long newly = Received.Mark(firstPage, pageCount);
+        long newly = Received.Mark(firstPage, pageCount, ref counter);
         _ledger.Close(firstPage, pageCount, arrivedAt);
         return newly;
     }

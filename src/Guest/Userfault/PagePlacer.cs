@@ -433,8 +433,7 @@ public sealed class PagePlacer : IDisposable
     /// </summary>
     private long Enter(long page, long count, ref long counter)
     {
-        long newly = _incoming.MarkPlaced(page, count, _arrivedAt);
-        PlacementCounters.Add(ref counter, newly);
+        long newly = _incoming.MarkPlaced(page, count, _arrivedAt, ref counter);
         PlacementCounters.Add(ref _counters.PagesRedundant, count - newly);
         return newly;
     }

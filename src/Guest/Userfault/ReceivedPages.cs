@@ -39,6 +39,16 @@ public sealed class ReceivedPages
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the bitmap.</exception>
     public long Mark(long first, long count)
     {
+        long ignored = 0;
+        return Mark(first, count, ref ignored);
+    }
+
+    /// <summary>
+    /// As the other, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever finds everything
+    /// received finds everything counted as well.
+    /// </summary>
+    internal long Mark(long first, long count, ref long counter)
+    {
         PageBits.CheckRange(first, count, Total);
         long newly = 0;
         long end = first + count;
@@ -50,6 +60,7 @@ public sealed class ReceivedPages
 
         if (newly > 0)
         {
+            _ = Interlocked.Add(ref counter, newly);
             _ = Interlocked.Add(ref _count, newly);
         }
 

@@ -277,7 +277,8 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 9, 1));
         TestPages.AssertEventually(() => HasUnreadMessage(incoming), "the fault of the reader");
         TestPages.PlaceUnmarked(incoming, 9, wake: false);
-        _ = incoming.MarkPlaced(9, 1, 0);
+        long counter = 0;
+        _ = incoming.MarkPlaced(9, 1, 0, ref counter);
 
         int faults = -1;
         var faultThread = new TestThread("fault thread", () => faults = incoming.WaitFaults(new PageFault[4]));
