@@ -359,8 +359,9 @@ internal sealed partial class SourceMigration
             string why = await precopy.RunAsync(cancel).ConfigureAwait(false);
             if (!_plan.Precopy.IsPure)
             {
+                IEnumerable<(long First, long Count)> stale = await precopy.EndAsync(cancel).ConfigureAwait(false);
                 FaultInjection.At("source.forget");
-                await ForgetAsync(await precopy.EndAsync(cancel).ConfigureAwait(false), cancel).ConfigureAwait(false);
+                await ForgetAsync(stale, cancel).ConfigureAwait(false);
             }
 
             _record.NotePrecopyEnded(why);
