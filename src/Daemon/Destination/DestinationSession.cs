@@ -174,7 +174,7 @@ internal sealed class DestinationSession
         try
         {
             IncomingGuest? incoming = _incoming;
-            DestinationTransition step = ApplyAndRevive(DestinationEvent.RecoverAsked);
+            DestinationTransition step = Apply(DestinationEvent.RecoverAsked);
             RefuseUnless(step, DestinationAction.AnswerReceived, "recover");
             if (_state == DestinationState.Completed || incoming is null)
             {
@@ -263,6 +263,12 @@ internal sealed class DestinationSession
         lock (_lock)
         {
             DestinationTransition step = DestinationMachine.Next(_state, happened);
+            if (step.Actions.Contains(DestinationAction.Revive))
+            {
+                // Here, whatever led to it: nobody may declare it lost again in between.
+                Revive(_incoming!);
+            }
+
             if (step.State != _state)
             {
                 OnLeaving(_state, step.State);
@@ -273,21 +279,6 @@ internal sealed class DestinationSession
                 {
                     Announce();
                 }
-            }
-
-            return step;
-        }
-    }
-
-    /// <summary>As <see cref="Apply"/>; a guest that was lost goes on. Nobody may declare it lost again in between.</summary>
-    private DestinationTransition ApplyAndRevive(DestinationEvent happened)
-    {
-        lock (_lock)
-        {
-            DestinationTransition step = Apply(happened);
-            if (step.Actions.Contains(DestinationAction.Revive))
-            {
-                _incoming!.Revive();
             }
 
             return step;
@@ -326,16 +317,18 @@ internal sealed class DestinationSession
             _sourceExpiry.Change(waits ? _recoveryTimeout : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
 
-        if (from == DestinationState.Lost && to != DestinationState.Deleted && _incoming is { } incoming)
-        {
-            _lost = NewSignal();
-            _record.Revive(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
-        }
-
         if ((wasWaiting || from == DestinationState.Lost) && to == DestinationState.PostcopyActive)
         {
             _record.CountRecovery();
         }
+    }
+
+    /// <summary>The guest was lost and goes on.</summary>
+    private void Revive(IncomingGuest incoming)
+    {
+        _lost = NewSignal();
+        _record.Revive(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
+        incoming.Revive();
     }
 
     private bool DeclareLost(string why)
@@ -417,7 +410,7 @@ internal sealed class DestinationSession
             }
         }
 
-        ApplyAndRevive(DestinationEvent.LinkRestored);
+        Apply(DestinationEvent.LinkRestored);
         // The last page may have come while the guest was given up, when nothing could end well.
         if (_allPages.Task.IsCompleted && _started.Task.IsCompleted)
         {
