@@ -78,19 +78,8 @@ internal sealed partial class DaemonProcess
     }
 
     /// <summary>Waits until the log has these words: its lines come by a pipe of their own.</summary>
-    public async Task LogUntilAsync(string words)
-    {
-        var clock = Stopwatch.StartNew();
-        while (!Log.Contains(words, StringComparison.Ordinal))
-        {
-            if (clock.Elapsed > Deadline)
-            {
-                throw new TimeoutException($"the log does not say '{words}' within {Deadline}:\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
-    }
+    public Task LogUntilAsync(string words) => UntilAsync(
+        () => Task.FromResult(Log.Contains(words, StringComparison.Ordinal)), () => $"the log does not say '{words}'");
 
     /// <summary>SHA-256 of a paused guest's memory.</summary>
     public async Task<string> HashAsync(string name) => (string)(await CliAsync("guest", "hash", name, "--json")).Succeeds().Json["sha256"]!;
@@ -101,15 +90,8 @@ internal sealed partial class DaemonProcess
     /// <summary>Waits until the guests are as wanted.</summary>
     public async Task GuestsUntilAsync(Func<IReadOnlyList<GuestMessage>, bool> wanted)
     {
-        var clock = Stopwatch.StartNew();
-        while (await GuestsAsync() is var guests && !wanted(guests))
-        {
-            if (clock.Elapsed > Deadline)
-            {
-                throw new TimeoutException($"the guests are not as wanted within {Deadline}: {string.Join('\n', guests)}\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
+        IReadOnlyList<GuestMessage> guests = [];
+        await UntilAsync(
+            async () => wanted(guests = await GuestsAsync()), () => $"the guests are not as wanted: {string.Join('\n', guests)}");
     }
 }

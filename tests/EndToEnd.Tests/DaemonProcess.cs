@@ -130,45 +130,25 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     /// <summary>Waits until the guest is as wanted.</summary>
     public async Task<GuestMessage> GuestUntilAsync(string name, Func<GuestMessage, bool> wanted)
     {
-        var clock = Stopwatch.StartNew();
-        while (true)
-        {
-            GuestMessage guest = await GuestAsync(name);
-            if (wanted(guest))
-            {
-                return guest;
-            }
-
-            if (clock.Elapsed > Deadline)
-            {
-                throw new TimeoutException($"guest {name} did not get there within {Deadline}: {guest}\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
+        GuestMessage? guest = null;
+        await UntilAsync(async () => wanted(guest = await GuestAsync(name)), () => $"guest {name} did not get there: {guest}");
+        return guest!;
     }
 
     /// <summary>Waits until the migration is as wanted.</summary>
     public async Task<Migration> MigrationUntilAsync(string id, Func<Migration, bool> wanted)
     {
-        var clock = Stopwatch.StartNew();
-        while (true)
-        {
-            // A destination knows it once it has prepared.
-            Migration? migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
-                .FirstOrDefault(one => one.Id == id);
-            if (migration is not null && wanted(migration))
+        Migration? migration = null;
+        await UntilAsync(
+            async () =>
             {
-                return migration;
-            }
-
-            if (clock.Elapsed > Deadline)
-            {
-                throw new TimeoutException($"migration {id} did not get there within {Deadline}: {migration}\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
+                // A destination knows it once it has prepared.
+                migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+                    .FirstOrDefault(one => one.Id == id);
+                return migration is not null && wanted(migration);
+            },
+            () => $"migration {id} did not get there: {migration}");
+        return migration!;
     }
 
     public void Signal(int signal)
@@ -180,25 +160,13 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     }
 
     /// <summary>Waits until the process has stopped itself as by SIGSTOP: state T in proc(5).</summary>
-    public async Task StoppedAsync()
-    {
-        var clock = Stopwatch.StartNew();
-        while (true)
+    public Task StoppedAsync() => UntilAsync(
+        async () =>
         {
             string stat = await File.ReadAllTextAsync($"/proc/{_process.Id}/stat");
-            if (stat[(stat.LastIndexOf(')') + 2)..][0] == 'T')
-            {
-                return;
-            }
-
-            if (clock.Elapsed > Deadline)
-            {
-                throw new TimeoutException($"the daemon did not stop itself within {Deadline}\n{Log}");
-            }
-
-            await Task.Delay(PollInterval);
-        }
-    }
+            return stat[(stat.LastIndexOf(')') + 2)..][0] == 'T';
+        },
+        () => "the daemon did not stop itself");
 
     public async ValueTask DisposeAsync()
     {
@@ -231,6 +199,21 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "kill")]
     private static extern int Kill(int process, int signal);
+
+    /// <summary>Looks again and again until something holds, or the deadline has passed.</summary>
+    private async Task UntilAsync(Func<Task<bool>> holds, Func<string> otherwise)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!await holds())
+        {
+            if (clock.Elapsed > Deadline)
+            {
+                throw new TimeoutException($"within {Deadline} {otherwise()}\n{Log}");
+            }
+
+            await Task.Delay(PollInterval);
+        }
+    }
 
     private async Task ReadyAsync()
     {
