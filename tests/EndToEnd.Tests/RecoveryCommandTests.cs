@@ -64,18 +64,39 @@ public sealed class RecoveryCommandTests
         CommandResult failed = (await source.CliAsync("migration", "recover", migration.Id, "--json")).Fails("was not reached", migration.Id);
         Assert.Equal((1, "postcopy-paused"), (failed.ExitCode, (string?)failed.Json["state"]));
 
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = migration.Id, PostcopyBandwidth = 0 });
-        destination.Signal(Continue);
-        // A daemon that has just gone on may need longer to answer than this source dials it.
-        CommandResult recovered = await OrderUntilAsync(
-            source, order => order.ExitCode == 0 || !order.Error.Contains("was not reached", StringComparison.Ordinal),
-            "migration", "recover", migration.Id);
-        Assert.Contains(migration.Id, recovered.Succeeds().Output, StringComparison.Ordinal);
+        CommandResult recovered = await RecoverAsync(source, migration.Id, destination);
+        Assert.Contains(migration.Id, recovered.Output, StringComparison.Ordinal);
         (await source.CliAsync("migration", "watch", migration.Id)).Succeeds();
         JsonNode shown = (await source.CliAsync("migration", "show", migration.Id, "--json")).Succeeds().Json;
         Assert.Equal("completed", (string?)shown["state"]);
         Assert.InRange((ulong)shown["recoveries"]!, 1UL, 100UL);
         Assert.Equal(0UL, (ulong)shown["pagesLost"]!);
+        await destination.GuestIsWellAsync("g");
+    }
+
+    /// <summary>A healthy daemon answers there, and does not have the guest, which runs elsewhere: no reason to let it run here as well.</summary>
+    [MachineFact(Host)]
+    public async Task ThatAStrangerAtAMistypedAddressDoesNotHaveTheGuestSaysNothing()
+    {
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "2s");
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        await using DaemonProcess stranger = await DaemonProcess.StartAsync("stranger");
+        string id = (await HoldInPostcopyAsync(source, destination, destination)).Id;
+        await UntilAsync(source, id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));
+
+        await source.CallAsync(ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = id, To = stranger.Listen });
+        Migration told = await UntilAsync(
+            source, id, one => one.Reason.Contains("knows nothing of this migration", StringComparison.Ordinal));
+        Assert.Contains(stranger.Listen, told.Reason, StringComparison.Ordinal);
+        Assert.DoesNotContain("--resume-here", told.Reason, StringComparison.Ordinal);
+        Assert.Equal((MigrationState.PostcopyPaused, destination.Listen), (told.State, told.Peer));
+
+        (await source.CliAsync("migration", "resolve", id, "--resume-here")).Fails(destination.Listen, "does not answer", "--force");
+        Assert.Equal(GuestState.Migrated, (await source.GuestAsync("g")).State);
+
+        // Without an address it is dialled where it was.
+        await RecoverAsync(source, id, destination);
+        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         await destination.GuestIsWellAsync("g");
     }
 
@@ -236,6 +257,18 @@ public sealed class RecoveryCommandTests
         stopped.Signal(Stop);
         Assert.Equal(MigrationState.PostcopyActive, running.State);
         return migration;
+    }
+
+    /// <summary>Lets a stopped destination go on, at full speed, and restores the link by command.</summary>
+    private static async Task<CommandResult> RecoverAsync(DaemonProcess source, string id, DaemonProcess destination)
+    {
+        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        destination.Signal(Continue);
+        // A daemon that has just gone on may need longer to answer than this source dials it.
+        CommandResult recovered = await OrderUntilAsync(
+            source, order => order.ExitCode == 0 || !order.Error.Contains("was not reached", StringComparison.Ordinal),
+            "migration", "recover", id);
+        return recovered.Succeeds();
     }
 
     /// <summary>Gives an order again and again, until what came of it is as wanted.</summary>
