@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -34,7 +35,7 @@ public sealed class AddressTests : IDisposable
         PrepareResponse prepared = destination.Prepared;
         prepared.Lanes = Named(prepared.Lanes);
         destination.OnPrepare = _ => prepared;
-        destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "the lanes are open, that is enough");
+        destination.OnLoadState = _ => throw new Refusal(Because.NotNow, "the lanes are open, that is enough");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", KnowTheName);
         await source.CreateGuestAsync("g", "workload", "16MiB", "8MiB");
 

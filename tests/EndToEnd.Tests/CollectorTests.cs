@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Protocol.V1;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -49,7 +49,7 @@ public sealed class CollectorTests
     {
         while (!done.IsCancellationRequested)
         {
-            await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest());
+            await daemon.Calls.ListMigrationsAsync(new ListMigrationsRequest());
             await daemon.GuestsAsync();
         }
     }
@@ -59,7 +59,7 @@ public sealed class CollectorTests
         ulong collections = 0;
         foreach (DaemonProcess daemon in daemons)
         {
-            collections += (await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest())).Collections;
+            collections += (await daemon.Calls.GetNodeAsync(new GetNodeRequest())).Collections;
         }
 
         return collections;

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
@@ -47,12 +47,11 @@ internal sealed partial class DaemonProcess
     /// <summary>Carries out an order to move a guest, and waits for the end.</summary>
     public async Task<Migration> MigrateAsync(MigrateRequest order, DaemonProcess destination)
     {
-        Migration migration = await CallAsync(ControlMethods.Migrate, order);
+        Migration migration = await Calls.MigrateAsync(order);
         using var deadline = new CancellationTokenSource(Deadline);
         try
         {
-            await foreach (Migration now in _channel.StreamAsync(
-                ControlMethods.WatchMigration, new WatchMigrationRequest { Id = migration.Id }, deadline.Token))
+            await foreach (Migration now in Calls.WatchMigration(new WatchMigrationRequest { Id = migration.Id }).ReadToEndAsync(deadline.Token))
             {
                 migration = now;
             }

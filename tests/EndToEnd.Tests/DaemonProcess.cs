@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
+using MigrationD.TestSupport;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -17,7 +19,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     private readonly Scratch _scratch;
     private readonly Process _process;
     private readonly ConcurrentQueue<string> _log = new();
-    private readonly GrpcChannel _channel;
+    private readonly CallChannel _channel;
 
     private DaemonProcess(Scratch scratch, Process process, string control)
     {
@@ -25,7 +27,8 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         ConfigFile = scratch.PathOf(ConfigName);
         _process = process;
         Control = control;
-        _channel = GrpcChannel.Connect($"unix:{control}");
+        _channel = CallChannel.Connect($"unix:{control}");
+        Calls = _channel.Control();
     }
 
     /// <summary>The path of its control socket.</summary>
@@ -101,31 +104,28 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     /// <summary>Starts a migration and does not wait for it.</summary>
     public async Task<string> BeginMigrationAsync(string guest, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy) =>
-        (await CallAsync(ControlMethods.Migrate, Order(guest, destination.Listen, mode))).Id;
+        (await Calls.MigrateAsync(Order(guest, destination.Listen, mode))).Id;
 
     /// <summary>Orders a migration from a daemon that may be gone before it has answered; what came of it, the destination knows.</summary>
     public async Task OrderMigrationAsync(string guest, DaemonProcess destination, MigrationMode mode = MigrationMode.Postcopy)
     {
         try
         {
-            await CallAsync(ControlMethods.Migrate, Order(guest, destination.Listen, mode));
+            await Calls.MigrateAsync(Order(guest, destination.Listen, mode));
         }
-        catch (GrpcException error) when (error.Code == GrpcStatusCode.Unavailable)
+        catch (Refusal error) when (error.Why == Because.Unreachable)
         {
             // It ended before the answer was out.
         }
     }
 
-    /// <summary>A call of the control API, as the CLI makes it. What is asked for often is asked here: a process costs more than a call.</summary>
-    public Task<TResponse> CallAsync<TRequest, TResponse>(GrpcMethod<TRequest, TResponse> method, TRequest request)
-        where TRequest : class, Google.Protobuf.IMessage<TRequest>, new()
-        where TResponse : class, Google.Protobuf.IMessage<TResponse>, new() =>
-        _channel.CallAsync(method, request, Deadline, CancellationToken.None);
+    /// <summary>The control API, as the CLI uses it. What is asked for often is asked here: a process costs more than a call.</summary>
+    public Control.ControlClient Calls { get; }
 
-    public Task<GuestMessage> GuestAsync(string name) => CallAsync(ControlMethods.GetGuest, new GetGuestRequest { Name = name });
+    public async Task<GuestMessage> GuestAsync(string name) => await Calls.GetGuestAsync(new GetGuestRequest { Name = name });
 
     public async Task<IReadOnlyList<GuestMessage>> GuestsAsync() =>
-        (await CallAsync(ControlMethods.ListGuests, new ListGuestsRequest())).Guests;
+        (await Calls.ListGuestsAsync(new ListGuestsRequest())).Guests;
 
     /// <summary>Waits until the guest is as wanted.</summary>
     public async Task<GuestMessage> GuestUntilAsync(string name, Func<GuestMessage, bool> wanted)
@@ -143,7 +143,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
             async () =>
             {
                 // A destination knows it once it has prepared.
-                migration = (await CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+                migration = (await Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations
                     .FirstOrDefault(one => one.Id == id);
                 return migration is not null && wanted(migration);
             },
@@ -226,11 +226,11 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         {
             try
             {
-                Node node = await CallAsync(ControlMethods.GetNode, new GetNodeRequest());
+                Node node = await Calls.GetNodeAsync(new GetNodeRequest());
                 (Listen, Lanes) = (node.Listen, node.Lanes);
                 return;
             }
-            catch (GrpcException error) when (error.Code == GrpcStatusCode.Unavailable)
+            catch (Refusal error) when (error.Why == Because.Unreachable)
             {
                 if (_process.HasExited || clock.Elapsed > Deadline)
                 {

@@ -3,7 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using MigrationD.EndToEnd.Tests.Security;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
@@ -68,7 +68,7 @@ public sealed class DrainTests
         await CreateAsync(dying, "lost", "32MiB", "24MiB");
         await dying.OrderMigrationAsync("lost", source);
         await dying.ExitAsync();
-        string incoming = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+        string incoming = (await source.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations.Single().Id;
         await source.MigrationUntilAsync(incoming, now => now.State == MigrationState.PostcopyPaused);
         (await source.CliAsync("migration", "resolve", incoming, "--give-up")).Succeeds();
         await CreateAsync(source, "big", "64MiB");
@@ -269,7 +269,7 @@ public sealed class DrainTests
     }
 
     private static async Task<IReadOnlyList<Migration>> MigrationsAsync(DaemonProcess daemon) =>
-        [.. (await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+        [.. (await daemon.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations
             .Where(migration => migration.Role == MigrationRole.Source)];
 
     private static async Task<IEnumerable<string>> NamesAsync(DaemonProcess daemon) =>

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using Xunit.Abstractions;
@@ -52,7 +52,7 @@ public sealed class LongevityTests(ITestOutputHelper output)
     {
         public static async Task<Footprint> OfAsync(DaemonProcess daemon)
         {
-            Node node = await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest());
+            Node node = await daemon.Calls.GetNodeAsync(new GetNodeRequest());
             string proc = $"/proc/{daemon.ProcessId}";
             string resident = File.ReadLines($"{proc}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
             return new Footprint(

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using GuestMessage = MigrationD.Protocol.V1.Guest;

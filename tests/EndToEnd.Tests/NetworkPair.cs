@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.EndToEnd.Tests;
 

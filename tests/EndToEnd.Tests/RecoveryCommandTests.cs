@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -84,7 +84,7 @@ public sealed class RecoveryCommandTests
         string id = (await HoldInPostcopyAsync(source, destination, destination)).Id;
         await UntilAsync(source, id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));
 
-        await source.CallAsync(ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = id, To = stranger.Listen });
+        await source.Calls.RecoverMigrationAsync(new RecoverMigrationRequest { Id = id, To = stranger.Listen });
         Migration told = await UntilAsync(
             source, id, one => one.Reason.Contains("knows nothing of this migration", StringComparison.Ordinal));
         Assert.Contains(stranger.Listen, told.Reason, StringComparison.Ordinal);
@@ -252,7 +252,7 @@ public sealed class RecoveryCommandTests
         await source.CreateGuestAsync("g", "workload", "512MiB", "448MiB", pattern: "uniform");
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen);
         order.PostcopyBandwidth = 1 << 20;
-        Migration migration = await source.CallAsync(ControlMethods.Migrate, order);
+        Migration migration = await source.Calls.MigrateAsync(order);
         Migration running = await UntilAsync(source, migration.Id, one => one.State != MigrationState.Setup && one.State != MigrationState.Device);
         stopped.Signal(Stop);
         Assert.Equal(MigrationState.PostcopyActive, running.State);
@@ -262,7 +262,7 @@ public sealed class RecoveryCommandTests
     /// <summary>Lets a stopped destination go on, at full speed, and restores the link by command.</summary>
     private static async Task<CommandResult> RecoverAsync(DaemonProcess source, string id, DaemonProcess destination)
     {
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
         destination.Signal(Continue);
         // A daemon that has just gone on may need longer to answer than this source dials it.
         CommandResult recovered = await OrderUntilAsync(
@@ -280,13 +280,13 @@ public sealed class RecoveryCommandTests
     }
 
     private static Task<Migration> BeginAsync(DaemonProcess source, DaemonProcess destination, string guest) =>
-        source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order(guest, destination.Listen));
+        source.Calls.MigrateAsync(DaemonProcess.Order(guest, destination.Listen)).ResponseAsync;
 
     private static async Task<Migration> UntilAsync(DaemonProcess daemon, string id, Func<Migration, bool> wanted)
     {
         var last = new Migration();
         await UntilAsync(
-            async () => wanted(last = await daemon.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id })),
+            async () => wanted(last = await daemon.Calls.GetMigrationAsync(new GetMigrationRequest { Id = id })),
             Deadline,
             () => $"{last}\n{daemon.Log}");
         return last;

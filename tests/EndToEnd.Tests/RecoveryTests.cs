@@ -1,5 +1,5 @@
 using System.Globalization;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -169,7 +169,7 @@ public sealed class RecoveryTests
     {
         await using var world = await World.CreateAsync(LinkTimeout(cut));
         await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");
-        await world.Source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+        await world.Source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         string before = await HashAsync(world.Source);
         string id = await world.BeginAsync();
         await world.PagesReceivedAsync(id, Pages / 2);
@@ -182,7 +182,7 @@ public sealed class RecoveryTests
         await world.CompletedAsync(id);
         Assert.Equal(GuestState.Paused, (await world.Destination.GuestAsync("g")).State);
         Assert.Equal(before, await HashAsync(world.Destination));
-        await world.Destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await world.Destination.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = "g" });
         await world.Destination.GuestIsWellAsync("g");
     }
 
@@ -214,7 +214,7 @@ public sealed class RecoveryTests
     private static int Port(string address) => int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture);
 
     private static async Task<string> HashAsync(DaemonProcess daemon) =>
-        (await daemon.CallAsync(ControlMethods.HashGuest, new HashGuestRequest { Name = "g" })).Sha256;
+        (await daemon.Calls.HashGuestAsync(new HashGuestRequest { Name = "g" })).Sha256;
 
     /// <summary>Two daemons on two hosts.</summary>
     private sealed record World(NetworkPair Network, DaemonProcess Source, DaemonProcess Destination) : IAsyncDisposable
@@ -239,7 +239,7 @@ public sealed class RecoveryTests
         }
 
         public async Task<string> BeginAsync() =>
-            (await Source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order("g", Destination.Listen))).Id;
+            (await Source.Calls.MigrateAsync(DaemonProcess.Order("g", Destination.Listen))).Id;
 
         /// <summary>Waits until the destination runs the guest and holds so many pages.</summary>
         public async Task PagesReceivedAsync(string id, ulong pages) => await Destination.MigrationUntilAsync(

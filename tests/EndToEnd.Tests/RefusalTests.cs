@@ -1,7 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using Google.Protobuf;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -57,8 +58,8 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination other = await ScriptedDestination.StartAsync();
-        other.OnPrepare = request => throw new GrpcException(
-            GrpcStatusCode.FailedPrecondition, $"the source speaks protocol version {request.ProtocolVersion} and this node 7 and 6");
+        other.OnPrepare = request => throw new Refusal(
+            Because.NotNow, $"the source speaks protocol version {request.ProtocolVersion} and this node 7 and 6");
         (await source.CliAsync("migrate", "g", "--to", other.Address, "--mode", "postcopy")).Fails("protocol version 1", "7 and 6");
         await source.GuestIsWellAsync("g");
     }
@@ -67,10 +68,9 @@ public sealed class RefusalTests
     public async Task ASourceOfAnotherProtocolVersion()
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
-        using GrpcChannel channel = GrpcChannel.Connect(destination.Listen);
-        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
-            TransportMethods.Prepare, new PrepareRequest { ProtocolVersion = 99 }, Deadline, CancellationToken.None));
-        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        using CallChannel channel = CallChannel.Connect(destination.Listen);
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().PrepareAsync(new PrepareRequest { ProtocolVersion = 99 }));
+        Assert.Equal(Because.NotNow, refusal.Why);
         Assert.Contains("version 99", refusal.Message, StringComparison.Ordinal);
     }
 
@@ -99,7 +99,7 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
-        destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no such section");
+        destination.OnLoadState = _ => throw new Refusal(Because.NotNow, "no such section");
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("no such section");
         await source.GuestIsWellAsync("g");
         Assert.DoesNotContain("Run", destination.Calls);
@@ -128,7 +128,7 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
-        destination.OnRun = () => throw new GrpcException(GrpcStatusCode.Unavailable, "cut off");
+        destination.OnRun = () => throw new Refusal(Because.Unreachable, "cut off");
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("never started");
         Assert.Equal(["Prepare", "LoadState", "Run", "QueryOutcome"], destination.Calls.Take(4));
         await source.GuestIsWellAsync("g");
@@ -140,9 +140,9 @@ public sealed class RefusalTests
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         int asked = 0;
-        destination.OnRun = () => throw new GrpcException(GrpcStatusCode.Unavailable, "cut off");
+        destination.OnRun = () => throw new Refusal(Because.Unreachable, "cut off");
         destination.OnQueryOutcome = () => ++asked < 3
-            ? throw new GrpcException(GrpcStatusCode.Unavailable, "still cut off")
+            ? throw new Refusal(Because.Unreachable, "still cut off")
             : new QueryOutcomeResponse { Outcome = Outcome.Running };
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--detach", "--mode", "postcopy")).Succeeds();
         // It is the destination's from before Run was sent, and stays so whatever happens now.
@@ -155,24 +155,17 @@ public sealed class RefusalTests
     public async Task ADestinationRefusesDeviceStateThatItDoesNotKnowAndForgetsTheGuest()
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
-        using GrpcChannel channel = GrpcChannel.Connect(destination.Listen);
-        PrepareResponse prepared = await channel.CallAsync(
-            TransportMethods.Prepare, Requests.Prepare("g", "state-test"), Deadline, CancellationToken.None);
+        using CallChannel channel = CallChannel.Connect(destination.Listen);
+        PrepareResponse prepared = await channel.Transport().PrepareAsync(Requests.Prepare("g", "state-test"));
         Assert.Equal(GuestState.Incoming, (await destination.GuestAsync("g")).State);
 
-        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
-            TransportMethods.LoadState,
-            new LoadStateRequest { Session = prepared.Session, DeviceState = ByteString.CopyFrom(new byte[100]) },
-            Deadline,
-            CancellationToken.None));
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().LoadStateAsync(new LoadStateRequest { Session = prepared.Session, DeviceState = ByteString.CopyFrom(new byte[100]) }));
 
         Assert.Contains("state", refusal.Message, StringComparison.OrdinalIgnoreCase);
         Assert.Empty(await destination.GuestsAsync());
-        QueryOutcomeResponse outcome = await channel.CallAsync(
-            TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
+        QueryOutcomeResponse outcome = await channel.Transport().QueryOutcomeAsync(new QueryOutcomeRequest { Session = prepared.Session });
         Assert.Equal(Outcome.NeverStarted, outcome.Outcome);
-        await Assert.ThrowsAsync<GrpcException>(() => channel.CallAsync(
-            TransportMethods.Run, new RunRequest { Session = prepared.Session }, Deadline, CancellationToken.None));
+        await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().RunAsync(new RunRequest { Session = prepared.Session }));
     }
 
     private static async Task<DaemonProcess> SourceAsync()

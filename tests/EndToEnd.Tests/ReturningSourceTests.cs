@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -25,11 +25,11 @@ public sealed class ReturningSourceTests
         await source.CreateGuestAsync("g", "workload", "512MiB", "448MiB", pattern: "sequential");
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen);
         order.PostcopyBandwidth = 64 << 10;
-        string id = (await source.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await source.Calls.MigrateAsync(order)).Id;
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyActive);
         if (paused)
         {
-            await destination.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+            await destination.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         }
 
         destination.Signal(StopSignal);
@@ -42,12 +42,12 @@ public sealed class ReturningSourceTests
 
         source.Signal(ContinueSignal);
         await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PostcopyActive);
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         Migration there = await destination.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         Assert.Equal((0UL, true), (there.PagesLost, there.Recoveries >= 1));
         Assert.Equal(paused ? GuestState.Paused : GuestState.Running, (await destination.GuestAsync("g")).State);
-        await destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await destination.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = "g" });
         await destination.GuestIsWellAsync("g");
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -7,8 +8,8 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 
@@ -18,14 +19,24 @@ namespace MigrationD.EndToEnd.Tests;
 /// A peer that speaks the real protocol over real sockets and misbehaves where a test wants it to; by default it accepts everything and
 /// never runs anything.
 /// </summary>
-internal sealed class ScriptedDestination : IAsyncDisposable
+internal sealed class ScriptedDestination : Transport.TransportBase, IAsyncDisposable
 {
     private readonly WebApplication _server;
     private readonly LaneListener _lanes;
 
-    private ScriptedDestination(WebApplication server)
+    private ScriptedDestination()
     {
-        _server = server;
+        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddSingleton(this).AddCalls();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.ConfigureForCalls();
+            kestrel.Listen(new IPEndPoint(IPAddress.Loopback, 0));
+        });
+        _server = builder.Build();
+        _server.UseCalls();
+        _server.MapGrpcService<ScriptedDestination>();
         _lanes = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), new LaneOptions(), Serve, NullLogger.Instance);
         _lanes.Start();
     }
@@ -55,20 +66,23 @@ internal sealed class ScriptedDestination : IAsyncDisposable
 
     public static async Task<ScriptedDestination> StartAsync()
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddRouting();
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            kestrel.ConfigureForGrpc();
-            kestrel.Listen(new IPEndPoint(IPAddress.Loopback, 0));
-        });
-        WebApplication server = builder.Build();
-        var destination = new ScriptedDestination(server);
-        destination.Map(server);
-        await server.StartAsync();
+        var destination = new ScriptedDestination();
+        await destination._server.StartAsync();
         return destination;
     }
+
+    public override Task<PrepareResponse> Prepare(PrepareRequest request, ServerCallContext context) =>
+        Answer("Prepare", () => OnPrepare?.Invoke(request) ?? Prepared);
+
+    public override Task<LoadStateResponse> LoadState(LoadStateRequest request, ServerCallContext context) =>
+        Answer("LoadState", () => OnLoadState(request));
+
+    public override Task<RunResponse> Run(RunRequest request, ServerCallContext context) => Answer("Run", OnRun);
+
+    public override Task<QueryOutcomeResponse> QueryOutcome(QueryOutcomeRequest request, ServerCallContext context) =>
+        Answer("QueryOutcome", OnQueryOutcome);
+
+    public override Task<AbortResponse> Abort(AbortRequest request, ServerCallContext context) => Answer("Abort", () => new AbortResponse());
 
     public async ValueTask DisposeAsync()
     {
@@ -99,15 +113,6 @@ internal sealed class ScriptedDestination : IAsyncDisposable
                 left -= part;
             }
         }
-    }
-
-    private void Map(WebApplication server)
-    {
-        server.MapUnary(TransportMethods.Prepare, (request, _) => Answer("Prepare", () => OnPrepare?.Invoke(request) ?? Prepared));
-        server.MapUnary(TransportMethods.LoadState, (request, _) => Answer("LoadState", () => OnLoadState(request)));
-        server.MapUnary(TransportMethods.Run, (_, _) => Answer("Run", OnRun));
-        server.MapUnary(TransportMethods.QueryOutcome, (_, _) => Answer("QueryOutcome", OnQueryOutcome));
-        server.MapUnary(TransportMethods.Abort, (_, _) => Answer("Abort", () => new AbortResponse()));
     }
 
     private Task<T> Answer<T>(string call, Func<T> answer)

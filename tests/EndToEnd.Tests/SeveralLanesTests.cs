@@ -1,8 +1,9 @@
 using System.Globalization;
 using System.Net;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -53,12 +54,12 @@ public sealed class SeveralLanesTests
         (await source.CliAsync(
             "migrate", "g", "--to", destination.Listen, "--mode", "postcopy", "--lanes", $"{Lanes}", "--bandwidth", "2MiB/s", "--detach"))
             .Succeeds();
-        string id = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+        string id = (await source.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations.Single().Id;
 
         // More than the pages that were never written, and nobody asks for anything: what is there was pushed.
         await destination.MigrationUntilAsync(id, one => one.PagesReceived >= 5000);
         Assert.Equal(1 + Lanes, Connections(destination));
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, Bandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, Bandwidth = 0 });
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         Assert.Equal(before, await destination.HashAsync("g"));
     }
@@ -69,9 +70,9 @@ public sealed class SeveralLanesTests
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
         (await source.CliAsync("migrate", "g", "--to", "127.0.0.1:1", "--lanes", "17")).Fails("from 1 to 16");
-        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(
-            () => source.CallAsync(ControlMethods.Migrate, new MigrateRequest { Guest = "g", To = "127.0.0.1:1", Lanes = 17 }));
-        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(
+            async () => await source.Calls.MigrateAsync(new MigrateRequest { Guest = "g", To = "127.0.0.1:1", Lanes = 17 }));
+        Assert.Equal(Because.Invalid, refusal.Why);
         Assert.Contains("17 lanes", refusal.Message, StringComparison.Ordinal);
         await source.GuestIsWellAsync("g");
     }
@@ -80,7 +81,7 @@ public sealed class SeveralLanesTests
     public async Task PrecopyIsOverWhenItIsOverOnEachLane()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
         PrepareResponse prepared = await PrepareAsync(channel, pushLanes: 2);
         using LaneCall urgent = daemon.OpenLane(prepared, PageLanePaths.Urgent, 0);
         using LaneCall first = daemon.OpenLane(prepared, PageLanePaths.Push, 0);
@@ -89,16 +90,16 @@ public sealed class SeveralLanesTests
         Assert.Equal(1U, Report(second).Marks);
 
         // On the other one pages may still be coming.
-        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(
-            () => channel.CallAsync(TransportMethods.Forget, new ForgetRequest { Session = prepared.Session }, Deadline, CancellationToken.None));
-        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(
+            async () => await channel.Transport().ForgetAsync(new ForgetRequest { Session = prepared.Session }));
+        Assert.Equal(Because.NotNow, refusal.Why);
         Assert.Contains("on each of its push lanes", refusal.Message, StringComparison.Ordinal);
         first.Send(new PageRunHeader(0, 5, 3, IsZero: true));
 
         // On this one none may.
         second.Send(new PageRunHeader(0, 8, 1, IsZero: true));
-        refusal = Assert.Throws<GrpcException>(() => second.TryReadMessage(out _));
-        Assert.Equal(GrpcStatusCode.FailedPrecondition, refusal.Code);
+        refusal = Assert.Throws<Refusal>(() => second.TryReadMessage(out _));
+        Assert.Equal(Because.NotNow, refusal.Why);
         Assert.Contains("after the end of precopy", refusal.Message, StringComparison.Ordinal);
         await daemon.GuestsUntilAsync(guests => guests.Count == 0);
     }
@@ -111,17 +112,17 @@ public sealed class SeveralLanesTests
     public async Task ALaneThatTheSessionDoesNotHaveIsRefused(string lane, string why)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
         PrepareResponse prepared = await PrepareAsync(channel, pushLanes: 2);
         Dictionary<string, string> metadata = LaneMetadata.For(prepared.Session, prepared.Secret.Span);
         metadata[PageLanePaths.LaneMetadata] = lane;
-        GrpcException refusal = Assert.Throws<GrpcException>(() =>
+        Refusal refusal = Assert.Throws<Refusal>(() =>
         {
             using LaneCall call = LaneClient.Open(
                 IPEndPoint.Parse(daemon.Lanes), PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None);
             call.TryReadMessage(out _);
         });
-        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Assert.Equal(Because.Invalid, refusal.Why);
         Assert.Contains(why, refusal.Message, StringComparison.Ordinal);
         // The session is none the worse for it.
         using LaneCall right = daemon.OpenLane(prepared, PageLanePaths.Push, 1);
@@ -131,19 +132,19 @@ public sealed class SeveralLanesTests
     public async Task ASessionWithTooManyLanesIsNotPrepared()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        GrpcException refusal = await Assert.ThrowsAsync<GrpcException>(() => PrepareAsync(channel, pushLanes: 17));
-        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(() => PrepareAsync(channel, pushLanes: 17));
+        Assert.Equal(Because.Invalid, refusal.Why);
         Assert.Empty(await daemon.GuestsAsync());
     }
 
-    private static Task<PrepareResponse> PrepareAsync(GrpcChannel channel, uint pushLanes)
+    private static Task<PrepareResponse> PrepareAsync(CallChannel channel, uint pushLanes)
     {
         PrepareRequest request = Requests.Prepare("g", "several-lanes");
         request.ProtocolVersion = 2;
         request.Mode = MigrationMode.Hybrid;
         request.PushLanes = pushLanes;
-        return channel.CallAsync(TransportMethods.Prepare, request, Deadline, CancellationToken.None);
+        return channel.Transport().PrepareAsync(request).ResponseAsync;
     }
 
     private static PushReport Report(LaneCall lane)
@@ -160,7 +161,7 @@ public sealed class SeveralLanesTests
         order.Lanes = (uint)lanes;
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = 3;
-        string id = (await from.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await from.Calls.MigrateAsync(order)).Id;
         Migration left = await from.MigrationUntilAsync(id, one => one.State is MigrationState.Completed or MigrationState.Failed);
         Assert.True(left.State == MigrationState.Completed, $"{left}\n{from.Log}\n{to.Log}");
         return await to.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);

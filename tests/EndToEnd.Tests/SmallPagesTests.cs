@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -33,7 +33,7 @@ public sealed class SmallPagesTests
         await using DaemonProcess destination =
             await DaemonProcess.StartAsync("destination", start => Launch(start, destinationWithout ? launcher : null));
         await source.CreateGuestAsync("g", "kvm", "64MiB", "40MiB");
-        await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+        await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         string before = await source.HashAsync("g");
         Migration there = await source.MigrateAsync("g", destination);
         Assert.Equal(before, await destination.HashAsync("g"));
@@ -42,7 +42,7 @@ public sealed class SmallPagesTests
             Assert.Equal(0UL, there.Placement.Moves2M);
         }
 
-        await destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await destination.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = "g" });
         await destination.MigrateAsync("g", source);
         await source.GuestIsWellAsync("g");
     }

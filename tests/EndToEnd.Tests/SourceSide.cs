@@ -1,5 +1,5 @@
 using System.Net;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.TestSupport;
 

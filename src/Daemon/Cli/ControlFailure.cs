@@ -1,5 +1,7 @@
 using System.Text.Json;
-using MigrationD.Protocol.Grpc;
+using Grpc.Core;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Cli;
 
@@ -11,28 +13,28 @@ internal static class ControlFailure
     /// <param name="socketPath">The control socket.</param>
     /// <param name="socketExists">Whether there is a file at that path.</param>
     /// <param name="error">What came back.</param>
-    public static CliException Explain(string tried, string socketPath, bool socketExists, GrpcException error)
+    public static CliException Explain(string tried, string socketPath, bool socketExists, Refusal error)
     {
-        var code = JsonNamingPolicy.KebabCaseLower.ConvertName(error.Code.ToString());
+        var code = JsonNamingPolicy.KebabCaseLower.ConvertName(((StatusCode)error.Why).ToString());
         var message = WithoutRepetition(tried, error.Message);
-        return error.Code switch
+        return error.Why switch
         {
-            GrpcStatusCode.Unavailable when !socketExists => new(ExitCode.Unreachable, code,
+            Because.Unreachable when !socketExists => new(ExitCode.Unreachable, code,
                 $"cannot {tried}: no daemon has a control socket at {socketPath}. Start one with 'migrationd serve', "
                 + "or name the socket of a running one with --control PATH."),
-            GrpcStatusCode.Unavailable => new(ExitCode.Unreachable, code,
+            Because.Unreachable => new(ExitCode.Unreachable, code,
                 $"cannot {tried}: the daemon at {socketPath} does not answer ({message}). Check that it runs "
                 + "('systemctl status migrationd') and that you may open its socket (root, or the socket's group)."),
-            GrpcStatusCode.DeadlineExceeded => new(ExitCode.Unreachable, code,
+            Because.TimedOut => new(ExitCode.Unreachable, code,
                 $"cannot {tried}: the daemon at {socketPath} did not answer in time ({message}). Look at its log, then try again."),
-            GrpcStatusCode.NotFound => new(ExitCode.NotFound, code,
+            Because.NotFound => new(ExitCode.NotFound, code,
                 $"cannot {tried}: {message}" + (message.Contains("migrationd ", StringComparison.Ordinal)
                     ? ""
                     : ". 'migrationd guest list' and 'migrationd migration list' show what there is.")),
-            GrpcStatusCode.InvalidArgument or GrpcStatusCode.OutOfRange => new(ExitCode.Usage, code, $"cannot {tried}: {message}"),
-            GrpcStatusCode.AlreadyExists or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.ResourceExhausted => new(
+            Because.Invalid or Because.OutOfRange => new(ExitCode.Usage, code, $"cannot {tried}: {message}"),
+            Because.AlreadyThere or Because.NotNow or Because.Busy => new(
                 ExitCode.Refused, code, $"cannot {tried}: {message}"),
-            GrpcStatusCode.Unimplemented => new(ExitCode.Failed, code,
+            Because.NotSupported => new(ExitCode.Failed, code,
                 $"cannot {tried}: the daemon at {socketPath} does not know this call ({message}). It is another version than this "
                 + "program ('migrationd --version'); use the program that belongs to it."),
             _ => new(ExitCode.Failed, code, $"cannot {tried}: the daemon at {socketPath} answered {code}: {message}"),

@@ -1,5 +1,5 @@
 using System.CommandLine.Parsing;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Cli;
 

@@ -3,8 +3,9 @@ using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
@@ -111,13 +112,13 @@ internal sealed class DestinationLanes : IDisposable
     });
 
     /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
-    /// <exception cref="GrpcException">INVALID_ARGUMENT: the session has no such lane.</exception>
+    /// <exception cref="Refusal">INVALID_ARGUMENT: the session has no such lane.</exception>
     public void ServePush(LaneCall call, int lane)
     {
         if (lane >= _push.Length)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
+            throw new Refusal(
+                Because.Invalid, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
         }
 
         Serve(_push[lane], call, () =>
@@ -129,7 +130,7 @@ internal sealed class DestinationLanes : IDisposable
     }
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>
     public void EndPrecopy()
     {
         Precopy?.RefuseUnlessOver();
@@ -237,7 +238,7 @@ internal sealed class DestinationLanes : IDisposable
                 throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
             }
 
-            call.Finish(GrpcStatusCode.Ok, "");
+            call.Finish();
         }
         catch (Exception error)
         {
@@ -259,12 +260,12 @@ internal sealed class DestinationLanes : IDisposable
         {
             if (_shut || _closing)
             {
-                throw new GrpcException(GrpcStatusCode.Aborted, $"the session of guest '{_guest}' takes no lanes now");
+                throw new Refusal(Because.Gone, $"the session of guest '{_guest}' takes no lanes now");
             }
 
             if (slot.IsOpen)
             {
-                throw new GrpcException(GrpcStatusCode.AlreadyExists, $"guest '{_guest}' has its {slot.Name} lane already");
+                throw new Refusal(Because.AlreadyThere, $"guest '{_guest}' has its {slot.Name} lane already");
             }
 
             slot.Open(call);

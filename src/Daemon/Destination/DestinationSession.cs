@@ -4,8 +4,9 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -81,9 +82,9 @@ internal sealed class DestinationSession
     public bool IsEnded => _ended.Task.IsCompleted;
 
     /// <summary>The lanes to serve.</summary>
-    /// <exception cref="GrpcException">ABORTED: the session has ended.</exception>
-    public DestinationLanes Lanes => _incoming?.Lanes ?? throw new GrpcException(
-        GrpcStatusCode.Aborted, $"the session of guest '{_record.Guest}' has ended");
+    /// <exception cref="Refusal">ABORTED: the session has ended.</exception>
+    public DestinationLanes Lanes => _incoming?.Lanes ?? throw new Refusal(
+        Because.Gone, $"the session of guest '{_record.Guest}' has ended");
 
     /// <summary>Whether <paramref name="secret"/> is this session's; takes the same time whatever it is.</summary>
     public bool IsSecret(ReadOnlySpan<byte> secret) => CryptographicOperations.FixedTimeEquals(secret, _secret);
@@ -108,8 +109,8 @@ internal sealed class DestinationSession
         {
             DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "loading the device state");
             await GiveUpAsync(DestinationEvent.Failed, $"its device state cannot be loaded: {error.Message}").ConfigureAwait(false);
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"guest '{_record.Guest}' cannot start on this node: {_reason}", error);
+            throw new Refusal(
+                Because.NotNow, $"guest '{_record.Guest}' cannot start on this node: {_reason}", error);
         }
 
         FaultInjection.At("destination.loaded");
@@ -124,8 +125,8 @@ internal sealed class DestinationSession
         {
             if (_state != DestinationState.Prepared || _incoming?.Lanes.Precopy is not { } precopy)
             {
-                throw new GrpcException(
-                    GrpcStatusCode.FailedPrecondition,
+                throw new Refusal(
+                    Because.NotNow,
                     $"forget pages in migration {_record.Id} of guest '{_record.Guest}': the session is in state {_state} here"
                     + (_incoming?.Lanes.Precopy is null ? ", without precopy" : ""));
             }
@@ -201,8 +202,8 @@ internal sealed class DestinationSession
     {
         if (!DeclareLost("an operator gave the source up"))
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"give up the source of migration {MigrationId} of guest '{_record.Guest}': it is {Words.Of(Reported(_state))} here; only the "
                 + "source of a migration that is postcopy-paused can be given up");
         }
@@ -214,8 +215,8 @@ internal sealed class DestinationSession
         DestinationTransition step = Apply(DestinationEvent.AbortReceived, $"the source gave up: {reason}");
         if (step.Actions.Contains(DestinationAction.Refuse))
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
+            throw new Refusal(
+                Because.NotNow, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
         }
 
         await DiscardIfToldAsync(step).ConfigureAwait(false);
@@ -377,8 +378,8 @@ internal sealed class DestinationSession
     {
         if (!step.Actions.Contains(expected))
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {step.State} here"
                 + (_reason.Length == 0 ? "" : $" ({_reason})"));
         }
@@ -459,8 +460,8 @@ internal sealed class DestinationSession
         }
         finally
         {
-            _ended.TrySetException(new GrpcException(
-                GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
+            _ended.TrySetException(new Refusal(
+                Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
         }
     }
 
@@ -492,8 +493,8 @@ internal sealed class DestinationSession
         {
             DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "finishing");
             // Every page is here all the same: the source learns that when it asks what to send again, and frees the guest.
-            _ended.TrySetException(new GrpcException(
-                GrpcStatusCode.Aborted, $"migration {_record.Id} of guest '{_record.Guest}' cannot be finished here: {error.Message}", error));
+            _ended.TrySetException(new Refusal(
+                Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' cannot be finished here: {error.Message}", error));
         }
     }
 

@@ -7,9 +7,10 @@ using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestSpec = MigrationD.Guest.GuestSpec;
@@ -58,27 +59,27 @@ internal sealed class DestinationSessions(
     public bool IsStopping => _stopping;
 
     /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
-    /// <exception cref="GrpcException">It cannot come.</exception>
+    /// <exception cref="Refusal">It cannot come.</exception>
     /// <exception cref="NodeBusyException">It can come when another has arrived.</exception>
     public async Task<DestinationSession> PrepareAsync(PrepareRequest request)
     {
         if (_stopping)
         {
-            throw new GrpcException(GrpcStatusCode.FailedPrecondition, "this node is stopping and takes no guests; choose another destination");
+            throw new Refusal(Because.NotNow, "this node is stopping and takes no guests; choose another destination");
         }
 
         if (!ProtocolVersion.IsAccepted(request.ProtocolVersion))
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"the source speaks protocol version {request.ProtocolVersion} and this node "
                 + $"{string.Join(" and ", ProtocolVersion.Accepted)}; upgrade the older of the two daemons");
         }
 
         if (request.DeviceStateVersion != GuestFactory.DeviceStateVersion)
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"the source saves device state in version {request.DeviceStateVersion} and this node loads version "
                 + $"{GuestFactory.DeviceStateVersion}; upgrade the older of the two daemons");
         }
@@ -86,8 +87,8 @@ internal sealed class DestinationSessions(
         GuestSpec spec = GuestMessages.FromMessage(request.Guest);
         if (request.RamBlocks.Count != 1 || request.RamBlocks[0].Bytes != (ulong)spec.MemoryBytes)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
+            throw new Refusal(
+                Because.Invalid,
                 $"guest '{spec.Name}' has {spec.MemoryBytes} bytes of RAM, and the source describes "
                 + $"{request.RamBlocks.Count} RAM blocks of together {request.RamBlocks.Sum(block => (decimal)block.Bytes)} bytes; "
                 + "this version moves guests with one RAM block");
@@ -95,13 +96,13 @@ internal sealed class DestinationSessions(
 
         if (request.MigrationId.Length is 0 or > 64)
         {
-            throw new GrpcException(GrpcStatusCode.InvalidArgument, "migration_id has to have 1 to 64 characters");
+            throw new Refusal(Because.Invalid, "migration_id has to have 1 to 64 characters");
         }
 
         if (request.PushLanes > PageLanePaths.MaxPushLanes)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
+            throw new Refusal(
+                Because.Invalid,
                 $"push_lanes is {request.PushLanes}, and at most {PageLanePaths.MaxPushLanes} are possible");
         }
 
@@ -124,21 +125,21 @@ internal sealed class DestinationSessions(
         return session;
     }
 
-    /// <exception cref="GrpcException">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NOT_FOUND.</exception>
     public DestinationSession Find(string id) => _sessions.TryGetValue(id, out DestinationSession? session)
         ? session
-        : throw new GrpcException(
-            GrpcStatusCode.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
+        : throw new Refusal(
+            Because.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
 
     /// <summary>The guest that came in a session, or what is known of where it has gone since.</summary>
-    /// <exception cref="GrpcException">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NOT_FOUND.</exception>
     public HostedGuest FindGuest(string id)
     {
         DestinationSession session = Find(id);
         HostedGuest guest = guests.Find(session.GuestName);
         // The name may be another guest's by now, or the same one's, come back in another session.
-        return guest.CameBy == session.MigrationId ? guest : throw new GrpcException(
-            GrpcStatusCode.NotFound, $"the guest that came in migration {session.MigrationId} is not on this node any more");
+        return guest.CameBy == session.MigrationId ? guest : throw new Refusal(
+            Because.NotFound, $"the guest that came in migration {session.MigrationId} is not on this node any more");
     }
 
     /// <summary>The session of a migration to this node, or null.</summary>
@@ -161,11 +162,11 @@ internal sealed class DestinationSessions(
         {
             Dispatch(call);
         }
-        catch (GrpcException refusal)
+        catch (Refusal refusal)
         {
             DaemonLog.LaneRefused(laneLogger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
-            meter?.LaneRefused(refusal.Code);
-            call.Finish(refusal.Code, refusal.Message);
+            meter?.LaneRefused(refusal.Why);
+            call.Finish(refusal);
         }
     }
 
@@ -193,7 +194,7 @@ internal sealed class DestinationSessions(
     {
         if (call.Path is not (PageLanePaths.Push or PageLanePaths.Urgent))
         {
-            throw new GrpcException(GrpcStatusCode.Unimplemented, $"there is no lane '{call.Path}' here");
+            throw new Refusal(Because.NotSupported, $"there is no lane '{call.Path}' here");
         }
 
         // One sentence for every way of not being allowed: who guesses learns nothing.
@@ -201,13 +202,13 @@ internal sealed class DestinationSessions(
             || !_sessions.TryGetValue(id, out DestinationSession? session)
             || !session.IsSecret(secret))
         {
-            throw new GrpcException(GrpcStatusCode.Unauthenticated, "the lane does not carry a session that is open here and its secret");
+            throw new Refusal(Because.Untrusted, "the lane does not carry a session that is open here and its secret");
         }
 
         if (call.Path == PageLanePaths.Push)
         {
             session.Lanes.ServePush(call, LaneMetadata.LaneOf(call.Metadata)
-                ?? throw new GrpcException(GrpcStatusCode.InvalidArgument, "the lane does not say in a number which one it is"));
+                ?? throw new Refusal(Because.Invalid, "the lane does not say in a number which one it is"));
         }
         else
         {

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Daemon.Destination;

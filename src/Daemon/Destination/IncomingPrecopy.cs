@@ -1,7 +1,8 @@
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
@@ -25,19 +26,19 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
     public void LaneEnded() => Interlocked.Decrement(ref _underWay);
 
     /// <summary>Throws while pages may still be coming.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION.</exception>
     public void RefuseUnlessOver()
     {
         if (!IsOver)
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"guest '{guest}' cannot go on here: the source has not said on each of its push lanes that precopy has ended");
         }
     }
 
     /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: pages may still be coming. INVALID_ARGUMENT: there are no such pages.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: pages may still be coming. INVALID_ARGUMENT: there are no such pages.</exception>
     public void Forget(IReadOnlyList<ulong> staleRuns)
     {
         RefuseUnlessOver();
@@ -50,8 +51,8 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
         }
         catch (InvalidDataException error)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument, $"guest '{guest}' cannot go on here; of its stale pages, {error.Message}", error);
+            throw new Refusal(
+                Because.Invalid, $"guest '{guest}' cannot go on here; of its stale pages, {error.Message}", error);
         }
     }
 }

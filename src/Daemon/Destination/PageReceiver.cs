@@ -4,9 +4,10 @@ using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
@@ -115,7 +116,7 @@ internal sealed class PageReceiver(
         if (run.Compression != agreed)
         {
             throw lane.Refuse(
-                GrpcStatusCode.InvalidArgument,
+                Because.Invalid,
                 $"the source sent pages packed as {Words.Of(run.Compression)}, and "
                 + (path == PagePath.Urgent
                     ? "on the urgent lane they come as they are"
@@ -130,7 +131,7 @@ internal sealed class PageReceiver(
         if (!_unpacker.TryUnpack(packed, pages))
         {
             throw lane.Refuse(
-                GrpcStatusCode.InvalidArgument,
+                Because.Invalid,
                 $"the source sent {packed.Length} bytes that do not unpack to {run.PageCount} pages by {Words.Of(agreed)}");
         }
     }
@@ -140,7 +141,7 @@ internal sealed class PageReceiver(
         if (precopy is null || _precopyEnded)
         {
             throw lane.Refuse(
-                GrpcStatusCode.FailedPrecondition, $"the source sent {mark} where there is no precopy, or it is over already");
+                Because.NotNow, $"the source sent {mark} where there is no precopy, or it is over already");
         }
 
         _marks++;
@@ -159,7 +160,7 @@ internal sealed class PageReceiver(
         if (run.RamBlock != 0 || run.FirstPage >= (ulong)pages || run.PageCount > (ulong)pages - run.FirstPage)
         {
             throw lane.Refuse(
-                GrpcStatusCode.OutOfRange,
+                Because.OutOfRange,
                 $"the source sent pages {run.FirstPage} to {run.FirstPage + run.PageCount} of RAM block {run.RamBlock}; "
                 + $"this guest has {pages} pages in block 0");
         }
@@ -170,7 +171,7 @@ internal sealed class PageReceiver(
     {
         if (_precopyEnded)
         {
-            throw lane.Refuse(GrpcStatusCode.FailedPrecondition, "the source sent pages after the end of precopy, before that of its other lanes");
+            throw lane.Refuse(Because.NotNow, "the source sent pages after the end of precopy, before that of its other lanes");
         }
     }
 

@@ -4,7 +4,8 @@ using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -32,10 +33,10 @@ internal sealed class Drains(
 
     private readonly SemaphoreSlim _one = new(1);
     private readonly Lock _lock = new();
-    private TaskCompletionSource<GrpcException> _stop = NewStop();
+    private TaskCompletionSource<Refusal> _stop = NewStop();
 
     /// <summary>Drains the node for as long as the enumeration goes on.</summary>
-    /// <exception cref="GrpcException">
+    /// <exception cref="Refusal">
     /// INVALID_ARGUMENT; FAILED_PRECONDITION: there are no peers, or another drain is under way; ABORTED: the node was undrained, or stops.
     /// </exception>
     public async IAsyncEnumerable<DrainUpdate> RunAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancel)
@@ -45,15 +46,15 @@ internal sealed class Drains(
         MigrationPlan plan = MigrationPlan.Of(request.Plan ?? new MigrateRequest());
         if (!await _one.WaitAsync(PatienceForTheOneBefore, cancel).ConfigureAwait(false))
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 "another drain of this node is under way; wait for its end, or end it with Ctrl-C where it runs, or with "
                 + "'migrationd undrain'");
         }
 
         try
         {
-            TaskCompletionSource<GrpcException> stop = Close();
+            TaskCompletionSource<Refusal> stop = Close();
             DaemonLog.DrainBegan(node.Logger, node.Name, string.Join(", ", to));
             using PeerSurvey survey = new(
                 to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security);
@@ -77,20 +78,20 @@ internal sealed class Drains(
     {
         lock (_lock)
         {
-            _stop.TrySetResult(new GrpcException(
-                GrpcStatusCode.Aborted, "the node was undrained; migrations that had begun go on: migrationd migration list"));
+            _stop.TrySetResult(new Refusal(
+                Because.Gone, "the node was undrained; migrations that had begun go on: migrationd migration list"));
             guests.Open();
         }
 
         DaemonLog.Undrained(node.Logger, node.Name);
     }
 
-    private static GrpcException Stopping() =>
-        new(GrpcStatusCode.Aborted, "this daemon is stopping; it waits for the migrations under way, and begins none");
+    private static Refusal Stopping() =>
+        new(Because.Gone, "this daemon is stopping; it waits for the migrations under way, and begins none");
 
-    private static TaskCompletionSource<GrpcException> NewStop() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static TaskCompletionSource<Refusal> NewStop() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private TaskCompletionSource<GrpcException> Close()
+    private TaskCompletionSource<Refusal> Close()
     {
         lock (_lock)
         {
@@ -99,7 +100,7 @@ internal sealed class Drains(
         }
     }
 
-    private MigrationRecord? Begin(TaskCompletionSource<GrpcException> stop, HostedGuest guest, MigrationPlan plan)
+    private MigrationRecord? Begin(TaskCompletionSource<Refusal> stop, HostedGuest guest, MigrationPlan plan)
     {
         lock (_lock)
         {
@@ -107,7 +108,7 @@ internal sealed class Drains(
             {
                 return stop.Task.IsCompleted ? null : outgoing.Begin(guest, plan, shutdown);
             }
-            catch (GrpcException stopping) when (stopping.Code == GrpcStatusCode.Unavailable)
+            catch (Refusal stopping) when (stopping.Why == Because.Unreachable)
             {
                 stop.TrySetResult(Stopping());
                 return null;
@@ -122,8 +123,8 @@ internal sealed class Drains(
             DestinationAddress.Check("drain", address);
         }
 
-        return request.To.Count > 0 ? request.To : peers.Count > 0 ? peers : throw new GrpcException(
-            GrpcStatusCode.FailedPrecondition,
+        return request.To.Count > 0 ? request.To : peers.Count > 0 ? peers : throw new Refusal(
+            Because.NotNow,
             $"drain: nothing says where guests go; give the daemon peers ({DaemonOptionKey.Peers.Flag}), or name destinations with --to");
     }
 }

@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Draining;
@@ -19,7 +20,7 @@ namespace MigrationD.Daemon.Draining;
 /// <param name="stopped">Ends when nothing more may be begun; its result says why.</param>
 internal sealed class NodeDrain(
     GuestRegistry guests, MigrationLog migrations, PeerSurvey survey, Func<HostedGuest, string, MigrationRecord?> begin, int parallel,
-    Task<GrpcException> stopped)
+    Task<Refusal> stopped)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan BetweenQuestions = TimeSpan.FromSeconds(1);
@@ -38,7 +39,7 @@ internal sealed class NodeDrain(
     private long _lastProgress = Stopwatch.GetTimestamp();
 
     /// <summary>Runs until every guest has moved, stayed or gone; the last update says so.</summary>
-    /// <exception cref="GrpcException">It was stopped.</exception>
+    /// <exception cref="Refusal">It was stopped.</exception>
     public async IAsyncEnumerable<DrainUpdate> RunAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         while (true)
@@ -165,7 +166,7 @@ internal sealed class NodeDrain(
             _lastProgress = Stopwatch.GetTimestamp();
             return true;
         }
-        catch (GrpcException refusal) when (refusal.Code == GrpcStatusCode.FailedPrecondition)
+        catch (Refusal refusal) when (refusal.Why == Because.NotNow)
         {
             // An operator's command holds it, or has taken it away a moment ago: the next look tells.
             entry.NoteNotNow(refusal.Message, DateTime.UtcNow + BetweenQuestions);

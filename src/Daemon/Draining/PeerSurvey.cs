@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Security;
 using MigrationD.Guest;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
@@ -72,9 +73,9 @@ internal sealed class PeerSurvey : IDisposable
 
     private static long Bytes(ulong count) => (long)Math.Min(count, long.MaxValue / 2);
 
-    private static GrpcChannel Connect(string address, TimeSpan timeout, PeerSecurity security) => GrpcChannel.Connect(
+    private static CallChannel Connect(string address, TimeSpan timeout, PeerSecurity security) => CallChannel.Connect(
         address,
-        new GrpcChannelOptions
+        new CallChannelOptions
         {
             KeepAlive = timeout / 2,
             ConnectTimeout = timeout,
@@ -91,17 +92,17 @@ internal sealed class PeerSurvey : IDisposable
 
         try
         {
-            Capacity capacity = await peer.Channel.CallAsync(
-                TransportMethods.GetCapacity, new GetCapacityRequest(), _deadline, cancel).ConfigureAwait(false);
+            Capacity capacity = await new Transport.TransportClient(peer.Channel.Invoker).GetCapacityAsync(
+                new GetCapacityRequest(), deadline: DateTime.UtcNow + _deadline, cancellationToken: cancel).ConfigureAwait(false);
             peer.Silence = null;
             return capacity.Instance == _ownInstance
                 ? new PeerAnswer(peer.Address, capacity, "it is this node itself", IsSelf: true)
                 : new PeerAnswer(peer.Address, capacity, Problem(capacity));
         }
-        catch (GrpcException error)
+        catch (Refusal error)
         {
             peer.SilentSince = Stopwatch.GetTimestamp();
-            return peer.Silence = new PeerAnswer(peer.Address, null, error.Code == GrpcStatusCode.Unimplemented
+            return peer.Silence = new PeerAnswer(peer.Address, null, error.Why == Because.NotSupported
                 ? "it is of a version that does not say what it has room for; upgrade it, or move guests there with 'migrationd migrate'"
                 : $"it does not say what it has room for: {error.Message}");
         }
@@ -114,11 +115,11 @@ internal sealed class PeerSurvey : IDisposable
                 + "upgrade the older of the two daemons"
         : null;
 
-    private sealed class Peer(string address, GrpcChannel channel)
+    private sealed class Peer(string address, CallChannel channel)
     {
         public string Address { get; } = address;
 
-        public GrpcChannel Channel { get; } = channel;
+        public CallChannel Channel { get; } = channel;
 
         public PeerAnswer? Silence { get; set; }
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Guests;
@@ -15,15 +16,16 @@ internal static class ConsoleFeed
     private static readonly TimeSpan RedialInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Everything from <paramref name="offset"/> on that is kept; with <paramref name="follow"/> until there can be no more.
+    /// Everything from <paramref name="start"/> on that is kept; with <paramref name="follow"/> until there can be no more.
     /// </summary>
-    /// <exception cref="GrpcException">
+    /// <exception cref="Refusal">
     /// FAILED_PRECONDITION: the guest has no serial port, or is not here yet, or is at a node that does not answer. NOT_FOUND: the node that
     /// it went to does not have it.
     /// </exception>
     public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(
-        HostedGuest guest, long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+        HostedGuest guest, ulong start, bool follow, [EnumeratorCancellation] CancellationToken cancel)
     {
+        long offset = (long)Math.Min(start, long.MaxValue / 2);
         bool wasElsewhere = false;
         bool first = true;
         string announced = "";
@@ -92,7 +94,7 @@ internal static class ConsoleFeed
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, place.Returned);
             await using IAsyncEnumerator<ConsoleChunk> chunks =
                 elsewhere.ReadConsoleAsync(offset, follow, stop.Token).GetAsyncEnumerator(stop.Token);
-            (bool more, GrpcException? error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
+            (bool more, Refusal? error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
             while (more)
             {
                 // From here on a notice is news again.
@@ -113,11 +115,11 @@ internal static class ConsoleFeed
             }
 
             // As long as this node keeps the guest's pages the switchover may be taken back, and what the guest wrote before has been sent.
-            if (place.Ring is null && (!follow || IsFinal(error.Code)))
+            if (place.Ring is null && (!follow || IsFinal(error.Why)))
             {
                 // This daemon does answer: only that the guest is not known there means the same to who asks here.
-                throw new GrpcException(
-                    error.Code == GrpcStatusCode.NotFound ? error.Code : GrpcStatusCode.FailedPrecondition,
+                throw new Refusal(
+                    error.Why == Because.NotFound ? error.Why : Because.NotNow,
                     $"guest '{guest.Name}' went to {elsewhere.Address} in migration {place.MigrationId}, and its console cannot be read there: "
                     + error.Message,
                     error);
@@ -143,26 +145,26 @@ internal static class ConsoleFeed
     {
         if (place.IsComing)
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"console of guest '{guest.Name}': migration {place.MigrationId} is bringing it and it does not run here yet; read its console "
                 + "on the node that it comes from, or wait for it with --follow");
         }
     }
 
     /// <summary>Whether asking again would bring the same answer.</summary>
-    private static bool IsFinal(GrpcStatusCode code) => code is GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition
-        or GrpcStatusCode.Aborted or GrpcStatusCode.Unimplemented or GrpcStatusCode.InvalidArgument or GrpcStatusCode.PermissionDenied
-        or GrpcStatusCode.Unauthenticated;
+    private static bool IsFinal(Because why) => why is Because.NotFound or Because.NotNow
+        or Because.Gone or Because.NotSupported or Because.Invalid or Because.Forbidden
+        or Because.Untrusted;
 
-    private static async ValueTask<(bool More, GrpcException? Error)> NextAsync(
+    private static async ValueTask<(bool More, Refusal? Error)> NextAsync(
         IAsyncEnumerator<ConsoleChunk> chunks, CancellationToken returned)
     {
         try
         {
             return (await chunks.MoveNextAsync().ConfigureAwait(false), null);
         }
-        catch (GrpcException error)
+        catch (Refusal error)
         {
             return (false, error);
         }

@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Guests;
@@ -11,7 +12,7 @@ internal static class GuestDump
     /// <summary>
     /// Chunks in ascending order, the summary last. Reads no page that is missing, so that it never waits, and says which these are.
     /// </summary>
-    /// <exception cref="GrpcException">ABORTED: the guest goes on meanwhile.</exception>
+    /// <exception cref="Refusal">ABORTED: the guest goes on meanwhile.</exception>
     public static IEnumerable<DumpChunk> Of(string name, StillMemory still)
     {
         byte[] block = new byte[GuestPage.BlockSize];
@@ -21,8 +22,8 @@ internal static class GuestDump
             DumpChunk chunk = Block(still, first, block);
             if (!still.IsStill)
             {
-                throw new GrpcException(
-                    GrpcStatusCode.Aborted,
+                throw new Refusal(
+                    Because.Gone,
                     $"dump guest '{name}': its source is back and the guest goes on, so its memory changes under the reading");
             }
 

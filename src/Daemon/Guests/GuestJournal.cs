@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Daemon.Files;
 using MigrationD.Guest;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Guests;
 
@@ -106,7 +107,7 @@ internal sealed class GuestJournal : IDisposable
     }
 
     /// <summary>A guest is about to be created here: returns when that lasts.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: it cannot be written; nothing is noted.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: it cannot be written; nothing is noted.</exception>
     public void Create(GuestSpec spec)
     {
         Task<string?> written = Note(new JournalEntry(spec, JournalState.Here, DateTimeOffset.UtcNow));
@@ -116,8 +117,8 @@ internal sealed class GuestJournal : IDisposable
         if (error is not null)
         {
             Remove(spec.Name);
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"guest '{spec.Name}' is not created: its loss could not be reported, as the journal in {_guests} cannot be written: "
                 + $"{error}. Make it writable again, or start the daemon with another --state");
         }

@@ -1,5 +1,6 @@
 using MigrationD.Guest;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestContent = MigrationD.Guest.GuestContent;
 using GuestKind = MigrationD.Guest.GuestKind;
@@ -32,12 +33,12 @@ internal static class GuestMessages
     };
 
     /// <summary>The specification in a request, checked.</summary>
-    /// <exception cref="GrpcException">INVALID_ARGUMENT with everything that is wrong with it.</exception>
+    /// <exception cref="Refusal">INVALID_ARGUMENT with everything that is wrong with it.</exception>
     public static GuestSpec FromMessage(Protocol.V1.GuestSpec? message)
     {
         if (message is null)
         {
-            throw new GrpcException(GrpcStatusCode.InvalidArgument, "the request has no guest specification");
+            throw new Refusal(Because.Invalid, "the request has no guest specification");
         }
 
         var spec = new GuestSpec(
@@ -53,7 +54,7 @@ internal static class GuestMessages
         IReadOnlyList<string> wrong = GuestFactory.Validate(spec);
         return wrong.Count == 0
             ? spec
-            : throw new GrpcException(GrpcStatusCode.InvalidArgument, $"guest '{message.Name}': {string.Join("; ", wrong)}");
+            : throw new Refusal(Because.Invalid, $"guest '{message.Name}': {string.Join("; ", wrong)}");
     }
 
     private static long Saturate(ulong value) => (long)Math.Min(value, long.MaxValue);

@@ -3,7 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 
 namespace MigrationD.Daemon.Guests;
@@ -108,7 +109,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     /// Takes the name and the memory for a guest that is to come, and has it made; gives both back when that fails. A guest that ended here
     /// with a daemon before this one gives it its name: what comes is newer than what is known.
     /// </summary>
-    /// <exception cref="GrpcException">ALREADY_EXISTS, RESOURCE_EXHAUSTED, or FAILED_PRECONDITION when this host cannot run it.</exception>
+    /// <exception cref="Refusal">ALREADY_EXISTS, RESOURCE_EXHAUSTED, or FAILED_PRECONDITION when this host cannot run it.</exception>
     public HostedGuest Expect(GuestSpec spec, Func<IDisposable, HostedGuest> make) => Add(spec, isReturn: true, make);
 
     private HostedGuest Add(GuestSpec spec, bool isReturn, Func<IDisposable, HostedGuest> make)
@@ -117,8 +118,8 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
         IDisposable? share = null;
         try
         {
-            share = budget.TryTake(spec.MemoryBytes, out long free) ?? throw new GrpcException(
-                GrpcStatusCode.ResourceExhausted,
+            share = budget.TryTake(spec.MemoryBytes, out long free) ?? throw new Refusal(
+                Because.Busy,
                 $"guest '{spec.Name}' needs {new ByteSize(spec.MemoryBytes)} of memory and this node has {new ByteSize(free)} of "
                 + $"{new ByteSize(budget.Limit)} free for guests; delete or move guests, or raise its --guest-memory");
             HostedGuest hosted = make(share);
@@ -151,23 +152,23 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
                 }
             }
 
-            if (error is GrpcException)
+            if (error is Refusal)
             {
                 throw;
             }
 
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
+            throw new Refusal(
+                Because.NotNow, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
         }
     }
 
-    /// <exception cref="GrpcException">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NOT_FOUND.</exception>
     public HostedGuest Find(string name)
     {
         lock (_lock)
         {
-            return _guests.GetValueOrDefault(name) ?? throw new GrpcException(
-                GrpcStatusCode.NotFound, $"there is no guest '{name}' on this node; see: migrationd guest list");
+            return _guests.GetValueOrDefault(name) ?? throw new Refusal(
+                Because.NotFound, $"there is no guest '{name}' on this node; see: migrationd guest list");
         }
     }
 
@@ -218,22 +219,22 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
         {
             if (_closed)
             {
-                throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"guest '{name}' cannot be on this node: {ClosedReason}");
+                throw new Refusal(Because.NotNow, $"guest '{name}' cannot be on this node: {ClosedReason}");
             }
 
             bool known = _guests.TryGetValue(name, out HostedGuest? present);
             if (present is { Left: not null } && !isReturn)
             {
-                throw new GrpcException(
-                    GrpcStatusCode.AlreadyExists,
+                throw new Refusal(
+                    Because.AlreadyThere,
                     $"guest '{name}' of this node ended with a daemon before this one, and that report would be lost: read it with "
                     + $"'migrationd guest show {name}', end it with 'migrationd guest delete {name}', or choose another name");
             }
 
             if (known && present is not ({ IsGone: true } or { Left: not null }))
             {
-                throw new GrpcException(
-                    GrpcStatusCode.AlreadyExists,
+                throw new Refusal(
+                    Because.AlreadyThere,
                     $"there is a guest '{name}' on this node already; choose another name or delete that one");
             }
 

@@ -1,7 +1,8 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 using GuestReport = MigrationD.Guest.GuestReport;
@@ -136,8 +137,8 @@ internal sealed class HostedGuest
     {
         if (guest.Failure is { } failure)
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition, $"resume guest '{Name}': it cannot go on: {failure}. Delete it and create it again.");
+            throw new Refusal(
+                Because.NotNow, $"resume guest '{Name}': it cannot go on: {failure}. Delete it and create it again.");
         }
 
         guest.Resume();
@@ -201,7 +202,7 @@ internal sealed class HostedGuest
             IGuest guest = _guest!;
             if (guest.Failure is { } failure)
             {
-                throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"migrate guest '{Name}': it cannot go on: {failure}");
+                throw new Refusal(Because.NotNow, $"migrate guest '{Name}': it cannot go on: {failure}");
             }
 
             _hold = Hold.Outgoing;
@@ -362,18 +363,18 @@ internal sealed class HostedGuest
     // ---- what everybody sees
 
     /// <summary>Where its console is to be read now.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: it has none.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: it has none.</exception>
     public ConsolePlace FindConsole()
     {
         if (_hold == Hold.Ended)
         {
-            throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"console of guest '{Name}': {_lossReason}");
+            throw new Refusal(Because.NotNow, $"console of guest '{Name}': {_lossReason}");
         }
 
         if (!_hasConsole)
         {
-            throw new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            throw new Refusal(
+                Because.NotNow,
                 $"console of guest '{Name}': a guest of this kind has no serial port; what it reports of itself: "
                 + $"migrationd guest show {Name}");
         }
@@ -421,8 +422,8 @@ internal sealed class HostedGuest
             Refuse(command, allowed);
             if (_hold == Hold.Lost)
             {
-                ReceivedPages received = _received ?? throw new GrpcException(
-                    GrpcStatusCode.FailedPrecondition, $"{command} guest '{Name}': it is being deleted");
+                ReceivedPages received = _received ?? throw new Refusal(
+                    Because.NotNow, $"{command} guest '{Name}': it is being deleted");
                 _readers++;
                 return new StillMemory(
                     _guest!.Memory, received, () => _received == received, LetGo);
@@ -430,8 +431,8 @@ internal sealed class HostedGuest
 
             if (_guest!.IsRunning)
             {
-                throw new GrpcException(
-                    GrpcStatusCode.FailedPrecondition,
+                throw new Refusal(
+                    Because.NotNow,
                     $"{command} guest '{Name}': it runs, so its memory changes under the reading. Pause it first: "
                     + $"migrationd guest pause {Name}");
             }
@@ -479,7 +480,7 @@ internal sealed class HostedGuest
             Hold.Arriving => $"pages of it are still on the source of migration {_migrationId}; wait until that is completed",
             _ => "it was deleted",
         };
-        throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"{command} guest '{Name}': {why}");
+        throw new Refusal(Because.NotNow, $"{command} guest '{Name}': {why}");
     }
 
     private void Free()

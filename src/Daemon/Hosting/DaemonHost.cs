@@ -1,14 +1,16 @@
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Services;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
@@ -45,7 +47,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private PeerDoor? _peers;
     private ControlSocket? _socket;
     private ControlCallers? _callers;
-    private GrpcServer? _control;
+    private Door? _control;
 
     private DaemonHost(DaemonOptions options, ILoggerFactory logging)
     {
@@ -180,12 +182,12 @@ internal sealed class DaemonHost : IAsyncDisposable
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
         var control = new ControlService(
-            node, new NodeHealth(node.Name, _peers.ProbeLanesAsync), Config, _guests, _migrations, _outgoing, _peers.Sessions,
+            node, _peers.Health, Config, _guests, _migrations, _outgoing, _peers.Sessions,
             new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
-        _control = await GrpcServer.StartAsync(
-            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), control.Map,
-            new RequestMeter(_meter))
-            .ConfigureAwait(false);
+        _control = await Door.StartAsync(
+            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)),
+            services => services.AddSingleton(control).AddSingleton(new HealthService(_peers.Health, Control.Descriptor)),
+            routes => routes.MapGrpcService<ControlService>(), new RequestMeter(_meter)).ConfigureAwait(false);
         _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
     }

@@ -17,7 +17,7 @@ internal static class DaemonLogging
     public const string LanesSource = "migrationd.lanes";
 
     // What a stranger can make a daemon log by connecting to it: what is wrong with lanes and calls, and the limits of the server.
-    private static readonly string[] StrangersSources = [LanesSource, "Microsoft.", typeof(Protocol.Grpc.GrpcEndpoints).FullName!];
+    private static readonly string[] StrangersSources = [LanesSource, "Microsoft.", "Grpc.", "MigrationD.Protocol.Calls."];
 
     private const string Text = "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj}{NewLine}{Exception}";
 
@@ -27,6 +27,7 @@ internal static class DaemonLogging
             .MinimumLevel.Is(LevelConvert.ToSerilogLevel(options.LogLevel))
             // The server's own chatter is of interest only to who asks for details.
             .MinimumLevel.Override("Microsoft", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
+            .MinimumLevel.Override("Grpc", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
             // A server that cannot start is the daemon's own error, and is told by whoever started it.
             .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .Enrich.WithProperty("Node", options.Node);

@@ -5,7 +5,7 @@ using System.Text;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Hosting;
 

@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Metrics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -50,7 +50,7 @@ internal sealed class Http1Door : IAsyncDisposable
         builder.Services.AddRouting();
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
-            kestrel.ConfigureForGrpc();
+            kestrel.ConfigureForCalls();
             KestrelServerLimits limits = kestrel.Limits;
             // The first server counts them.
             limits.MaxConcurrentConnections = null;

@@ -1,16 +1,20 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Control;
+using MigrationD.Daemon.Doctor;
+using MigrationD.Daemon.Services;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -18,11 +22,13 @@ namespace MigrationD.Daemon.Hosting;
 internal sealed class PeerDoor : IAsyncDisposable
 {
     private readonly LaneListener _lanes;
-    private readonly GrpcServer _control;
+    private readonly Door _control;
     private readonly Http1Door? _http1;
 
-    private PeerDoor(DestinationSessions sessions, NodeCapacity capacity, LaneListener lanes, GrpcServer control, Http1Door? http1)
+    private PeerDoor(
+        DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control, Http1Door? http1)
     {
+        Health = health;
         Sessions = sessions;
         Capacity = capacity;
         _lanes = lanes;
@@ -37,6 +43,9 @@ internal sealed class PeerDoor : IAsyncDisposable
 
     /// <summary>What other daemons are told that there is room for.</summary>
     public NodeCapacity Capacity { get; }
+
+    /// <summary>Whether guests can come in, and run.</summary>
+    public NodeHealth Health { get; }
 
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
@@ -73,17 +82,21 @@ internal sealed class PeerDoor : IAsyncDisposable
         {
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
+            var health = new NodeHealth(node, listener.ProbeAsync);
             if (pages is not null && requests is not null)
             {
                 http1 = await Http1Door.StartAsync(logging, pages, requests).ConfigureAwait(false);
             }
 
-            GrpcServer control = await GrpcServer.StartAsync(logging, Limited, Map, requests).ConfigureAwait(false);
-            return new PeerDoor(sessions, capacity, listener, control, http1);
+            Door control = await Door.StartAsync(logging, Limited, Serve, Map, requests).ConfigureAwait(false);
+            return new PeerDoor(sessions, capacity, health, listener, control, http1);
+
+            void Serve(IServiceCollection services) =>
+                services.AddSingleton(transport).AddSingleton(new HealthService(health, Transport.Descriptor));
 
             void Map(IEndpointRouteBuilder routes)
             {
-                transport.Map(routes);
+                routes.MapGrpcService<TransportService>();
                 pages?.Invoke(routes);
             }
         }
@@ -104,9 +117,6 @@ internal sealed class PeerDoor : IAsyncDisposable
             listen(kestrel, options => http1?.Attend(options));
         }
     }
-
-    /// <summary>Returns when the lanes' listener has taken a connection from itself.</summary>
-    public Task ProbeLanesAsync(CancellationToken cancel) => _lanes.ProbeAsync(cancel);
 
     public async ValueTask DisposeAsync()
     {

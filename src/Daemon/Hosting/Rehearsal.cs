@@ -6,7 +6,8 @@ using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
 using MigrationD.Guest;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;
@@ -39,7 +40,7 @@ internal static class Rehearsal
             {
                 await RunAsync(kind).ConfigureAwait(false);
             }
-            catch (Exception error) when (error is GrpcException or IOException or UnauthorizedAccessException)
+            catch (Exception error) when (error is Refusal or IOException or UnauthorizedAccessException)
             {
                 // The kind cannot run here. Whoever creates such a guest gets the reason; a rehearsal has nobody to tell.
             }

@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using Grpc.Core;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
@@ -75,7 +77,7 @@ internal sealed class DaemonMeter : IDisposable
     public void RequestAnswered(string route, string code) => _requests.Add(1, new("route", route), new("code", code));
 
     /// <summary>A lane has been refused.</summary>
-    public void LaneRefused(GrpcStatusCode code) => _lanesRefused.Add(1, new KeyValuePair<string, object?>("code", code.ToString()));
+    public void LaneRefused(Because why) => _lanesRefused.Add(1, new KeyValuePair<string, object?>("code", ((StatusCode)why).ToString()));
 
     public void Dispose()
     {

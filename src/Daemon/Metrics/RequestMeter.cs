@@ -1,8 +1,10 @@
 using System.Globalization;
+using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Metrics;
 
@@ -12,6 +14,9 @@ internal sealed class RequestMeter(DaemonMeter meter)
 {
     // What is not mapped is one route, or a stranger could make as many as he likes.
     private const string OtherRoute = "other";
+
+    // What Grpc.AspNetCore calls the last part of its routes for methods that there are not.
+    private const string UnknownMethod = "unimplementedMethod";
 
     public async Task CountAsync(HttpContext http, RequestDelegate next)
     {
@@ -27,7 +32,7 @@ internal sealed class RequestMeter(DaemonMeter meter)
 
     private static string RouteOf(HttpContext http) =>
         http.GetEndpoint() is RouteEndpoint { RoutePattern: { RawText: { } route, Parameters: var parameters } }
-        && !parameters.Any(parameter => parameter.IsCatchAll)
+        && !parameters.Any(parameter => parameter.Name is UnknownMethod)
             ? route
             : OtherRoute;
 
@@ -35,13 +40,13 @@ internal sealed class RequestMeter(DaemonMeter meter)
     {
         if (http.RequestAborted.IsCancellationRequested)
         {
-            return nameof(GrpcStatusCode.Cancelled);
+            return nameof(StatusCode.Cancelled);
         }
 
         string? status = http.Response.Headers["grpc-status"];
         status ??= http.Features.Get<IHttpResponseTrailersFeature>()?.Trailers["grpc-status"];
         return int.TryParse(status, NumberStyles.None, CultureInfo.InvariantCulture, out int code)
-            ? ((GrpcStatusCode)code).ToString()
+            ? ((StatusCode)code).ToString()
             : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
     }
 }

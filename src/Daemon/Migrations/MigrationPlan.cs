@@ -1,6 +1,7 @@
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -41,15 +42,15 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     public static MigrationPlan Postcopy(string to) => new(to, Placement.Move, MigrationMode.Postcopy, PrecopyLimits.Default);
 
     /// <summary>What a request asks for.</summary>
-    /// <exception cref="GrpcException">INVALID_ARGUMENT: it asks for what cannot be.</exception>
+    /// <exception cref="Refusal">INVALID_ARGUMENT: it asks for what cannot be.</exception>
     public static MigrationPlan Of(MigrateRequest request)
     {
         MigrationMode mode = request.Mode == MigrationMode.Unspecified ? MigrationMode.Hybrid : request.Mode;
         PrecopyLimits unsaid = PrecopyLimits.Default;
         if (request.Lanes > PageLanePaths.MaxPushLanes)
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
+            throw new Refusal(
+                Because.Invalid,
                 $"guest '{request.Guest}' cannot be moved over {request.Lanes} lanes; at most {PageLanePaths.MaxPushLanes} are possible");
         }
 

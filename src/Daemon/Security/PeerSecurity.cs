@@ -1,7 +1,7 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using MigrationD.Daemon.Hosting;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Security;
 

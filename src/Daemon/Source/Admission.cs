@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
@@ -27,7 +28,7 @@ internal sealed class Admission(MigrationQueue queue, DestinationClient destinat
     /// <param name="again">Whether it was prepared before, and the link was lost.</param>
     /// <param name="reason">What is said of the migration once it need not wait any more.</param>
     /// <param name="cancel">Gives up.</param>
-    /// <exception cref="GrpcException">The destination refuses, or had no room for too long.</exception>
+    /// <exception cref="Refusal">The destination refuses, or had no room for too long.</exception>
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, string reason, CancellationToken cancel)
     {
         // Not from the beginning: what it waited for its turn here is no time of the destination's.
@@ -45,8 +46,8 @@ internal sealed class Admission(MigrationQueue queue, DestinationClient destinat
             string why = $"the destination {destination.Address} takes no more guests at the moment: {answer.Busy}";
             if (Stopwatch.GetElapsedTime(busySince) >= patience)
             {
-                throw new GrpcException(
-                    GrpcStatusCode.ResourceExhausted,
+                throw new Refusal(
+                    Because.Busy,
                     $"{why}. It was asked for {patience.TotalSeconds:0.#} s ({DaemonOptionKey.QueueTimeout.Flag})");
             }
 

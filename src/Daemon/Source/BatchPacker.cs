@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 

@@ -1,4 +1,5 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 
@@ -8,13 +9,13 @@ internal static class DestinationAddress
     /// <summary>Refuses what cannot be dialled.</summary>
     /// <param name="order">What was ordered, for the error.</param>
     /// <param name="address">What it is to be.</param>
-    /// <exception cref="GrpcException">INVALID_ARGUMENT: it is no HOST:PORT.</exception>
+    /// <exception cref="Refusal">INVALID_ARGUMENT: it is no HOST:PORT.</exception>
     public static void Check(string order, string address)
     {
         if (!HostAndPort.TryParse(address, out _))
         {
-            throw new GrpcException(
-                GrpcStatusCode.InvalidArgument,
+            throw new Refusal(
+                Because.Invalid,
                 $"{order}: '{address}' is no destination; give the control address of another daemon as HOST:PORT");
         }
     }

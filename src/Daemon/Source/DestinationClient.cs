@@ -7,9 +7,10 @@ using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Threading;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using Polly;
 using Polly.Retry;
@@ -40,7 +41,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     private readonly ResiliencePipeline _untilAnswered;
     private string _address;
     private volatile string _home;
-    private GrpcChannel _channel;
+    private CallChannel _channel;
     private string? _session;
 
     /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
@@ -52,13 +53,13 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         _security = node.Security;
         _logger = node.Logger;
         _channel = Connect(address);
-        _dial = GrpcDialing.DialPipeline(DialFor, _logger);
+        _dial = Dialing.Pipeline(DialFor, _logger);
         _untilAnswered = new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {
                 // A daemon that answers has said what there is to say.
-                ShouldHandle = new PredicateBuilder().Handle<GrpcException>(
-                    error => error.Code is not (GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.Aborted))
+                ShouldHandle = new PredicateBuilder().Handle<Refusal>(
+                    error => error.Why is not (Because.NotFound or Because.NotNow or Because.Gone))
                     .Handle<SocketException>(),
                 BackoffType = DelayBackoffType.Exponential,
                 UseJitter = true,
@@ -105,20 +106,21 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
             Redial();
         }
 
-        ResiliencePipeline dial = again ? GrpcDialing.DialPipeline(_timeouts.Recovery, _logger) : _dial;
+        ResiliencePipeline dial = again ? Dialing.Pipeline(_timeouts.Recovery, _logger) : _dial;
         try
         {
             PrepareResponse response = await dial.ExecuteAsync(
-                async stop => await _channel.CallAsync(TransportMethods.Prepare, request, PrepareDeadline, stop).ConfigureAwait(false), cancel)
-                .ConfigureAwait(false);
+                async stop => await Calls.PrepareAsync(request, deadline: Within(PrepareDeadline), cancellationToken: stop)
+                    .ConfigureAwait(false),
+                cancel).ConfigureAwait(false);
             _session = response.Session.Length > 0 ? response.Session : _session;
             return response;
         }
-        catch (GrpcException refusal) when (refusal.Code is GrpcStatusCode.AlreadyExists or GrpcStatusCode.ResourceExhausted
-            or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.InvalidArgument)
+        catch (Refusal refusal) when (refusal.Why is Because.AlreadyThere or Because.Busy
+            or Because.NotNow or Because.Invalid)
         {
             // Its "this node" is not this one.
-            throw new GrpcException(refusal.Code, $"the destination {_address} refuses: {refusal.Message}", refusal);
+            throw new Refusal(refusal.Why, $"the destination {_address} refuses: {refusal.Message}", refusal);
         }
     }
 
@@ -131,19 +133,19 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
             || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
         {
-            throw new GrpcException(
-                GrpcStatusCode.Internal, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
+            throw new Refusal(
+                Because.Failed, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
         }
 
         // The host that was dialled may have addresses where nothing listens, or where another daemon does.
         IPAddress[] addresses = named.Host.Length > 0
             ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
-            : [_channel.ReachedAddress ?? throw new GrpcException(GrpcStatusCode.Unavailable, $"the connection to {_address} is closed")];
+            : [_channel.ReachedAddress ?? throw new Refusal(Because.Unreachable, $"the connection to {_address} is closed")];
         IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
         return allowed.Length > 0
             ? [.. allowed.Select(address => new IPEndPoint(address, named.Port))]
-            : throw new GrpcException(
-                GrpcStatusCode.Unauthenticated, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
+            : throw new Refusal(
+                Because.Untrusted, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
     }
 
     /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
@@ -157,14 +159,15 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     /// <param name="open">Opens lanes after the destination's answer.</param>
     /// <param name="cancel">Gives up.</param>
     /// <returns>The lanes, or null when the destination holds every page.</returns>
-    /// <exception cref="GrpcException">NOT_FOUND, FAILED_PRECONDITION or ABORTED: the destination answers, and does not have the guest.</exception>
+    /// <exception cref="Refusal">NOT_FOUND, FAILED_PRECONDITION or ABORTED: the destination answers, and does not have the guest.</exception>
     public async Task<SourceLanes?> RecoverAsync(
         Func<RecoverResponse, IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
         await _untilAnswered.ExecuteAsync(
             async stop =>
             {
-                RecoverResponse answer = await _channel.CallAsync(
-                    TransportMethods.Recover, new RecoverRequest { Session = _session }, _timeouts.Link, stop).ConfigureAwait(false);
+                RecoverResponse answer = await Calls.RecoverAsync(
+                    new RecoverRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: stop)
+                    .ConfigureAwait(false);
                 _home = _address;
                 if (answer.Complete)
                 {
@@ -181,29 +184,28 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     {
         foreach ((long First, long Count)[] some in stale.Chunk(RunsInOneMessage))
         {
-            await _channel.CallAsync(
-                TransportMethods.Forget, new ForgetRequest { Session = _session, StaleRuns = { RunList.Pack(some) } }, PrepareDeadline,
-                cancel).ConfigureAwait(false);
+            await Calls.ForgetAsync(
+                new ForgetRequest { Session = _session, StaleRuns = { RunList.Pack(some) } }, deadline: Within(PrepareDeadline),
+                cancellationToken: cancel).ConfigureAwait(false);
         }
     }
 
     /// <summary>Sends the device state; the answer means that the guest could run there now. Never repeated.</summary>
-    public Task LoadStateAsync(byte[] state, CancellationToken cancel) => _channel.CallAsync(
-        TransportMethods.LoadState,
+    public async Task LoadStateAsync(byte[] state, CancellationToken cancel) => await Calls.LoadStateAsync(
         new LoadStateRequest { Session = _session, DeviceState = UnsafeByteOperations.UnsafeWrap(state) },
-        _timeouts.Switchover,
-        cancel);
+        deadline: Within(_timeouts.Switchover), cancellationToken: cancel).ConfigureAwait(false);
 
     /// <summary>Lets the guest run there. Sent once: when no answer comes, <see cref="AskOutcomeAsync"/> finds out.</summary>
-    public Task RunAsync(CancellationToken cancel) =>
-        _channel.CallAsync(TransportMethods.Run, new RunRequest { Session = _session }, RunDeadline, cancel);
+    public async Task RunAsync(CancellationToken cancel) => await Calls.RunAsync(
+        new RunRequest { Session = _session }, deadline: Within(RunDeadline), cancellationToken: cancel).ConfigureAwait(false);
 
     /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
     public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
     {
         QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
-            async stop => await _channel.CallAsync(
-                TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = _session }, RunDeadline, stop).ConfigureAwait(false),
+            async stop => await Calls.QueryOutcomeAsync(
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(RunDeadline), cancellationToken: stop)
+                .ConfigureAwait(false),
             cancel).ConfigureAwait(false);
         return answer.Outcome;
     }
@@ -213,16 +215,17 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     /// </summary>
     public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
     {
-        using GrpcChannel channel = Connect(_home);
+        using CallChannel channel = Connect(_home);
         try
         {
-            QueryOutcomeResponse answer = await channel.CallAsync(
-                TransportMethods.QueryOutcome, new QueryOutcomeRequest { Session = _session }, _timeouts.Link, cancel).ConfigureAwait(false);
+            QueryOutcomeResponse answer = await new Transport.TransportClient(channel.Invoker).QueryOutcomeAsync(
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: cancel)
+                .ConfigureAwait(false);
             return answer.Outcome == Outcome.Running ? DestinationWord.HasGuest : DestinationWord.KnowsNothing;
         }
-        catch (GrpcException error)
+        catch (Refusal error)
         {
-            return error.Code is GrpcStatusCode.NotFound or GrpcStatusCode.FailedPrecondition or GrpcStatusCode.Aborted
+            return error.Why is Because.NotFound or Because.NotNow or Because.Gone
                 ? DestinationWord.KnowsNothing
                 : DestinationWord.Silent;
         }
@@ -230,8 +233,8 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 
     /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
     public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) => _untilAnswered.ExecuteAsync(
-        async stop => await _channel.CallAsync(
-            TransportMethods.Complete, new CompleteRequest { Session = _session }, deadline: null, stop).ConfigureAwait(false),
+        async stop => await Calls.CompleteAsync(
+            new CompleteRequest { Session = _session }, cancellationToken: stop).ConfigureAwait(false),
         cancel).AsTask();
 
     /// <summary>Tells the destination to forget the session, if it can be told; it finds out by itself otherwise.</summary>
@@ -244,11 +247,10 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 
         try
         {
-            await _channel.CallAsync(
-                TransportMethods.Abort, new AbortRequest { Session = _session, Reason = reason }, AbortDeadline, CancellationToken.None)
-                .ConfigureAwait(false);
+            await Calls.AbortAsync(
+                new AbortRequest { Session = _session, Reason = reason }, deadline: Within(AbortDeadline)).ConfigureAwait(false);
         }
-        catch (GrpcException error)
+        catch (Refusal error)
         {
             DaemonLog.AbortUndelivered(_logger, _session, _address, error.Message);
         }
@@ -259,9 +261,10 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
         long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
     {
-        using GrpcChannel channel = Connect(_home);
+        using CallChannel channel = Connect(_home);
         var request = new RelayConsoleRequest { Session = _session, Offset = (ulong)offset, Follow = follow };
-        await foreach (ConsoleChunk chunk in channel.StreamAsync(TransportMethods.RelayConsole, request, cancel).ConfigureAwait(false))
+        await foreach (ConsoleChunk chunk in new Transport.TransportClient(channel.Invoker).RelayConsole(request, cancellationToken: cancel)
+            .ReadToEndAsync(cancel).ConfigureAwait(false))
         {
             yield return chunk;
         }
@@ -269,9 +272,13 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
 
     public void Dispose() => _channel.Dispose();
 
-    private GrpcChannel Connect(string address) => GrpcChannel.Connect(
+    private Transport.TransportClient Calls => new(_channel.Invoker);
+
+    private static DateTime Within(TimeSpan patience) => DateTime.UtcNow + patience;
+
+    private CallChannel Connect(string address) => CallChannel.Connect(
         address,
-        new GrpcChannelOptions
+        new CallChannelOptions
         {
             KeepAlive = _timeouts.Link / 2,
             ConnectTimeout = _timeouts.Link,
@@ -299,8 +306,8 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         }
         catch (LaneException error)
         {
-            throw new GrpcException(
-                GrpcStatusCode.Unavailable,
+            throw new Refusal(
+                Because.Unreachable,
                 $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
                 error);
         }

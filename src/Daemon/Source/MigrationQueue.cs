@@ -1,4 +1,5 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 
@@ -116,7 +117,7 @@ internal sealed class MigrationQueue
         }
     }
 
-    private static GrpcException Closed() => new(GrpcStatusCode.Unavailable, "this daemon is stopping");
+    private static Refusal Closed() => new(Because.Unreachable, "this daemon is stopping");
 
     private void LetIn()
     {

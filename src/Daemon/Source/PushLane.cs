@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;

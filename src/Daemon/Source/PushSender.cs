@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using PrecopyMark = MigrationD.Protocol.V1.PrecopyMark;
 

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 

@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -43,7 +44,7 @@ internal sealed partial class SourceMigration
                 lanes.Map);
             return SourceEvent.AllPagesPlaced;
         }
-        catch (GrpcException error)
+        catch (Refusal error)
         {
             _reason = $"the destination does not know this migration any more: {error.Message}";
             return SourceEvent.LinkLost;

@@ -1,6 +1,7 @@
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
@@ -10,7 +11,7 @@ namespace MigrationD.Daemon.Source;
 internal sealed partial class SourceMigration
 {
     /// <summary>Stops the migration and lets the guest go on here.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: the guest has been given away.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: the guest has been given away.</exception>
     public void Cancel()
     {
         lock (_orders)
@@ -26,7 +27,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Ends precopy now; what has not come follows by post-copy.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration is not hybrid, or not in precopy.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: the migration is not hybrid, or not in precopy.</exception>
     public void StartPostcopy()
     {
         if (_plan.Mode != MigrationMode.Hybrid)
@@ -47,7 +48,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Changes limits while it is under way.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: the migration has no such limit, or not any more; nothing is changed.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: the migration has no such limit, or not any more; nothing is changed.</exception>
     public void Set(SetMigrationRequest change)
     {
         lock (_orders)
@@ -70,7 +71,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Dials the destination again now, at another address if need be.</summary>
-    /// <exception cref="GrpcException">FAILED_PRECONDITION: the link is not lost.</exception>
+    /// <exception cref="Refusal">FAILED_PRECONDITION: the link is not lost.</exception>
     public void Recover(string to)
     {
         lock (_orders)
@@ -89,7 +90,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Lets the guest go on here as it was at the switchover.</summary>
-    /// <exception cref="GrpcException">
+    /// <exception cref="Refusal">
     /// FAILED_PRECONDITION: the destination has the guest, or may have it and <paramref name="force"/> is not said.
     /// </exception>
     public async Task ResumeHereAsync(bool force, CancellationToken cancel)
@@ -198,11 +199,11 @@ internal sealed partial class SourceMigration
         {
             return null;
         }
-        catch (Exception error) when (order is not null && error is OperationCanceledException or GrpcException)
+        catch (Exception error) when (order is not null && error is OperationCanceledException or Refusal)
         {
             return order;
         }
-        catch (Exception error) when (error is OperationCanceledException or GrpcException { Code: GrpcStatusCode.Cancelled })
+        catch (Exception error) when (error is OperationCanceledException or Refusal { Why: Because.Cancelled })
         {
             _reason = $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
                 + $"that host lives, with the pages it has; this daemon keeps {Kept}. When it is back: "
@@ -210,7 +211,7 @@ internal sealed partial class SourceMigration
                 + (IsWhole ? $"If it is gone for good: migrationd migration resolve {_record.Id} --resume-here" : CannotGoOn);
             return SourceEvent.RecoveryGivenUp;
         }
-        catch (GrpcException gone)
+        catch (Refusal gone)
         {
             _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
                 + (IsWhole
@@ -222,7 +223,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private GrpcException Refused(string what, string why) => new(
-        GrpcStatusCode.FailedPrecondition,
+    private Refusal Refused(string what, string why) => new(
+        Because.NotNow,
         $"{what} migration {_record.Id} of guest '{_hosted.Name}': it is {Words.Of(Reported(_state))}; {why}");
 }

@@ -7,7 +7,8 @@ using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Guest;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestContent = MigrationD.Guest.GuestContent;
@@ -74,7 +75,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Takes the guest and makes its migration ready to run.</summary>
-    /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
+    /// <exception cref="Refusal">The guest cannot be migrated now.</exception>
     public static SourceMigration Begin(SourceNode node, HostedGuest hosted, MigrationPlan plan, out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
@@ -368,7 +369,7 @@ internal sealed partial class SourceMigration
             DaemonLog.PrecopyEnded(_logger, _record.Id, _hosted.Name, why);
             return SourceEvent.PrecopyEnded;
         }
-        catch (Exception lost) when (lost is LinkLostException or GrpcException { Code: GrpcStatusCode.Unavailable })
+        catch (Exception lost) when (lost is LinkLostException or Refusal { Why: Because.Unreachable })
         {
             _reason = $"{lost.Message}. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew";
             return SourceEvent.LinkLost;
@@ -390,7 +391,7 @@ internal sealed partial class SourceMigration
         {
             await Task.WhenAny(forgotten, lost).Unwrap().ConfigureAwait(false);
         }
-        catch (GrpcException) when (!cancel.IsCancellationRequested)
+        catch (Refusal) when (!cancel.IsCancellationRequested)
         {
             await Task.WhenAny(lost, Task.Delay(_timeouts.Link, cancel)).ConfigureAwait(false);
             if (!lost.IsCompleted)

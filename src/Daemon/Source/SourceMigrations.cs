@@ -1,7 +1,8 @@
 using System.Collections.Concurrent;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
@@ -13,12 +14,12 @@ internal sealed class SourceMigrations(SourceNode node)
     private volatile bool _stopping;
 
     /// <summary>Begins to move a guest.</summary>
-    /// <exception cref="GrpcException">The guest cannot be migrated now.</exception>
+    /// <exception cref="Refusal">The guest cannot be migrated now.</exception>
     public MigrationRecord Begin(HostedGuest guest, MigrationPlan plan, CancellationToken shutdown)
     {
         if (_stopping)
         {
-            throw new GrpcException(GrpcStatusCode.Unavailable, $"migrate guest '{guest.Name}': this daemon is stopping");
+            throw new Refusal(Because.Unreachable, $"migrate guest '{guest.Name}': this daemon is stopping");
         }
 
         SourceMigration migration = SourceMigration.Begin(node, guest, plan, out MigrationRecord record);
@@ -37,7 +38,7 @@ internal sealed class SourceMigrations(SourceNode node)
     }
 
     /// <summary>A migration that is under way.</summary>
-    /// <exception cref="GrpcException">NOT_FOUND, or FAILED_PRECONDITION when it has ended or this node is its destination.</exception>
+    /// <exception cref="Refusal">NOT_FOUND, or FAILED_PRECONDITION when it has ended or this node is its destination.</exception>
     public SourceMigration Find(string id, string what)
     {
         if (_running.TryGetValue(id, out Entry? entry))
@@ -46,12 +47,12 @@ internal sealed class SourceMigrations(SourceNode node)
         }
 
         throw node.Migrations.TryFind(id, out MigrationRecord? record)
-            ? new GrpcException(
-                GrpcStatusCode.FailedPrecondition,
+            ? new Refusal(
+                Because.NotNow,
                 record.IsFinal
                     ? $"{what} migration {id} of guest '{record.Guest}': it has ended; see: migrationd migration show {id}"
                     : $"{what} migration {id} of guest '{record.Guest}': this node is its destination; say it to the daemon of its source")
-            : new GrpcException(GrpcStatusCode.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
+            : new Refusal(Because.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
     }
 
     /// <summary>Begins none any more, those that wait for their turn included, and waits for those under way.</summary>

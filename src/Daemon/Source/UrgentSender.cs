@@ -1,9 +1,10 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 
@@ -32,7 +33,7 @@ internal sealed class UrgentSender(LaneCall lane, OutgoingMemory outgoing, PushO
             if (block != 0 || page >= (ulong)_memory.PageCount)
             {
                 throw lane.Refuse(
-                    GrpcStatusCode.OutOfRange,
+                    Because.OutOfRange,
                     $"the destination asked for page {page} of RAM block {block}; this guest has {_memory.PageCount} pages in block 0");
             }
 

@@ -1,5 +1,6 @@
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Pages;
 
@@ -87,7 +88,7 @@ internal readonly ref struct LaneProtoReader(LaneCall call, string message)
         }
     }
 
-    public LaneException Malformed(string what) => call.Refuse(GrpcStatusCode.InvalidArgument, $"a malformed {message}: {what}");
+    public LaneException Malformed(string what) => call.Refuse(Because.Invalid, $"a malformed {message}: {what}");
 
     private ulong ReadVarint()
     {

@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 
 namespace MigrationD.Protocol.Pages;
 

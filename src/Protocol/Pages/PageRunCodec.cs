@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Pages;

@@ -1,8 +1,8 @@
 using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 
 namespace MigrationD.Benchmarks.Lanes;
 

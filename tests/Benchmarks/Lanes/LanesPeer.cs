@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Benchmarks.Lanes;

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Reflection;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Lanes;
 
 namespace MigrationD.Benchmarks.Lanes;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
@@ -79,7 +79,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
         // Filling cold memory would leave a gap that hides the migration's.
         new WarmReserve(wanted.ContentBytes).Dispose();
-        await source.CallAsync(ControlMethods.CreateGuest, new CreateGuestRequest { Spec = wanted.Spec(guest) });
+        await source.Calls.CreateGuestAsync(new CreateGuestRequest { Spec = wanted.Spec(guest) });
         long start = Stopwatch.GetTimestamp();
         while (true)
         {
@@ -174,7 +174,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
     private async Task<MigrationFigures> MovePausedAsync(MigrationCase wanted, string guest)
     {
-        await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = guest });
+        await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = guest });
         double hugeBefore = ProcessMemory.HugeShare(source.ProcessId, wanted.MemoryBytes);
         new WarmReserve(wanted.ContentBytes).Dispose();
         double cpu = Cpu();
@@ -261,10 +261,10 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
         // How long the guest then stands still is a figure like the others.
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = MaxRounds;
-        return source.CallAsync(ControlMethods.Migrate, order);
+        return source.Calls.MigrateAsync(order).ResponseAsync;
     }
 
-    private Task<Migration> ShowAsync(string id) => source.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id });
+    private Task<Migration> ShowAsync(string id) => source.Calls.GetMigrationAsync(new GetMigrationRequest { Id = id }).ResponseAsync;
 
     private async Task<Migration> FollowAsync(Migration migration)
     {
@@ -298,7 +298,7 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
     /// <summary>The destination's record, which has all that it counted.</summary>
     private async Task<Migration> ArrivedAsync(Migration left, MigrationCase wanted)
     {
-        ListMigrationsResponse all = await destination.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest());
+        ListMigrationsResponse all = await destination.Calls.ListMigrationsAsync(new ListMigrationsRequest());
         Migration arrived = all.Migrations.Single(one => one.Id == left.Id);
         ulong withContent = arrived.Placement.PagesUrgent + arrived.Placement.PagesPush;
         return (long)withContent * PageBytes >= wanted.WorkingSetBytes
@@ -318,14 +318,14 @@ internal sealed class MigrationRun(DaemonProcess source, DaemonProcess destinati
 
     private async Task DeleteAsync(string guest)
     {
-        await destination.CallAsync(ControlMethods.DeleteGuest, new DeleteGuestRequest { Name = guest });
-        await source.CallAsync(ControlMethods.DeleteGuest, new DeleteGuestRequest { Name = guest });
+        await destination.Calls.DeleteGuestAsync(new DeleteGuestRequest { Name = guest });
+        await source.Calls.DeleteGuestAsync(new DeleteGuestRequest { Name = guest });
     }
 
     private double Cpu() => ProcessMemory.CpuSeconds(source.ProcessId) + ProcessMemory.CpuSeconds(destination.ProcessId);
 
     private static async Task<ulong> AllocatedAsync(DaemonProcess daemon) =>
-        (await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest())).ManagedBytesAllocated;
+        (await daemon.Calls.GetNodeAsync(new GetNodeRequest())).ManagedBytesAllocated;
 
     /// <summary>Bytes that a daemon allocates to answer one call.</summary>
     private static async Task<double> WeighAsync(DaemonProcess daemon, Func<Task> call)

@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
@@ -100,7 +101,7 @@ internal sealed class SpeedProbe(DaemonProcess source, DaemonProcess destination
         {
             return await destination.GuestAsync(guest);
         }
-        catch (GrpcException error) when (error.Code == GrpcStatusCode.NotFound)
+        catch (Refusal error) when (error.Why == Because.NotFound)
         {
             return null;
         }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Cli;
+using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -20,7 +20,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     [Fact]
     public async Task What_is_asked_for_reaches_the_daemon()
     {
-        _daemon.Drain.Add(new DrainUpdate { Ended = true });
+        _daemon.DrainUpdates.Add(new DrainUpdate { Ended = true });
         await Run("drain", "--to", "10.0.0.6:7461", "[::1]:7461", "--parallel", "7", "--mode", "precopy", "--placement", "copy");
         Assert.Equal(["10.0.0.6:7461", "[::1]:7461"], _daemon.DrainAsked!.To);
         Assert.Equal(
@@ -35,7 +35,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     [Fact]
     public async Task A_host_that_is_empty_ends_with_0_and_a_line_for_each_turn()
     {
-        _daemon.Drain.AddRange([
+        _daemon.DrainUpdates.AddRange([
             Update(Guest("web", DrainState.Waiting)),
             new DrainUpdate { Peers = { new DrainPeer { Address = "b:1", Problem = "it is off" } } },
             Update(Guest("web", DrainState.Moving, migration: Samples.Migration(MigrationState.Setup))),
@@ -59,7 +59,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     [Fact]
     public async Task Guests_that_stayed_are_named_each_with_its_reason_and_the_end_is_1()
     {
-        _daemon.Drain.Add(Update(
+        _daemon.DrainUpdates.Add(Update(
             [
                 Guest("db", DrainState.Stayed, "b:1: too small"), Guest("old", DrainState.Gone, "moved before"),
                 Guest("web", DrainState.Moved, migration: Samples.Migration()), Guest("x", DrainState.Stayed, "it failed"),
@@ -81,7 +81,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     [Fact]
     public async Task With_json_each_turn_is_an_object_a_line_and_the_summary_is_the_last()
     {
-        _daemon.Drain.AddRange([
+        _daemon.DrainUpdates.AddRange([
             Update(Guest("web", DrainState.Waiting)),
             Update(Guest("web", DrainState.Moved, migration: Samples.Migration()), ended: true),
         ]);
@@ -97,7 +97,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     {
         var moving = Samples.Migration(MigrationState.PostcopyActive);
         _daemon.Updates.AddRange([Samples.Migration(), moving]);
-        _daemon.Drain.Add(Update(Guest("web", DrainState.Moving, migration: moving)));
+        _daemon.DrainUpdates.Add(Update(Guest("web", DrainState.Moving, migration: moving)));
         _daemon.DrainForever = true;
         using var interrupt = new CancellationTokenSource();
         var running = CliRun.OfAsync(["drain", "--control", _daemon.Socket], interrupt.Token);
@@ -114,7 +114,7 @@ public sealed class DrainCommandTests : IAsyncLifetime
     [Fact]
     public async Task A_stream_that_ends_too_early_is_no_success()
     {
-        _daemon.Drain.Add(Update(Guest("web", DrainState.Waiting)));
+        _daemon.DrainUpdates.Add(Update(Guest("web", DrainState.Waiting)));
         var run = await Run("drain");
         Assert.Equal(ExitCode.Failed, run.ExitCode);
         Assert.Contains("before the end", run.Error, StringComparison.Ordinal);

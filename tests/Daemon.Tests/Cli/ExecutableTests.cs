@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Tests.Cli;
 

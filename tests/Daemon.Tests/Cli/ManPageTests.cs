@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Text.RegularExpressions;
 using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
+using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Cli;

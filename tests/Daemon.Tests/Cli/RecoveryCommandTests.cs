@@ -1,7 +1,8 @@
 using System.Text.Json;
 using Google.Protobuf;
 using MigrationD.Daemon.Cli;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;
@@ -38,7 +39,7 @@ public sealed class RecoveryCommandTests : IAsyncLifetime
         Assert.Equal(
             shown,
             ControlFailure.Explain(
-                "pause guest web", "/s", true, new GrpcException(GrpcStatusCode.FailedPrecondition, said)).Message);
+                "pause guest web", "/s", true, new Refusal(Because.NotNow, said)).Message);
 
     [Fact]
     public async Task A_paused_migration_says_so_once_and_again_when_the_reason_is_another()
@@ -120,7 +121,7 @@ public sealed class RecoveryCommandTests : IAsyncLifetime
     {
         await File.WriteAllTextAsync(Image, "older");
         _daemon.Chunks.Add(Chunk([(0, 1)], []));
-        _daemon.DumpFailure = new GrpcException(GrpcStatusCode.Aborted, "dump guest 'web': it goes on");
+        _daemon.DumpFailure = new Refusal(Because.Gone, "dump guest 'web': it goes on");
         var failed = await Run("guest", "dump", "web", Image, "--force");
         Assert.Equal(ExitCode.Failed, failed.ExitCode);
         Assert.Contains("it goes on", failed.Error, StringComparison.Ordinal);

@@ -1,7 +1,10 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Grpc.Core;
 using Microsoft.Extensions.Logging;
 
 namespace MigrationD.Daemon.Tests.Cli;
@@ -10,7 +13,7 @@ namespace MigrationD.Daemon.Tests.Cli;
 /// A real gRPC server on a unix socket whose answers the test decides. What it serves is the protocol; what it lacks is guests: the
 /// end-to-end tests have those.
 /// </summary>
-internal sealed class ScriptedDaemon : IAsyncDisposable
+internal sealed class ScriptedDaemon : Control.ControlBase, IAsyncDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("migrationd-test-");
     private readonly WebApplication _server;
@@ -19,50 +22,15 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
+        builder.Services.AddSingleton(this).AddCalls();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            kestrel.ConfigureForGrpc();
+            kestrel.ConfigureForCalls();
             kestrel.ListenUnixSocket(Socket);
         });
         _server = builder.Build();
-        _server.MapUnary(ControlMethods.GetNode, (_, _) => Task.FromResult(new Node { Name = "alpha", Listen = "127.0.0.1:7461" }));
-        _server.MapUnary(ControlMethods.GetHealth, (_, _) => Task.FromResult(Health));
-        _server.MapUnary(ControlMethods.CreateGuest, (request, _) => Answer(request, Created = request.Spec));
-        _server.MapUnary(ControlMethods.ListGuests, (_, _) => Task.FromResult(new ListGuestsResponse { Guests = { Guests } }));
-        _server.MapUnary(ControlMethods.GetGuest, (request, _) => Task.FromResult(Find(request.Name)));
-        _server.MapUnary(ControlMethods.PauseGuest, (request, _) => Task.FromResult(Find(request.Name)));
-        _server.MapUnary(ControlMethods.DeleteGuest, (request, _) =>
-        {
-            Guests.Remove(Find(request.Name));
-            return Task.FromResult(new DeleteGuestResponse());
-        });
-        _server.MapUnary(ControlMethods.HashGuest, (request, _) =>
-            throw new GrpcException(GrpcStatusCode.FailedPrecondition, $"guest {request.Name} is running; pause it first"));
-        _server.MapUnary(ControlMethods.Migrate, (request, _) =>
-        {
-            Asked = request;
-            return Task.FromResult(Samples.Migration(MigrationState.Setup));
-        });
-        _server.MapUnary(ControlMethods.ListMigrations, (_, _) => Task.FromResult(new ListMigrationsResponse { Migrations = { Updates } }));
-        _server.MapUnary(ControlMethods.GetMigration, (_, _) => Task.FromResult(Updates[^1]));
-        _server.MapUnary(ControlMethods.CancelMigration, (request, _) => throw new GrpcException(
-            GrpcStatusCode.FailedPrecondition, $"cancel migration {request.Id} of guest 'web': it is postcopy-active; too late"));
-        _server.MapUnary(ControlMethods.RecoverMigration, (request, _) =>
-        {
-            RecoverAsked = request;
-            return Task.FromResult(Updates[0]);
-        });
-        _server.MapUnary(ControlMethods.ResolveMigration, (request, _) =>
-        {
-            ResolveAsked = request;
-            return Task.FromResult(Updates[0]);
-        });
-        _server.MapServerStreaming(ControlMethods.DumpGuest, (_, _) => Dump());
-        _server.MapServerStreaming(ControlMethods.ReadConsole, (request, _) => ReadConsole(request));
-        _server.MapServerStreaming(ControlMethods.WatchMigration, (_, context) => Watch(context.CancellationToken));
-        _server.MapServerStreaming(ControlMethods.Drain, (request, context) => Empty(request, context.CancellationToken));
-        _server.MapUnary(ControlMethods.Undrain, (_, _) => Task.FromResult(new Node { Name = "alpha" }));
-        _server.MapGrpcFallback();
+        _server.UseCalls();
+        _server.MapGrpcService<ScriptedDaemon>();
     }
 
     public string Socket => Path.Combine(_folder.FullName, "control.sock");
@@ -101,7 +69,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     public List<DumpChunk> Chunks { get; } = [];
 
     /// <summary>How DumpGuest ends after the chunks; null for well.</summary>
-    public GrpcException? DumpFailure { get; set; }
+    public Refusal? DumpFailure { get; set; }
 
     /// <summary>What ReadConsole answers.</summary>
     public List<ConsoleChunk> Console { get; } = [];
@@ -110,7 +78,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
     public ReadConsoleRequest? ConsoleAsked { get; private set; }
 
     /// <summary>What Drain answers.</summary>
-    public List<DrainUpdate> Drain { get; } = [];
+    public List<DrainUpdate> DrainUpdates { get; } = [];
 
     /// <summary>Whether the stream of Drain stays open after the last update.</summary>
     public bool DrainForever { get; set; }
@@ -134,12 +102,81 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
         _folder.Delete(recursive: true);
     }
 
-    private static Task<Protocol.V1.Guest> Answer(CreateGuestRequest request, GuestSpec spec) => spec.Name == "taken"
-        ? throw new GrpcException(GrpcStatusCode.AlreadyExists, $"guest {request.Spec.Name} exists")
-        : Task.FromResult(new Protocol.V1.Guest { Spec = spec, State = GuestState.Running });
+    public override Task<Node> GetNode(GetNodeRequest request, ServerCallContext context) =>
+        Task.FromResult(new Node { Name = "alpha", Listen = "127.0.0.1:7461" });
+
+    public override Task<Health> GetHealth(GetHealthRequest request, ServerCallContext context) => Task.FromResult(Health);
+
+    public override Task<Protocol.V1.Guest> CreateGuest(CreateGuestRequest request, ServerCallContext context)
+    {
+        Created = request.Spec;
+        return request.Spec.Name == "taken"
+            ? throw new Refusal(Because.AlreadyThere, $"guest {request.Spec.Name} exists")
+            : Task.FromResult(new Protocol.V1.Guest { Spec = request.Spec, State = GuestState.Running });
+    }
+
+    public override Task<ListGuestsResponse> ListGuests(ListGuestsRequest request, ServerCallContext context) =>
+        Task.FromResult(new ListGuestsResponse { Guests = { Guests } });
+
+    public override Task<Protocol.V1.Guest> GetGuest(GetGuestRequest request, ServerCallContext context) =>
+        Task.FromResult(Find(request.Name));
+
+    public override Task<Protocol.V1.Guest> PauseGuest(PauseGuestRequest request, ServerCallContext context) =>
+        Task.FromResult(Find(request.Name));
+
+    public override Task<DeleteGuestResponse> DeleteGuest(DeleteGuestRequest request, ServerCallContext context)
+    {
+        Guests.Remove(Find(request.Name));
+        return Task.FromResult(new DeleteGuestResponse());
+    }
+
+    public override Task<HashGuestResponse> HashGuest(HashGuestRequest request, ServerCallContext context) =>
+        throw new Refusal(Because.NotNow, $"guest {request.Name} is running; pause it first");
+
+    public override Task<Migration> Migrate(MigrateRequest request, ServerCallContext context)
+    {
+        Asked = request;
+        return Task.FromResult(Samples.Migration(MigrationState.Setup));
+    }
+
+    public override Task<ListMigrationsResponse> ListMigrations(ListMigrationsRequest request, ServerCallContext context) =>
+        Task.FromResult(new ListMigrationsResponse { Migrations = { Updates } });
+
+    public override Task<Migration> GetMigration(GetMigrationRequest request, ServerCallContext context) => Task.FromResult(Updates[^1]);
+
+    public override Task<Migration> CancelMigration(CancelMigrationRequest request, ServerCallContext context) => throw new Refusal(
+        Because.NotNow, $"cancel migration {request.Id} of guest 'web': it is postcopy-active; too late");
+
+    public override Task<Migration> RecoverMigration(RecoverMigrationRequest request, ServerCallContext context)
+    {
+        RecoverAsked = request;
+        return Task.FromResult(Updates[0]);
+    }
+
+    public override Task<Migration> ResolveMigration(ResolveMigrationRequest request, ServerCallContext context)
+    {
+        ResolveAsked = request;
+        return Task.FromResult(Updates[0]);
+    }
+
+    public override Task DumpGuest(DumpGuestRequest request, IServerStreamWriter<DumpChunk> responses, ServerCallContext context) =>
+        responses.SendAllAsync(Dump(), context);
+
+    public override Task ReadConsole(ReadConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
+        responses.SendAllAsync(ReadConsole(request), context);
+
+    public override Task WatchMigration(
+        WatchMigrationRequest request, IServerStreamWriter<Migration> responses, ServerCallContext context) =>
+        responses.SendAllAsync(Watch(context.CancellationToken), context);
+
+    public override Task Drain(DrainRequest request, IServerStreamWriter<DrainUpdate> responses, ServerCallContext context) =>
+        responses.SendAllAsync(Empty(request, context.CancellationToken), context);
+
+    public override Task<Node> Undrain(UndrainRequest request, ServerCallContext context) =>
+        Task.FromResult(new Node { Name = "alpha" });
 
     private Protocol.V1.Guest Find(string name) => Guests.Find(guest => guest.Spec.Name == name)
-        ?? throw new GrpcException(GrpcStatusCode.NotFound, $"there is no guest {name}");
+        ?? throw new Refusal(Because.NotFound, $"there is no guest {name}");
 
     private async IAsyncEnumerable<ConsoleChunk> ReadConsole(ReadConsoleRequest request)
     {
@@ -169,7 +206,7 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
         DrainRequest request, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         DrainAsked = request;
-        foreach (var update in Drain)
+        foreach (var update in DrainUpdates)
         {
             yield return update;
         }

@@ -40,7 +40,7 @@ public sealed class TerminalTests : IAsyncLifetime
     {
         var moving = new DrainGuest { Name = "web", State = DrainState.Moving, Migration = Samples.Migration(MigrationState.PrecopyActive) };
         var moved = new DrainGuest { Name = "web", State = DrainState.Moved, Migration = Samples.Migration() };
-        _daemon.Drain.AddRange([new DrainUpdate { Guests = { moving } }, new DrainUpdate { Guests = { moved }, Ended = true }]);
+        _daemon.DrainUpdates.AddRange([new DrainUpdate { Guests = { moving } }, new DrainUpdate { Guests = { moved }, Ended = true }]);
         var (exitCode, screen) = await RunAsync("xterm-256color", "drain");
 
         Assert.Equal(ExitCode.Ok, exitCode);

@@ -2,7 +2,8 @@ using System.CommandLine;
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Cli;
 
@@ -164,12 +165,11 @@ public sealed class UsageTests
     }
 
     [Fact]
-    public void Each_status_of_gRPC_becomes_a_failure_that_says_what_was_tried_and_why()
+    public void Each_refusal_becomes_a_failure_that_says_what_was_tried_and_why()
     {
-        foreach (var code in Enum.GetValues<GrpcStatusCode>().Where(code => code != GrpcStatusCode.Ok))
+        foreach (var why in Enum.GetValues<Because>())
         {
-            var failure = ControlFailure.Explain("show guest web", "/run/x.sock", socketExists: true, new GrpcException(code,
-                "the detail"));
+            var failure = ControlFailure.Explain("show guest web", "/run/x.sock", socketExists: true, new Refusal(why, "the detail"));
             Assert.Contains(ExitCode.All, known => known.Code == failure.ExitCode && known.Code != ExitCode.Ok);
             Assert.Contains("cannot show guest web", failure.Message, StringComparison.Ordinal);
             Assert.Contains("the detail", failure.Message, StringComparison.Ordinal);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Demo;

@@ -2,7 +2,8 @@ using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Tests.Hosting;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Guests;
 
@@ -213,8 +214,8 @@ public sealed class GuestJournalTests : IDisposable
             string guests = _folder.PathOf("state/guests");
             Directory.Move(guests, guests + ".away");
 
-            GrpcException refused = Assert.Throws<GrpcException>(() => journal.Create(JournalSamples.Spec("refused")));
-            Assert.Equal(GrpcStatusCode.FailedPrecondition, refused.Code);
+            Refusal refused = Assert.Throws<Refusal>(() => journal.Create(JournalSamples.Spec("refused")));
+            Assert.Equal(Because.NotNow, refused.Why);
             Assert.Contains("guest 'refused' is not created: its loss could not be reported", refused.Message, StringComparison.Ordinal);
             Assert.NotNull(Result(journal.Remove("moved")));
             Assert.NotNull(Result(journal.Note(JournalSamples.Entry("came", JournalState.Arriving))));

@@ -1,7 +1,8 @@
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Source;
 
@@ -66,7 +67,7 @@ public sealed class MigrationQueueTests
         Assert.True(first.HasCome);
         foreach (var turn in new[] { waiting, queue.Join(queue.TakeTicket()) })
         {
-            var refusal = await Assert.ThrowsAsync<GrpcException>(() => turn.WhenCome.WaitAsync(TimeSpan.FromSeconds(30)));
+            var refusal = await Assert.ThrowsAsync<Refusal>(() => turn.WhenCome.WaitAsync(TimeSpan.FromSeconds(30)));
             Assert.Contains("stopping", refusal.Message, StringComparison.Ordinal);
             turn.Dispose();
         }

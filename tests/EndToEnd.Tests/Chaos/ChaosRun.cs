@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 
@@ -49,7 +50,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
 
     private async Task CreateGuestAsync()
     {
-        await Source.CallAsync(ControlMethods.CreateGuest, new CreateGuestRequest
+        await Source.Calls.CreateGuestAsync(new CreateGuestRequest
         {
             Spec = new GuestSpec
             {
@@ -90,9 +91,9 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
         try
         {
             // One that ends or stops itself may do so before it has answered; whether it has begun is seen later.
-            await Source.CallAsync(ControlMethods.Migrate, request).WaitAsync(AnswerWithin);
+            await Source.Calls.MigrateAsync(request).ResponseAsync.WaitAsync(AnswerWithin);
         }
-        catch (Exception error) when (error is TimeoutException or GrpcException { Code: GrpcStatusCode.Unavailable })
+        catch (Exception error) when (error is TimeoutException or Refusal { Why: Because.Unreachable })
         {
             tally.Count("unanswered orders");
         }
@@ -112,11 +113,11 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
             (_, Migration? migration) = await MigrationAsync(Source);
             if (migration is not null)
             {
-                await Source.CallAsync(ControlMethods.StartPostcopy, new StartPostcopyRequest { Id = migration.Id }).WaitAsync(AnswerWithin);
+                await Source.Calls.StartPostcopyAsync(new StartPostcopyRequest { Id = migration.Id }).ResponseAsync.WaitAsync(AnswerWithin);
                 tally.Count("precopies ended by an operator");
             }
         }
-        catch (Exception error) when (error is TimeoutException or GrpcException)
+        catch (Exception error) when (error is TimeoutException or Refusal)
         {
             // It was over, or nobody was there to be told.
         }
@@ -183,7 +184,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
         {
             return (await daemon.GuestsAsync().WaitAsync(AnswerWithin)).FirstOrDefault(guest => guest.Spec.Name == _guest)?.State;
         }
-        catch (Exception error) when (error is GrpcException or TimeoutException)
+        catch (Exception error) when (error is Refusal or TimeoutException)
         {
             return null;
         }
@@ -196,7 +197,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
         {
             return (true, await LatestAsync(daemon).WaitAsync(AnswerWithin));
         }
-        catch (Exception error) when (error is TimeoutException or GrpcException { Code: GrpcStatusCode.Unavailable })
+        catch (Exception error) when (error is TimeoutException or Refusal { Why: Because.Unreachable })
         {
             return (false, null);
         }
@@ -204,7 +205,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
 
     /// <summary>The latest migration of the guest as a living daemon knows it, however long that takes; null when it knows none.</summary>
     private async Task<Migration?> LatestAsync(DaemonProcess daemon) =>
-        (await daemon.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+        (await daemon.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations
             .Where(one => one.Guest == _guest).MaxBy(one => one.StartedUnixUs);
 
     private static bool IsFinal(Migration migration) =>
@@ -259,13 +260,11 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
     {
         try
         {
-            await Source.CallAsync(
-                ControlMethods.ResolveMigration,
-                new ResolveMigrationRequest { Id = migration.Id, Resolution = Resolution.ResumeHere, Force = true });
+            await Source.Calls.ResolveMigrationAsync(new ResolveMigrationRequest { Id = migration.Id, Resolution = Resolution.ResumeHere, Force = true });
             _isResumedHere = true;
             tally.Count("guests resumed on the source by an operator");
         }
-        catch (GrpcException error) when (error.Code == GrpcStatusCode.FailedPrecondition)
+        catch (Refusal error) when (error.Why == Because.NotNow)
         {
             // Not given away yet, or rolled back meanwhile.
         }
@@ -275,10 +274,10 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
     {
         try
         {
-            await Source.CallAsync(ControlMethods.RecoverMigration, new RecoverMigrationRequest { Id = migration.Id });
+            await Source.Calls.RecoverMigrationAsync(new RecoverMigrationRequest { Id = migration.Id });
             tally.Count("recoveries ordered by an operator");
         }
-        catch (GrpcException error) when (error.Code == GrpcStatusCode.FailedPrecondition)
+        catch (Refusal error) when (error.Why == Because.NotNow)
         {
             // It came back by itself meanwhile.
         }
@@ -350,7 +349,7 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
         {
             if (!daemon.HasExited && await GuestOfAsync(daemon) is not null)
             {
-                await daemon.CallAsync(ControlMethods.DeleteGuest, new DeleteGuestRequest { Name = _guest });
+                await daemon.Calls.DeleteGuestAsync(new DeleteGuestRequest { Name = _guest });
                 Assert.Empty(await daemon.GuestsAsync());
             }
         }

@@ -1,7 +1,8 @@
 using System.Net;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -25,8 +26,8 @@ public sealed class HostileInputTests
         using (push)
         {
             push.Send(new PageRunHeader(block, page, count, IsZero: true));
-            GrpcException refusal = Assert.Throws<GrpcException>(() => push.TryReadMessage(out _));
-            Assert.Equal(GrpcStatusCode.OutOfRange, refusal.Code);
+            Refusal refusal = Assert.Throws<Refusal>(() => push.TryReadMessage(out _));
+            Assert.Equal(Because.OutOfRange, refusal.Why);
             Assert.Contains("4096 pages", refusal.Message, StringComparison.Ordinal);
         }
 
@@ -38,9 +39,8 @@ public sealed class HostileInputTests
     public async Task ALaneWithoutTheSecretIsRefused()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        PrepareResponse prepared = await channel.CallAsync(
-            TransportMethods.Prepare, Requests.Prepare("g", "secret"), Deadline, CancellationToken.None);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await channel.Transport().PrepareAsync(Requests.Prepare("g", "secret"));
         foreach (Dictionary<string, string> metadata in new[]
         {
             LaneMetadata.For(prepared.Session, new byte[32]),
@@ -48,9 +48,9 @@ public sealed class HostileInputTests
             new Dictionary<string, string>(),
         })
         {
-            GrpcException refusal = Assert.Throws<GrpcException>(() => LaneClient.Open(
+            Refusal refusal = Assert.Throws<Refusal>(() => LaneClient.Open(
                 IPEndPoint.Parse(daemon.Lanes), PageLanePaths.Push, metadata, new LaneOptions(), CancellationToken.None));
-            Assert.Equal(GrpcStatusCode.Unauthenticated, refusal.Code);
+            Assert.Equal(Because.Untrusted, refusal.Why);
         }
 
         // The rightful source still gets in.
@@ -84,9 +84,8 @@ public sealed class HostileInputTests
 
     private static async Task<(LaneCall Push, LaneCall Urgent)> OpenAsync(DaemonProcess daemon, string migration)
     {
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        PrepareResponse prepared = await channel.CallAsync(
-            TransportMethods.Prepare, Requests.Prepare("g", migration), Deadline, CancellationToken.None);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await channel.Transport().PrepareAsync(Requests.Prepare("g", migration));
         return (daemon.OpenLane(prepared, PageLanePaths.Push), daemon.OpenLane(prepared, PageLanePaths.Urgent));
     }
 }

@@ -2,7 +2,8 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using Xunit.Abstractions;
@@ -153,15 +154,15 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     public async Task MoreGuestsThanTheLimitAreRefused()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--max-incoming", "3");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        var refused = new List<GrpcException>();
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        var refused = new List<Refusal>();
         for (int i = 0; i < 20; i++)
         {
             try
             {
-                await channel.CallAsync(TransportMethods.Prepare, Requests.Prepare($"g{i}", $"m{i}"), Deadline, CancellationToken.None);
+                await channel.Transport().PrepareAsync(Requests.Prepare($"g{i}", $"m{i}"));
             }
-            catch (GrpcException refusal)
+            catch (Refusal refusal)
             {
                 refused.Add(refusal);
             }
@@ -170,7 +171,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
         Assert.Equal(17, refused.Count);
         Assert.All(refused, refusal =>
         {
-            Assert.Equal(GrpcStatusCode.ResourceExhausted, refusal.Code);
+            Assert.Equal(Because.Busy, refusal.Why);
             Assert.Contains("--max-incoming", refusal.Message, StringComparison.Ordinal);
         });
     }

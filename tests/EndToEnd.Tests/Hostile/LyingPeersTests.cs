@@ -1,8 +1,9 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using Xunit.Abstractions;
@@ -54,7 +55,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
 
                 Drain(push);
             }
-            catch (Exception error) when (error is GrpcException or LaneException)
+            catch (Exception error) when (error is Refusal or LaneException)
             {
                 // The daemon has had enough, or this side has hung up.
             }
@@ -80,15 +81,15 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
         (PrepareRequest prepare, LoadStateRequest state) = await RecordPausedGuestAsync();
         // This source says nothing on its urgent lane while it pushes, however long that takes.
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--link-timeout", "60s");
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        PrepareResponse prepared = await channel.CallAsync(TransportMethods.Prepare, prepare, Deadline, CancellationToken.None);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        PrepareResponse prepared = await channel.Transport().PrepareAsync(prepare);
         (LaneCall push, LaneCall urgent) = OpenLanes(daemon, prepared);
         using (push)
         using (urgent)
         {
             state.Session = prepared.Session;
-            await channel.CallAsync(TransportMethods.LoadState, state, Deadline, CancellationToken.None);
-            await channel.CallAsync(TransportMethods.Run, new RunRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
+            await channel.Transport().LoadStateAsync(state);
+            await channel.Transport().RunAsync(new RunRequest { Session = prepared.Session });
 
             // Every page once and then at once again: single pages, runs that overlap what is there, and pages that come back as zeros.
             var random = new Random(7);
@@ -114,8 +115,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             Drain(push);
             urgent.FinishWriting();
             Drain(urgent);
-            await channel.CallAsync(
-                TransportMethods.Complete, new CompleteRequest { Session = prepared.Session }, Deadline, CancellationToken.None);
+            await channel.Transport().CompleteAsync(new CompleteRequest { Session = prepared.Session });
             await daemon.GuestUntilAsync("g", guest => guest.State == GuestState.Paused);
             Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(memory)), await daemon.HashAsync("g"));
             Migration migration = await daemon.MigrationUntilAsync(prepare.MigrationId, one => one.State == MigrationState.Completed);
@@ -146,13 +146,13 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
                 }
             };
             // Whatever was asked for before it, the source has to decide what this answer is worth.
-            destination.OnLoadState = _ => throw new GrpcException(GrpcStatusCode.FailedPrecondition, "no");
+            destination.OnLoadState = _ => throw new Refusal(Because.NotNow, "no");
             string id;
             try
             {
-                id = (await source.CallAsync(ControlMethods.Migrate, DaemonProcess.Order("g", destination.Address))).Id;
+                id = (await source.Calls.MigrateAsync(DaemonProcess.Order("g", destination.Address))).Id;
             }
-            catch (GrpcException)
+            catch (Refusal)
             {
                 continue;
             }
@@ -225,7 +225,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
         destination.OnLoadState = request =>
         {
             state = request;
-            throw new GrpcException(GrpcStatusCode.FailedPrecondition, "it is only looked at");
+            throw new Refusal(Because.NotNow, "it is only looked at");
         };
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("only looked at");
         return (prepare!, state!);
@@ -233,9 +233,8 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
 
     private static async Task<(LaneCall Push, LaneCall Urgent)> OpenAsync(DaemonProcess daemon, string migration)
     {
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
-        return OpenLanes(daemon, await channel.CallAsync(
-            TransportMethods.Prepare, Requests.Prepare("g", migration), Deadline, CancellationToken.None));
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
+        return OpenLanes(daemon, await channel.Transport().PrepareAsync(Requests.Prepare("g", migration)));
     }
 
     private static (LaneCall Push, LaneCall Urgent) OpenLanes(DaemonProcess daemon, PrepareResponse prepared) =>

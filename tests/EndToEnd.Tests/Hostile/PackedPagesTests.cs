@@ -1,6 +1,7 @@
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using Xunit.Abstractions;
@@ -57,27 +58,27 @@ public sealed class PackedPagesTests(ITestOutputHelper output)
         DaemonProcess daemon, PageCompression agreed, PageCompression sent, int pages, byte[] data, string why,
         string path = PageLanePaths.Push)
     {
-        using GrpcChannel channel = GrpcChannel.Connect(daemon.Listen);
+        using CallChannel channel = CallChannel.Connect(daemon.Listen);
         PrepareRequest request = Requests.Prepare("g", $"packed-{Guid.NewGuid():N}");
         if (agreed != PageCompression.None)
         {
             request.Compressions.Add([(PageCompression)77, agreed]);
         }
 
-        PrepareResponse prepared = await channel.CallAsync(TransportMethods.Prepare, request, Deadline, CancellationToken.None);
+        PrepareResponse prepared = await channel.Transport().PrepareAsync(request);
         Assert.Equal(agreed, prepared.Compression);
         using LaneCall urgent = daemon.OpenLane(prepared, PageLanePaths.Urgent);
         using LaneCall push = daemon.OpenLane(prepared, PageLanePaths.Push);
         LaneCall lane = path == PageLanePaths.Push ? push : urgent;
         lane.Send(new PageRunHeader(0, 0, (uint)pages, IsZero: false, Compression: sent, PackedLength: data.Length), data);
-        GrpcException refusal = Assert.Throws<GrpcException>(() =>
+        Refusal refusal = Assert.Throws<Refusal>(() =>
         {
             while (lane.TryReadMessage(out int message))
             {
                 lane.Read(new byte[message]);
             }
         });
-        Assert.Equal(GrpcStatusCode.InvalidArgument, refusal.Code);
+        Assert.Equal(Because.Invalid, refusal.Why);
         Assert.Contains(why, refusal.Message, StringComparison.OrdinalIgnoreCase);
         await daemon.GoneAsync("g");
     }

@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -67,9 +67,7 @@ public sealed class AutoConvergeTests
     }
 
     private static async Task<string> BeginAsync(DaemonProcess source, DaemonProcess destination, bool autoConverge, uint downtimeMs) =>
-        (await source.CallAsync(
-            ControlMethods.Migrate,
-            new MigrateRequest
+        (await source.Calls.MigrateAsync(new MigrateRequest
             {
                 Guest = "g",
                 To = destination.Listen,

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -40,7 +40,7 @@ public sealed class BandwidthTests
         do
         {
             Assert.True(clock.Elapsed < Deadline, $"it did not get there within {Deadline}: {source.Log}");
-            last = await source.CallAsync(ControlMethods.GetMigration, new GetMigrationRequest { Id = id });
+            last = await source.Calls.GetMigrationAsync(new GetMigrationRequest { Id = id });
             // What the guest asks for does not wait. The source hears of it with a delay; the destination is asked later, and knows.
             ulong urgent = mode == MigrationMode.Precopy ? 0 : await UrgentBytesAsync(destination, id) + UnderWay;
             Assert.InRange(last.BytesSent, 0UL, (ulong)(Rate * (last.TotalUs / 1e6)) + Slack + urgent);
@@ -68,7 +68,7 @@ public sealed class BandwidthTests
         await using var destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "16MiB");
         (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy", limit, "8KiB/s", "--detach")).Succeeds();
-        string id = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+        string id = (await source.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations.Single().Id;
 
         CommandResult show = await source.CliAsync("migration", "show", id);
         Assert.Contains($"{limit[2..]} 8.0 KiB/s", show.Succeeds().Output, StringComparison.Ordinal);
@@ -121,7 +121,7 @@ public sealed class BandwidthTests
     private static async Task<ulong> UrgentBytesAsync(DaemonProcess destination, string id)
     {
         // It knows the migration once it has prepared.
-        PlacementCounters? placed = (await destination.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations
+        PlacementCounters? placed = (await destination.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations
             .SingleOrDefault(one => one.Id == id)?.Placement;
         return placed is null ? 0 : (placed.PagesUrgent + placed.PagesRedundant) * 4200;
     }
@@ -131,6 +131,6 @@ public sealed class BandwidthTests
     {
         var request = new MigrateRequest { Guest = "g", To = destination.Listen, Mode = mode };
         with(request);
-        return (await source.CallAsync(ControlMethods.Migrate, request)).Id;
+        return (await source.Calls.MigrateAsync(request)).Id;
     }
 }

@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
@@ -85,12 +85,12 @@ public sealed class CompressionTests
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen, MigrationMode.Postcopy);
         order.Compress = CompressMode.On;
         order.Bandwidth = 200 << 10;
-        string id = (await source.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await source.Calls.MigrateAsync(order)).Id;
         Migration cut = await source.MigrationUntilAsync(id, one => one.Compression?.PagesPacked >= 2048);
         Assert.Equal(MigrationState.PostcopyActive, cut.State);
         network.StartResetting();
         await source.MigrationUntilAsync(id, one => one.State != MigrationState.PostcopyActive);
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, Bandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, Bandwidth = 0 });
         network.StopResetting();
         Migration moved = await source.MigrationUntilAsync(id, one => one.IsEnded());
         Assert.True(moved.State == MigrationState.Completed, moved.Reason);
@@ -137,7 +137,7 @@ public sealed class CompressionTests
         order.Lanes = (uint)lanes;
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = 3;
-        string id = (await from.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await from.Calls.MigrateAsync(order)).Id;
         Migration left = await from.MigrationUntilAsync(id, one => one.IsEnded());
         Assert.True(left.State == MigrationState.Completed, $"{left}\n{from.Log}\n{to.Log}");
         await to.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);

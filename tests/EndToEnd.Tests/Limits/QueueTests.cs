@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -124,10 +124,8 @@ public sealed class QueueTests
         for (int i = 0; i < count; i++)
         {
             await source.CreateGuestAsync($"g{i}", "workload", "16MiB", "8MiB", vcpus: 1);
-            await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = $"g{i}" });
-            ids[i] = (await source.CallAsync(
-                ControlMethods.Migrate,
-                new MigrateRequest
+            await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = $"g{i}" });
+            ids[i] = (await source.Calls.MigrateAsync(new MigrateRequest
                 {
                     Guest = $"g{i}",
                     To = destination.Listen,
@@ -141,10 +139,10 @@ public sealed class QueueTests
 
     private static async Task ResumedGuestIsWellAsync(DaemonProcess daemon, string name)
     {
-        await daemon.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = name });
+        await daemon.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = name });
         await daemon.GuestIsWellAsync(name);
     }
 
     private static Task<Migration> LiftAsync(DaemonProcess source, string id) =>
-        source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 }).ResponseAsync;
 }

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -23,7 +23,7 @@ public sealed class ReleaseRamTests
         if (mode == MigrationMode.Postcopy)
         {
             // It asks for nothing, so that what comes is what is pushed.
-            await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+            await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         }
 
         long before = GuestMemoryOf(source);
@@ -39,7 +39,7 @@ public sealed class ReleaseRamTests
         Migration ended = await source.MigrationUntilAsync(id, one => one.IsEnded());
         Assert.True(ended.State == MigrationState.Completed, ended.ToString());
         Assert.Equal(0, GuestMemoryOf(source));
-        await destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await destination.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = "g" });
         await destination.GuestIsWellAsync("g");
     }
 
@@ -49,14 +49,14 @@ public sealed class ReleaseRamTests
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
-        await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+        await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         long before = GuestMemoryOf(source);
         string id = await BeginAsync(source, destination, MigrationMode.Postcopy, 8 * Mebibyte, release: false);
         Migration half = await source.MigrationUntilAsync(
             id, one => one.State == MigrationState.PostcopyActive && one.PagesReceived >= 32 * Mebibyte / 4096);
         Assert.Equal(0UL, half.ReleasedBytes);
         Assert.InRange(GuestMemoryOf(source), before, before + (2 * Mebibyte));
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
     }
 
@@ -68,11 +68,11 @@ public sealed class ReleaseRamTests
         await using var source = await DaemonProcess.StartAsync("source", network.One.Enter, options);
         await using var destination = await DaemonProcess.StartAsync("destination", network.Two.Enter, options);
         await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
-        await source.CallAsync(ControlMethods.PauseGuest, new PauseGuestRequest { Name = "g" });
+        await source.Calls.PauseGuestAsync(new PauseGuestRequest { Name = "g" });
         CommandResult begun = await source.CliAsync(
             "migrate", "g", "--to", destination.Listen, "--mode", "postcopy", "--postcopy-bandwidth", "8MiB/s", "--release-ram", "--detach");
         Assert.Contains("WARNING", begun.Succeeds().Error, StringComparison.Ordinal);
-        string id = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single().Id;
+        string id = (await source.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations.Single().Id;
         for (uint cut = 1; cut <= 2; cut++)
         {
             await source.MigrationUntilAsync(id, one => one.ReleasedBytes >= (ulong)(cut * 12 * Mebibyte));
@@ -84,18 +84,16 @@ public sealed class ReleaseRamTests
             await source.MigrationUntilAsync(id, one => one.Recoveries >= cut && one.State == MigrationState.PostcopyActive);
         }
 
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, PostcopyBandwidth = 0 });
         Migration ended = await source.MigrationUntilAsync(id, one => one.IsEnded());
         Assert.True(ended.State == MigrationState.Completed, ended.ToString());
-        await destination.CallAsync(ControlMethods.ResumeGuest, new ResumeGuestRequest { Name = "g" });
+        await destination.Calls.ResumeGuestAsync(new ResumeGuestRequest { Name = "g" });
         await destination.GuestIsWellAsync("g");
     }
 
     private static async Task<string> BeginAsync(
         DaemonProcess source, DaemonProcess destination, MigrationMode mode, long bandwidth, bool release = true) =>
-        (await source.CallAsync(
-            ControlMethods.Migrate,
-            new MigrateRequest
+        (await source.Calls.MigrateAsync(new MigrateRequest
             {
                 Guest = "g",
                 To = destination.Listen,

@@ -1,6 +1,6 @@
 using System.Globalization;
 using MigrationD.EndToEnd.Tests.Limits;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -27,7 +27,7 @@ public sealed class LostLaneTests
 
         Migration again = await source.MigrationUntilAsync(id, one => one.Recoveries > 0);
         Assert.False(again.IsEnded(), again.Reason);
-        await source.CallAsync(ControlMethods.SetMigration, new SetMigrationRequest { Id = id, Bandwidth = 0 });
+        await source.Calls.SetMigrationAsync(new SetMigrationRequest { Id = id, Bandwidth = 0 });
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         await destination.GuestIsWellAsync("g");
     }
@@ -56,7 +56,7 @@ public sealed class LostLaneTests
         await source.CreateGuestAsync("g", "workload", "32MiB", "24MiB");
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen, MigrationMode.Hybrid);
         order.Bandwidth = bandwidth;
-        return (await source.CallAsync(ControlMethods.Migrate, order)).Id;
+        return (await source.Calls.MigrateAsync(order)).Id;
     }
 
     private static void Fail(System.Diagnostics.ProcessStartInfo start, NetworkHost host, string how)

@@ -1,5 +1,5 @@
 using System.Globalization;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -140,7 +140,7 @@ public sealed class PrecopyTests
 
         (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--precopy-timeout", "2s")).Succeeds();
 
-        Migration migration = (await source.CallAsync(ControlMethods.ListMigrations, new ListMigrationsRequest())).Migrations.Single();
+        Migration migration = (await source.Calls.ListMigrationsAsync(new ListMigrationsRequest())).Migrations.Single();
         Assert.Equal(1U, migration.Precopy.Rounds);
         Assert.InRange(migration.Precopy.PagesSent, 1UL, migration.PagesTotal - 1);
         await destination.GuestIsWellAsync("g");
@@ -155,7 +155,7 @@ public sealed class PrecopyTests
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
-        await source.CallAsync(ControlMethods.CancelMigration, new CancelMigrationRequest { Id = id });
+        await source.Calls.CancelMigrationAsync(new CancelMigrationRequest { Id = id });
 
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Cancelled);
         await source.GuestIsWellAsync("g");
@@ -179,7 +179,7 @@ public sealed class PrecopyTests
         MigrateRequest order = DaemonProcess.Order("g", destination.Listen, mode);
         order.TimeoutStrategy = TimeoutStrategy.Continue;
         order.MaxRounds = 3;
-        string id = (await source.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await source.Calls.MigrateAsync(order)).Id;
         await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.PagesReceived > 500);
 
         (Action begin, Action end) = cut switch
@@ -234,7 +234,7 @@ public sealed class PrecopyTests
         MigrateRequest order = DaemonProcess.Order("g", to.Listen, mode);
         // However busy the machine is that the test runs on.
         order.TimeoutStrategy = TimeoutStrategy.Continue;
-        string id = (await from.CallAsync(ControlMethods.Migrate, order)).Id;
+        string id = (await from.Calls.MigrateAsync(order)).Id;
         return await from.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
     }
 

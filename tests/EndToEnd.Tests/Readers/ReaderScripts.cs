@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests.Readers;

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -69,10 +69,10 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     {
         const string Markup = "<img src=x onerror=alert(1)><script>alert(2)</script>&amp;";
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--web");
-        using var peer = GrpcChannel.Connect(daemon.Listen);
+        using var peer = CallChannel.Connect(daemon.Listen);
         PrepareRequest prepare = Requests.Prepare("hostile", "<b>hostile</b>");
         prepare.SourceNode = Markup;
-        await peer.CallAsync(TransportMethods.Prepare, prepare, Deadline, CancellationToken.None);
+        await peer.Transport().PrepareAsync(prepare);
 
         JsonNode seen = await BrowseAsync("read", daemon);
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Guest.Tests.Interop;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Guest.Pulse;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Guest.Tests.Pulse;
 

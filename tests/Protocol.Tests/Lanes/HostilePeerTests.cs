@@ -1,8 +1,9 @@
 using System.Net;
 using System.Net.Sockets;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Http2;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Http2;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 
@@ -119,12 +120,12 @@ public sealed class HostilePeerTests
     }
 
     [Theory]
-    [InlineData(1, 5, GrpcStatusCode.Unimplemented, "compressed flag 1")]
-    [InlineData(2, 5, GrpcStatusCode.Unimplemented, "compressed flag 2")]
-    [InlineData(0, 1001, GrpcStatusCode.ResourceExhausted, "a message of 1001 bytes, and at most 1000")]
-    [InlineData(0, int.MaxValue, GrpcStatusCode.ResourceExhausted, "at most 1000")]
-    [InlineData(0, -1, GrpcStatusCode.ResourceExhausted, "a message of 4294967295 bytes")]
-    public void Rule_of_grpc_is_answered_with_a_status(byte compressed, int length, GrpcStatusCode status, string text)
+    [InlineData(1, 5, Because.NotSupported, "compressed flag 1")]
+    [InlineData(2, 5, Because.NotSupported, "compressed flag 2")]
+    [InlineData(0, 1001, Because.Busy, "a message of 1001 bytes, and at most 1000")]
+    [InlineData(0, int.MaxValue, Because.Busy, "at most 1000")]
+    [InlineData(0, -1, Because.Busy, "a message of 4294967295 bytes")]
+    public void Rule_of_grpc_is_answered_with_a_status(byte compressed, int length, Because status, string text)
     {
         using var fixture = new LaneFixture(Swallow, new LaneOptions { MaxMessageBytes = 1000 });
         LaneFixture.Wait(LaneFixture.Run(() =>

@@ -1,6 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Protocol.Grpc.Lanes.Http2;
+using MigrationD.Protocol.Lanes.Http2;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

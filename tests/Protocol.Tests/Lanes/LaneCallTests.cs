@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Http2;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Http2;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 
@@ -384,13 +385,13 @@ public abstract class LaneCallTests(PeerTls? tls)
         {
             if (how == "throw")
             {
-                throw new GrpcException(GrpcStatusCode.Unauthenticated, Why);
+                throw new Refusal(Because.Untrusted, Why);
             }
 
-            call.Finish(GrpcStatusCode.Unauthenticated, Why);
+            call.Finish(new Refusal(Because.Untrusted, Why));
         });
-        var error = Assert.Throws<GrpcException>(() => fixture.Open());
-        Assert.Equal(GrpcStatusCode.Unauthenticated, error.Code);
+        var error = Assert.Throws<Refusal>(() => fixture.Open());
+        Assert.Equal(Because.Untrusted, error.Why);
         Assert.Equal(Why, error.Message);
     }
 
@@ -402,17 +403,17 @@ public abstract class LaneCallTests(PeerTls? tls)
             call.Accept();
             call.Write([1]);
             call.Write([2]);
-            call.Finish(GrpcStatusCode.DataLoss, "the second half is gone");
+            call.Finish(new Refusal(Because.Lost, "the second half is gone"));
             Assert.Throws<InvalidOperationException>(() => call.Write([3]));
-            Assert.Throws<InvalidOperationException>(() => call.Finish(GrpcStatusCode.Ok, ""));
+            Assert.Throws<InvalidOperationException>(() => call.Finish());
         });
         LaneCall call = fixture.Open();
         Assert.Equal([1], ReadWhole(call));
         Assert.Equal([2], ReadWhole(call));
         for (int again = 0; again < 2; again++)
         {
-            var error = Assert.Throws<GrpcException>(() => call.TryReadMessage(out _));
-            Assert.Equal((GrpcStatusCode.DataLoss, "the second half is gone"), (error.Code, error.Message));
+            var error = Assert.Throws<Refusal>(() => call.TryReadMessage(out _));
+            Assert.Equal((Because.Lost, "the second half is gone"), (error.Why, error.Message));
         }
 
         Assert.Contains("the second half is gone", Assert.Throws<LaneException>(() => call.Write([1])).Message, StringComparison.Ordinal);
@@ -429,8 +430,8 @@ public abstract class LaneCallTests(PeerTls? tls)
         });
         LaneCall call = fixture.Open();
         Assert.Equal([1], ReadWhole(call));
-        var error = Assert.Throws<GrpcException>(() => call.TryReadMessage(out _));
-        Assert.Equal(GrpcStatusCode.Internal, error.Code);
+        var error = Assert.Throws<Refusal>(() => call.TryReadMessage(out _));
+        Assert.Equal(Because.Failed, error.Why);
         Assert.DoesNotContain("own trouble", error.Message, StringComparison.Ordinal);
         Assert.Contains("/test/Lane", fixture.Log.Next(), StringComparison.Ordinal);
     }
@@ -447,7 +448,7 @@ public abstract class LaneCallTests(PeerTls? tls)
         });
         LaneCall call = fixture.Open();
         Assert.Throws<InvalidOperationException>(call.Accept);
-        Assert.Throws<InvalidOperationException>(() => call.Finish(GrpcStatusCode.Ok, ""));
+        Assert.Throws<InvalidOperationException>(() => call.Finish());
         call.Write([1, 2, 3]);
         Assert.True(call.TryReadMessage(out _));
         Assert.Throws<InvalidOperationException>(() => call.TryReadMessage(out _));
@@ -469,7 +470,7 @@ public abstract class LaneCallTests(PeerTls? tls)
         {
             Echo(call);
             server = (call.BytesRead, call.BytesWritten);
-            call.Finish(GrpcStatusCode.Ok, "");
+            call.Finish();
         });
         LaneCall call = fixture.Open();
         call.Write(new byte[100_000]);

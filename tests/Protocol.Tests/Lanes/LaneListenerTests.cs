@@ -2,8 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging.Abstractions;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Transport;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

@@ -1,7 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Http2;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Http2;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

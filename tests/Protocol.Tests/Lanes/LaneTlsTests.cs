@@ -2,8 +2,8 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 
@@ -243,7 +243,7 @@ public sealed class LaneTlsTests : IDisposable
             new LaneOptions { Tls = _authority.Tls() });
         RawPeer peer = fixture.Connect();
         peer.Send(RawPeer.Opening());
-        peer.ReadUntil(Protocol.Grpc.Lanes.Http2.FrameType.Headers);
+        peer.ReadUntil(Protocol.Lanes.Http2.FrameType.Headers);
         peer.Reset();
         Assert.True(gone.Wait(LaneFixture.Deadline));
     }

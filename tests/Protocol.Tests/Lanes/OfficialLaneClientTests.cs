@@ -3,9 +3,10 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Google.Protobuf;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Tests.OfficialClient;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
@@ -71,7 +72,7 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
     {
         using var fixture = new LaneFixture(Authenticate);
         JsonNode result = await RunAsync(fixture, "AAAA", []);
-        (int, string) refused = ((int)GrpcStatusCode.Unauthenticated, "no session 'sänd' – wrong secret");
+        (int, string) refused = ((int)Because.Untrusted, "no session 'sänd' – wrong secret");
         Assert.Equal(refused, Status(result["push"]!));
         Assert.Equal(refused, Status(result["urgent"]!));
     }
@@ -89,7 +90,7 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
         });
         JsonNode result = await RunAsync(fixture, Secret, [(0, 0, true)]);
         (int code, string details) = Status(result["push"]!);
-        Assert.Equal((int)GrpcStatusCode.InvalidArgument, code);
+        Assert.Equal((int)Because.Invalid, code);
         Assert.Contains("a run of 0 pages", details, StringComparison.Ordinal);
     }
 
@@ -98,7 +99,7 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
         string secret = call.Metadata.GetValueOrDefault(PageLanePaths.SecretMetadata, "");
         if (call.Metadata.GetValueOrDefault(PageLanePaths.SessionMetadata) != "session-1" || secret.TrimEnd('=') != Secret.TrimEnd('='))
         {
-            throw new GrpcException(GrpcStatusCode.Unauthenticated, "no session 'sänd' – wrong secret");
+            throw new Refusal(Because.Untrusted, "no session 'sänd' – wrong secret");
         }
     }
 

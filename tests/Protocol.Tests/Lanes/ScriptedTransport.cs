@@ -1,7 +1,7 @@
 using System.Net;
 using System.Runtime.InteropServices;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Transport;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

@@ -1,6 +1,6 @@
 using System.Net;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Transport;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

@@ -1,9 +1,9 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using MigrationD.Protocol.Grpc;
-using MigrationD.Protocol.Grpc.Lanes;
-using MigrationD.Protocol.Grpc.Lanes.Transport;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

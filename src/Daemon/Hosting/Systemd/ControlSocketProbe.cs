@@ -1,4 +1,5 @@
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
@@ -8,10 +9,11 @@ namespace MigrationD.Daemon.Hosting.Systemd;
 internal sealed class ControlSocketProbe(string path)
 {
     /// <summary>Returns when the daemon has answered.</summary>
-    /// <exception cref="GrpcException">It cannot be reached, or answers with an error.</exception>
+    /// <exception cref="Refusal">It cannot be reached, or answers with an error.</exception>
     public async Task AskAsync(CancellationToken cancel)
     {
-        using var channel = GrpcChannel.Connect("unix:" + path);
-        _ = await channel.CallAsync(ControlMethods.GetNode, new GetNodeRequest(), cancellation: cancel).ConfigureAwait(false);
+        using var channel = CallChannel.Connect("unix:" + path);
+        _ = await new Control.ControlClient(channel.Invoker).GetNodeAsync(new GetNodeRequest(), cancellationToken: cancel)
+            .ConfigureAwait(false);
     }
 }

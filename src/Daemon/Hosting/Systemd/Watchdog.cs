@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
 
@@ -56,12 +57,12 @@ internal sealed class Watchdog(NotifySocket socket, TimeSpan timeout, Func<Cance
             await probe(deadline.Token).ConfigureAwait(false);
             return true;
         }
-        catch (Exception error) when (error is GrpcException or OperationCanceledException)
+        catch (Exception error) when (error is Refusal or OperationCanceledException)
         {
             if (!stop.IsCancellationRequested)
             {
                 DaemonLog.OwnCallUnanswered(
-                    logger, error is GrpcException ? error.Message : $"no answer within {(timeout / 4).TotalSeconds:0.#} s", timeout.TotalSeconds);
+                    logger, error is Refusal ? error.Message : $"no answer within {(timeout / 4).TotalSeconds:0.#} s", timeout.TotalSeconds);
             }
 
             return false;

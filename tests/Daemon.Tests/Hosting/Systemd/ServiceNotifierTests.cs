@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Hosting.Systemd;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Hosting.Systemd;
@@ -84,7 +85,7 @@ public sealed class ServiceNotifierTests : IDisposable
         {
             thrice.Release();
             return answers ? Task.CompletedTask
-                : atAll ? throw new GrpcException(GrpcStatusCode.Unavailable, "busy")
+                : atAll ? throw new Refusal(Because.Unreachable, "busy")
                 : Task.Delay(Timeout.InfiniteTimeSpan, cancel);
         });
         Assert.Equal("STATUS=no guests", await manager.ReceiveAsync());

@@ -1,0 +1,79 @@
+using System.Diagnostics;
+using Google.Protobuf.Reflection;
+using Grpc.Core;
+using Grpc.Health.V1;
+using MigrationD.Daemon.Doctor;
+using MigrationD.Protocol.Refusals;
+using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
+
+namespace MigrationD.Daemon.Services;
+
+/// <summary>
+/// Answers probes: gRPC's own service of health checks (grpc/doc/health-checking.md), for the whole server and for the one service that is
+/// served beside it. What it says is what <see cref="NodeHealth"/> finds.
+/// </summary>
+/// <param name="health">Looks at the node.</param>
+/// <param name="service">The service beside it.</param>
+internal sealed class HealthService(NodeHealth health, ServiceDescriptor service) : Grpc.Health.V1.Health.HealthBase
+{
+    // A look opens devices and a connection; any number of probes share one.
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private Task<ServingStatus>? _look;
+    private long _lookedAt;
+
+    public override async Task<HealthCheckResponse> Check(HealthCheckRequest request, ServerCallContext context)
+    {
+        if (!IsServed(request.Service))
+        {
+            throw new Refusal(
+                Because.NotFound, $"check the health of service '{request.Service}': it is not served here; {service.FullName} is");
+        }
+
+        return new HealthCheckResponse { Status = await LookAsync().WaitAsync(context.CancellationToken).ConfigureAwait(false) };
+    }
+
+    public override async Task Watch(
+        HealthCheckRequest request, IServerStreamWriter<HealthCheckResponse> responses, ServerCallContext context)
+    {
+        CancellationToken ended = context.CancellationToken;
+        ServingStatus said = ServingStatus.Unknown;
+        while (true)
+        {
+            // A service that is not known may come one day, says the protocol, and the call goes on.
+            ServingStatus status = IsServed(request.Service)
+                ? await LookAsync().WaitAsync(ended).ConfigureAwait(false)
+                : ServingStatus.ServiceUnknown;
+            if (status != said)
+            {
+                said = status;
+                await responses.WriteAsync(new HealthCheckResponse { Status = status }, ended).ConfigureAwait(false);
+            }
+
+            await Task.Delay(Fresh, ended).ConfigureAwait(false);
+        }
+    }
+
+    private bool IsServed(string name) => name.Length == 0 || name == service.FullName;
+
+    private Task<ServingStatus> LookAsync()
+    {
+        lock (_lock)
+        {
+            if (_look is null || (_look.IsCompleted && Stopwatch.GetElapsedTime(_lookedAt) > Fresh))
+            {
+                _lookedAt = Stopwatch.GetTimestamp();
+                _look = LookOnceAsync();
+            }
+
+            return _look;
+        }
+    }
+
+    private async Task<ServingStatus> LookOnceAsync()
+    {
+        Protocol.V1.Health found = await health.CheckAsync(CancellationToken.None).ConfigureAwait(false);
+        return found.Checks.All(check => check.Ok) ? ServingStatus.Serving : ServingStatus.NotServing;
+    }
+}

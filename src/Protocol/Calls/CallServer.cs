@@ -1,0 +1,28 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace MigrationD.Protocol.Calls;
+
+/// <summary>What every server of calls here has in common: what its handlers may throw, and how its streams end.</summary>
+public static class CallServer
+{
+    /// <summary>Adds gRPC; services are then mapped with <c>MapGrpcService</c>.</summary>
+    public static IServiceCollection AddCalls(this IServiceCollection services)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        services.AddSingleton<HandlerRefusals>();
+        services.AddGrpc(static options =>
+        {
+            options.MaxReceiveMessageSize = CallLimits.MaxMessageBytes;
+            options.Interceptors.Add<HandlerRefusals>();
+        });
+        return services;
+    }
+
+    /// <summary>Lets streams end with their server. To be called before services are mapped.</summary>
+    public static IApplicationBuilder UseCalls(this IApplicationBuilder application)
+    {
+        ArgumentNullException.ThrowIfNull(application);
+        return application.UseRouting().Use(EndOfStreams.InvokeAsync);
+    }
+}

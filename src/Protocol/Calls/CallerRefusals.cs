@@ -1,0 +1,135 @@
+using System.Net;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using MigrationD.Protocol.Refusals;
+using MigrationD.Protocol.Wire;
+
+namespace MigrationD.Protocol.Calls;
+
+/// <summary>
+/// The caller's side of refusals: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on what, and
+/// what came back, or as the caller's own cancellation.
+/// </summary>
+/// <param name="target">Where calls go, as it was given.</param>
+internal sealed class CallerRefusals(string target) : Interceptor
+{
+    private volatile bool _closed;
+
+    /// <summary>From now on, calls end because the channel does.</summary>
+    public void ChannelCloses() => _closed = true;
+
+    /// <inheritdoc/>
+    public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
+        TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
+    {
+        Attempt attempt = Begin(context);
+        AsyncUnaryCall<TResponse> call = continuation(request, context);
+        return new AsyncUnaryCall<TResponse>(
+            AnswerAsync(call.ResponseAsync, attempt), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
+    }
+
+    /// <inheritdoc/>
+    public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(
+        TRequest request,
+        ClientInterceptorContext<TRequest, TResponse> context,
+        AsyncServerStreamingCallContinuation<TRequest, TResponse> continuation)
+    {
+        Attempt attempt = Begin(context);
+        AsyncServerStreamingCall<TResponse> call = continuation(request, context);
+        return new AsyncServerStreamingCall<TResponse>(
+            new Reader<TResponse>(call.ResponseStream, this, attempt), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
+    }
+
+    private static Attempt Begin<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context)
+        where TRequest : class
+        where TResponse : class =>
+        new(context.Method.FullName, context.Options.Deadline - DateTime.UtcNow, context.Options.CancellationToken);
+
+    private async Task<TResponse> AnswerAsync<TResponse>(Task<TResponse> answer, Attempt attempt)
+    {
+        try
+        {
+            return await answer.ConfigureAwait(false);
+        }
+        catch (RpcException error)
+        {
+            throw Explain(error, attempt, attempt.Cancelled);
+        }
+    }
+
+    private Exception Explain(RpcException error, Attempt attempt, CancellationToken cancelled)
+    {
+        string call = $"{attempt.Method} on {target}";
+        Status status = error.Status;
+        if (status.StatusCode == StatusCode.DeadlineExceeded)
+        {
+            return new Refusal(Because.TimedOut, $"{call}: no answer within {attempt.Patience?.TotalSeconds ?? 0:0.###} s.", error);
+        }
+
+        if (status.DebugException is not { } cause)
+        {
+            return _closed && status.StatusCode == StatusCode.Cancelled ? Closed() : Said();
+        }
+
+        if (cancelled.IsCancellationRequested)
+        {
+            return new OperationCanceledException($"{call} was cancelled.", error, cancelled);
+        }
+
+        if (_closed)
+        {
+            return Closed();
+        }
+
+        for (Exception? inner = cause; inner is not null; inner = inner.InnerException)
+        {
+            switch (inner)
+            {
+                case Refusal dial:
+                    return new Refusal(dial.Why, dial.Message, error);
+                case HttpProtocolException http2:
+                    return new Refusal(
+                        HttpStatusMapping.FromHttp2Error(http2.ErrorCode),
+                        $"{call}: ended by HTTP/2 error 0x{http2.ErrorCode:x}: {http2.Message}",
+                        error);
+            }
+        }
+
+        return cause is HttpRequestException or IOException
+            ? new Refusal(Because.Unreachable, $"{call}: the connection was lost: {cause.GetBaseException().Message}", error)
+            : new Refusal((Because)status.StatusCode, $"{call}: {status.Detail}", error);
+
+        // What the server has said; or what the library makes of an answer that is not one of gRPC.
+        Refusal Said() => new((Because)status.StatusCode, status.Detail switch
+        {
+            "" => $"{call}: ended with grpc-status {(int)status.StatusCode} and no message.",
+            var odd when odd.StartsWith("Bad gRPC response", StringComparison.Ordinal) =>
+                $"{call}: {odd} Check that a migrationd daemon listens there.",
+            var large when large.StartsWith("Received message exceeds", StringComparison.Ordinal) => $"{call}: {large}",
+            var unknown when status.StatusCode == StatusCode.Unimplemented =>
+                $"{call}: {unknown} Check that client and server are of matching versions.",
+            var detail => detail,
+        });
+
+        Refusal Closed() => new(Because.Cancelled, $"{call}: the channel was closed here before the answer came.", error);
+    }
+
+    private readonly record struct Attempt(string Method, TimeSpan? Patience, CancellationToken Cancelled);
+
+    private sealed class Reader<T>(IAsyncStreamReader<T> reader, CallerRefusals refusals, Attempt attempt) : IAsyncStreamReader<T>
+    {
+        public T Current => reader.Current;
+
+        public async Task<bool> MoveNext(CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await reader.MoveNext(cancellationToken).ConfigureAwait(false);
+            }
+            catch (RpcException error)
+            {
+                throw refusals.Explain(error, attempt, cancellationToken.IsCancellationRequested ? cancellationToken : attempt.Cancelled);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+namespace MigrationD.Protocol.Lanes.Http2;
+
+/// <summary>What the peer allows us to send: its two flow-control windows and its largest frame (RFC 9113, sections 5.2 and 6.9).</summary>
+internal sealed class SendWindows
+{
+    private readonly object _gate = new();
+    private long _connection = 65_535;
+    private long _stream = 65_535;
+    private int _initialStream = 65_535;
+    private int _maxFrame = FrameHeader.DefaultMaxLength;
+    private int _waiters;
+    private long _changes;
+    private bool _closed;
+
+    /// <summary>A number that is another one after anything that a waiting writer may want to know.</summary>
+    public long Changes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _changes;
+            }
+        }
+    }
+
+    /// <summary>Takes up to <paramref name="wanted"/> bytes, at most one frame's; 0 when there is no window now.</summary>
+    public int TryTake(int wanted)
+    {
+        lock (_gate)
+        {
+            int taken = (int)Math.Max(0, Math.Min(Math.Min(_connection, _stream), Math.Min(wanted, _maxFrame)));
+            _connection -= taken;
+            _stream -= taken;
+            return taken;
+        }
+    }
+
+    /// <summary>Waits until something has changed since <paramref name="changes"/> was read. Returns at once when closed.</summary>
+    public void WaitForChange(long changes)
+    {
+        lock (_gate)
+        {
+            _waiters++;
+            while (_changes == changes && !_closed)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            _waiters--;
+        }
+    }
+
+    /// <summary>Wakes writers so that they look again, such as for who reads now.</summary>
+    public void Nudge()
+    {
+        lock (_gate)
+        {
+            Changed();
+        }
+    }
+
+    /// <summary>Nobody waits from now on.</summary>
+    public void Close()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            Changed();
+        }
+    }
+
+    public void GrowConnection(int increment)
+    {
+        lock (_gate)
+        {
+            _connection = Grown(_connection, increment, "connection");
+            Changed();
+        }
+    }
+
+    public void GrowStream(int increment)
+    {
+        lock (_gate)
+        {
+            _stream = Grown(_stream, increment, "stream");
+            Changed();
+        }
+    }
+
+    public void SetInitialStream(uint size)
+    {
+        if (size > int.MaxValue)
+        {
+            throw new Http2Exception(Http2ErrorCode.FlowControlError, $"SETTINGS_INITIAL_WINDOW_SIZE is {size}, more than 2^31-1");
+        }
+
+        lock (_gate)
+        {
+            // A smaller size can make the window negative: nothing goes out until updates have made up for it.
+            _stream = Grown(_stream, (int)size - (long)_initialStream, "stream");
+            _initialStream = (int)size;
+            Changed();
+        }
+    }
+
+    public void SetMaxFrame(uint size)
+    {
+        if (size is < FrameHeader.DefaultMaxLength or > FrameHeader.MaxLength)
+        {
+            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"SETTINGS_MAX_FRAME_SIZE is {size}, not from 16384 to 16777215");
+        }
+
+        lock (_gate)
+        {
+            _maxFrame = (int)size;
+        }
+    }
+
+    private static long Grown(long window, long increment, string whose)
+    {
+        long grown = window + increment;
+        return grown <= int.MaxValue
+            ? grown
+            : throw new Http2Exception(Http2ErrorCode.FlowControlError, $"the {whose} window grows to {grown}, more than 2^31-1");
+    }
+
+    private void Changed()
+    {
+        _changes++;
+        if (_waiters != 0)
+        {
+            Monitor.PulseAll(_gate);
+        }
+    }
+}

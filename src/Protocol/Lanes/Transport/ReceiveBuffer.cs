@@ -1,0 +1,118 @@
+namespace MigrationD.Protocol.Lanes.Transport;
+
+/// <summary>
+/// Receives through a small buffer, so that headers come with few system calls, and past it, so that payload goes from the socket to
+/// where it belongs. The buffer is the most that is ever copied of a payload.
+/// </summary>
+internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeReceive)
+{
+    /// <summary>Bytes; a frame header, a gRPC prefix and the fields before a page run's data are about 40.</summary>
+    public const int Capacity = 128;
+
+    private readonly byte[] _bytes = new byte[Capacity];
+    private int _start;
+    private int _end;
+    private long _received;
+    private long _deadline = long.MaxValue;
+
+    /// <summary>Bytes received from the transport. May be asked from any thread.</summary>
+    public long Received => Volatile.Read(ref _received);
+
+    /// <summary>Until when bytes have to come, as Environment.TickCount64 counts; null for no limit.</summary>
+    public long? Deadline
+    {
+        set => _deadline = value ?? long.MaxValue;
+    }
+
+    /// <summary>The next <paramref name="count"/> bytes, which are left in place; at most <see cref="Capacity"/>.</summary>
+    public ReadOnlySpan<byte> Peek(int count)
+    {
+        if (_end - _start < count)
+        {
+            Fill(count);
+        }
+
+        return _bytes.AsSpan(_start, count);
+    }
+
+    /// <summary>The next <paramref name="count"/> bytes, taken; valid until the next call.</summary>
+    public ReadOnlySpan<byte> Take(int count)
+    {
+        ReadOnlySpan<byte> bytes = Peek(count);
+        _start += count;
+        return bytes;
+    }
+
+    /// <summary>Reads exactly as many bytes as fit.</summary>
+    public void ReadExactly(Span<byte> into)
+    {
+        int buffered = Math.Min(into.Length, _end - _start);
+        if (buffered != 0)
+        {
+            _bytes.AsSpan(_start, buffered).CopyTo(into);
+            _start += buffered;
+            into = into[buffered..];
+        }
+
+        while (!into.IsEmpty)
+        {
+            into = into[Receive(into)..];
+        }
+    }
+
+    /// <summary>Reads and forgets.</summary>
+    public void Skip(int count)
+    {
+        int buffered = Math.Min(count, _end - _start);
+        _start += buffered;
+        count -= buffered;
+        Span<byte> scratch = stackalloc byte[Math.Min(count, 4096)];
+        while (count != 0)
+        {
+            count -= Receive(scratch[..Math.Min(count, scratch.Length)]);
+        }
+    }
+
+    /// <summary>Waits for bytes and forgets whatever comes.</summary>
+    public void Discard()
+    {
+        _start = _end = 0;
+        Span<byte> scratch = stackalloc byte[4096];
+        Receive(scratch);
+    }
+
+    private void Fill(int count)
+    {
+        _bytes.AsSpan(_start, _end - _start).CopyTo(_bytes);
+        _end -= _start;
+        _start = 0;
+        while (_end < count)
+        {
+            _end += Receive(_bytes.AsSpan(_end));
+        }
+    }
+
+    private int Receive(Span<byte> into)
+    {
+        beforeReceive(Left());
+
+        // Asked even when bytes are there: a peer that sends one at a time would else have for ever.
+        if (_deadline != long.MaxValue && (Left() == 0 || transport.Wait(Readiness.Readable, Left()) == Readiness.None))
+        {
+            throw new LaneException(LaneFailure.Timeout, "the peer did not send what was due before the deadline");
+        }
+
+        int received = transport.Receive(into);
+        if (received == 0)
+        {
+            throw new LaneException(LaneFailure.PeerClosed, "the peer closed the connection");
+        }
+
+        Volatile.Write(ref _received, _received + received);
+        return received;
+    }
+
+    /// <summary>Milliseconds until the deadline; -1 without one.</summary>
+    private int Left() =>
+        _deadline == long.MaxValue ? -1 : (int)Math.Clamp(_deadline - Environment.TickCount64, 0, int.MaxValue);
+}
