@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using MigrationD.Protocol.V1;
-using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;

@@ -3,8 +3,6 @@ using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using MigrationD.EndToEnd.Tests.Security;
-using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;

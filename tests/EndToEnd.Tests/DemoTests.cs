@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.EndToEnd.Tests;
 

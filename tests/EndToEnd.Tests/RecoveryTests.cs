@@ -1,5 +1,4 @@
 using System.Globalization;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 

@@ -1,3 +1,7 @@
+using Grpc.Core;
+using Grpc.Health.V1;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -26,6 +30,22 @@ public sealed class StopTests
         Migration migration = await destination.MigrationUntilAsync(id, now => now.State == MigrationState.Completed);
         Assert.Equal(0u, migration.Recoveries);
         await destination.GuestIsWellAsync("g");
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
+    public async Task AStreamThatIsOpenEndsWithAWordWhenItsDaemonStops()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        using CallChannel channel = CallChannel.Connect($"unix:{daemon.Control}");
+        using var probe = new Grpc.Health.V1.Health.HealthClient(channel.Invoker).Watch(new HealthCheckRequest());
+        Assert.True(await probe.ResponseStream.MoveNext());
+
+        Task<bool> more = probe.ResponseStream.MoveNext();
+        Assert.Equal(0, await daemon.StopAsync());
+
+        Refusal ended = await Assert.ThrowsAsync<Refusal>(() => more);
+        Assert.Equal(Because.Unreachable, ended.Why);
+        Assert.Contains("shutting down", ended.Message, StringComparison.Ordinal);
     }
 
     [MachineFact(Hosts)]

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.TestSupport;
 

@@ -1,4 +1,3 @@
-using System.CommandLine;
 using MigrationD.Daemon.Cli.Json;
 
 namespace MigrationD.Daemon.Cli;

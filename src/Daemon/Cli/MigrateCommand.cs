@@ -1,6 +1,5 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Json;
-using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli;
 

@@ -3,7 +3,6 @@ using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;

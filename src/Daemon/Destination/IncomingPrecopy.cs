@@ -1,9 +1,6 @@
-using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
 

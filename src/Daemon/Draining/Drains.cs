@@ -1,12 +1,9 @@
 using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Draining;

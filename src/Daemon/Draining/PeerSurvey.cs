@@ -1,9 +1,7 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Security;
-using MigrationD.Guest;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
 

@@ -4,7 +4,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Daemon.Files;
 using MigrationD.Guest;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Guests;

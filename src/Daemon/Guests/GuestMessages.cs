@@ -1,7 +1,5 @@
 using MigrationD.Guest;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 using GuestContent = MigrationD.Guest.GuestContent;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestReport = MigrationD.Guest.GuestReport;

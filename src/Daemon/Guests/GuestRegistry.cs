@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 

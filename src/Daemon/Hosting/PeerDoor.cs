@@ -5,14 +5,14 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Doctor;
-using MigrationD.Daemon.Services;
 using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Services;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.V1;
 

@@ -1,14 +1,10 @@
 using System.Net;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
-using MigrationD.Guest;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 using WalkPattern = MigrationD.Guest.WalkPattern;

@@ -3,8 +3,6 @@ using Grpc.Core;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
-using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Metrics;
 

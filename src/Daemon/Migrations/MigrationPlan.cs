@@ -1,5 +1,4 @@
 using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;

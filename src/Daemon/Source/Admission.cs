@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

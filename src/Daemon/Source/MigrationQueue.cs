@@ -1,4 +1,3 @@
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;

@@ -1,9 +1,7 @@
 using System.Collections.Concurrent;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
 

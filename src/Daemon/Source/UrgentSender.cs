@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Google.Protobuf;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Interop;
 

@@ -38,7 +38,19 @@ internal static class EndOfStreams
         }
     }
 
+    /// <summary>The messages of a client that may be silent for long, until the call is to end.</summary>
+    public static IAsyncStreamReader<T> Until<T>(this IAsyncStreamReader<T> requests, CancellationToken ended) => new Reader<T>(requests, ended);
+
     /// <summary>Whether it is the client that has ended the call.</summary>
     public static bool IsClientGone(HttpContext http) =>
         (http.Items.TryGetValue(ClientGone, out object? token) ? (CancellationToken)token! : http.RequestAborted).IsCancellationRequested;
+
+    private sealed class Reader<T>(IAsyncStreamReader<T> requests, CancellationToken ended) : IAsyncStreamReader<T>
+    {
+        public T Current => requests.Current;
+
+        // The library's reader looks at the token that it is given, and handlers give it none.
+        public Task<bool> MoveNext(CancellationToken cancellationToken) =>
+            requests.MoveNext(cancellationToken.CanBeCanceled ? cancellationToken : ended);
+    }
 }

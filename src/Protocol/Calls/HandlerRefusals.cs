@@ -55,7 +55,7 @@ internal sealed partial class HandlerRefusals(IHostApplicationLifetime lifetime,
     {
         try
         {
-            await continuation(requestStream, responseStream, context).ConfigureAwait(false);
+            await continuation(requestStream.Until(context.CancellationToken), responseStream, context).ConfigureAwait(false);
         }
         catch (Exception error)
         {

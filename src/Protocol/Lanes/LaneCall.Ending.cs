@@ -1,5 +1,4 @@
 using System.Globalization;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Wire;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
 using MigrationD.Protocol.Refusals;

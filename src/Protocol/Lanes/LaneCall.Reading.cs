@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Refusals;
 

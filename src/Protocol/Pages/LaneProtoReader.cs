@@ -1,4 +1,3 @@
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Refusals;
 

@@ -2,7 +2,6 @@ using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Lanes;
 
 namespace MigrationD.Benchmarks.Lanes;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 

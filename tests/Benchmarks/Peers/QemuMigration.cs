@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
-using MigrationD.Benchmarks.Migrate;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
 using MigrationD.Guest;

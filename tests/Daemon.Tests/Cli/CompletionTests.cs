@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Cli;
-using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Tests.Cli;
 

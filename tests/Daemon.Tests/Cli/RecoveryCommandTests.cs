@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Google.Protobuf;
 using MigrationD.Daemon.Cli;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

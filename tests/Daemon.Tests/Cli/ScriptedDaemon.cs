@@ -1,11 +1,11 @@
-using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
+using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
-using Grpc.Core;
 using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;
 

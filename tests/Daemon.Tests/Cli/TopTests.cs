@@ -1,6 +1,5 @@
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
-using MigrationD.Daemon.Cli.Json;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
 using MigrationD.Daemon.Hosting;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.Json;
-using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Demo;

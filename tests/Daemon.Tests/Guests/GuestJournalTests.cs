@@ -2,7 +2,6 @@ using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Tests.Hosting;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Guests;

@@ -2,8 +2,8 @@ using System.Net;
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Daemon.Hosting;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Hosting;
 
 namespace MigrationD.Daemon.Tests.Hosting;
 

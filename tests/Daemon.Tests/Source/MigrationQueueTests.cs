@@ -1,7 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Source;

@@ -4,7 +4,6 @@ using System.Net;
 using System.Net.Sockets;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 using Xunit.Abstractions;
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Security.Cryptography;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;

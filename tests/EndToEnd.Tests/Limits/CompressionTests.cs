@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;

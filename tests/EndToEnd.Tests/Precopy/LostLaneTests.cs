@@ -1,6 +1,5 @@
 using System.Globalization;
 using MigrationD.EndToEnd.Tests.Limits;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using MigrationD.Protocol.Calls;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests.Readers;
@@ -39,4 +38,8 @@ public sealed class ReaderScripts : IAsyncLifetime
             reads.Close();
             return await output;
         }))!;
+
+    /// <summary>Runs a script that waits for what the test does, and listens to it.</summary>
+    public Task<string> TalkAsync(string script, string argument, Func<StreamReader, Task<string>> listen) =>
+        _scripts.RunAsync(script, [argument], RunDeadline, (_, writes) => listen(writes));
 }

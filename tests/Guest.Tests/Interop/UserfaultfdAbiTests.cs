@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Guest.Tests.Interop;
 

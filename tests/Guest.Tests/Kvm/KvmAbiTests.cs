@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using MigrationD.Guest.Kvm;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Guest.Tests.Kvm;
 

@@ -1,7 +1,3 @@
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Userfault;
-using MigrationD.TestSupport;
-
 namespace MigrationD.Guest.Tests.Memory;
 
 public sealed class HugePageRestorerTests

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Guest.Pulse;
-using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Guest.Tests.Pulse;
 

@@ -1,7 +1,3 @@
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Userfault;
-using MigrationD.TestSupport;
-
 namespace MigrationD.Guest.Tests.Userfault;
 
 /// <summary>Pages that come again before the guest runs, and pages that are taken back.</summary>

@@ -1,8 +1,7 @@
-using System.Net;
+using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
-using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Wire;
 using MigrationD.TestSupport;
 

@@ -1,9 +1,6 @@
 using System.Net;
 using System.Threading.Channels;
 using Grpc.Core;
-using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -11,6 +8,9 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Tests.Calls;
 

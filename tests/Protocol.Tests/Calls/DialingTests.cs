@@ -1,9 +1,9 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
-using Microsoft.Extensions.Logging;
 using MigrationD.TestSupport;
 using Polly;
 

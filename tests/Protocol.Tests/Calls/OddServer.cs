@@ -1,5 +1,4 @@
 using System.Net;
-using MigrationD.Protocol.Calls;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -7,6 +6,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
+using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Protocol.Tests.Calls;
 

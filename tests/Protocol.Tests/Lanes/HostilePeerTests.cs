@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Refusals;

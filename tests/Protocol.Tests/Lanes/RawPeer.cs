@@ -4,7 +4,6 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Http2;
 
 namespace MigrationD.Protocol.Tests.Lanes;

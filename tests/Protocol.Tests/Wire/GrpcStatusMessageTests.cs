@@ -1,7 +1,6 @@
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Tests.Wire;
