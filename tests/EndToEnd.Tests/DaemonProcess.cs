@@ -53,13 +53,18 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, _ => { }, options);
 
     /// <summary>Starts a daemon with what <paramref name="prepare"/> changes about its start, and waits until it answers.</summary>
-    public static async Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options)
+    public static Task<DaemonProcess> StartAsync(string node, Action<ProcessStartInfo> prepare, params string[] options) =>
+        StartAsync(ProgramUnderTest.Program, node, prepare, options);
+
+    /// <summary>Starts a daemon of a program, as <paramref name="prepare"/> changes it, and waits until it answers.</summary>
+    public static async Task<DaemonProcess> StartAsync(
+        MigrationdProgram program, string node, Action<ProcessStartInfo> prepare, params string[] options)
     {
         var scratch = new Scratch();
         string control = scratch.PathOf("control.sock");
         string config = scratch.PathOf(ConfigName);
         File.WriteAllText(config, "{}");
-        ProcessStartInfo start = ProgramUnderTest.Start(
+        ProcessStartInfo start = program.Start(
             ["serve", "--node", node, "--lanes", "127.0.0.1:0", "--control", control, "--config", config, "--until-input-ends",
                 .. options.Contains("--listen") ? [] : (string[])["--listen", "127.0.0.1:0"], .. options]);
         prepare(start);
