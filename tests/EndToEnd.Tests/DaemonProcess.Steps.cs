@@ -9,9 +9,12 @@ namespace MigrationD.EndToEnd.Tests;
 internal sealed partial class DaemonProcess
 {
     /// <summary>Runs a command of the CLI against this daemon.</summary>
-    public async Task<CommandResult> CliAsync(params string[] arguments)
+    public Task<CommandResult> CliAsync(params string[] arguments) => CliAsync(ProgramUnderTest.Program, arguments);
+
+    /// <summary>Runs a command of a program's CLI against this daemon.</summary>
+    public async Task<CommandResult> CliAsync(MigrationdProgram program, params string[] arguments)
     {
-        using Process process = Process.Start(ProgramUnderTest.Start([.. arguments, "--control", Control]))!;
+        using Process process = Process.Start(program.Start([.. arguments, "--control", Control]))!;
         process.StandardInput.Close();
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> error = process.StandardError.ReadToEndAsync();

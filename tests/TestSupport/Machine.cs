@@ -37,6 +37,7 @@ public static class Machine
         Needs.Bash => NotOnPath("bash"),
         Needs.Terminal => NotOnPath("script") ?? NotOnPath("stty"),
         Needs.Chromium => NotOnPath("chromium"),
+        Needs.PreviousVersion => NotOnPath("git") ?? PreviousVersion.Lacks(),
         Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
             ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),

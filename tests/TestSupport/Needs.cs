@@ -36,4 +36,7 @@ public enum Needs
 
     /// <summary>Chromium, as chromium, for the page that a daemon serves.</summary>
     Chromium = 512,
+
+    /// <summary>The source of <see cref="PreviousVersion"/>: git, and a clone with its history.</summary>
+    PreviousVersion = 1024,
 }
