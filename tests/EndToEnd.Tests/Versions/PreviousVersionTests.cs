@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using MigrationD.EndToEnd.Tests.Security;
-using MigrationD.Protocol.Grpc;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -20,7 +20,7 @@ public sealed class PreviousVersionTests(PreviousProgram previous) : IClassFixtu
     public async Task ThePreviousVersionIsWhatWasBuilt()
     {
         await using DaemonProcess daemon = await StartSourceAsync(Way.Upgrade);
-        Node node = await daemon.CallAsync(ControlMethods.GetNode, new GetNodeRequest());
+        Node node = await daemon.Calls.GetNodeAsync(new GetNodeRequest());
         Assert.EndsWith(PreviousVersion.Commit, node.Version, StringComparison.Ordinal);
     }
 
