@@ -16,6 +16,7 @@ namespace MigrationD.Daemon.Hosting;
 /// <item><c>kill</c>: the process ends as by SIGKILL;</item>
 /// <item><c>stop</c>: it stops as by SIGSTOP, until somebody sends SIGCONT;</item>
 /// <item><c>throw</c>: the step fails with an exception that nothing expects;</item>
+/// <item><c>wait</c>: the step waits until somebody sends SIGCONT, and everything else in the process goes on;</item>
 /// <item><c>delay:MS</c>: the step's thread sleeps for so many milliseconds.</item>
 /// </list>
 /// </remarks>
@@ -44,6 +45,8 @@ internal sealed class FaultInjection
     private readonly string _step;
     private readonly string _action;
     private readonly int _delay;
+    private readonly ManualResetEventSlim _toldToGoOn = new();
+    private PosixSignalRegistration? _goOn;
     private int _reached;
 
     private FaultInjection(string step, string action, int delay)
@@ -70,11 +73,13 @@ internal sealed class FaultInjection
         {
             throw new IOException(
                 $"{Variable} is '{text}', which is no STEP:ACTION; steps: {string.Join(", ", Steps.Order(StringComparer.Ordinal))}; "
-                + $"actions: kill, stop, throw, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere but in a test");
+                + $"actions: kill, stop, throw, wait, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere but in a test");
         }
 
-        if (IsOn)
+        if (Configured is { } fault)
         {
+            // From the start, so that a signal that comes before the step is reached is not lost.
+            fault._goOn = fault._action == "wait" ? PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => fault._toldToGoOn.Set()) : null;
             DaemonLog.FaultInjected(logger, text!);
         }
     }
@@ -93,7 +98,7 @@ internal sealed class FaultInjection
         int delay = 0;
         bool known = parts switch
         {
-            [_, "kill" or "stop" or "throw"] => true,
+            [_, "kill" or "stop" or "throw" or "wait"] => true,
             [_, "delay", string ms] => int.TryParse(ms, NumberStyles.None, CultureInfo.InvariantCulture, out delay) && delay <= LongestDelay,
             _ => false,
         };
@@ -123,6 +128,10 @@ internal sealed class FaultInjection
                 break;
             case "throw":
                 throw new InvalidOperationException($"{Variable} made this step fail: {step}");
+            case "wait":
+                _toldToGoOn.Wait();
+                _goOn?.Dispose();
+                break;
             default:
                 Thread.Sleep(_delay);
                 break;

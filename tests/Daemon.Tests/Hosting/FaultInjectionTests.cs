@@ -10,7 +10,7 @@ public sealed class FaultInjectionTests
     {
         foreach (string step in FaultInjection.Steps)
         {
-            foreach (string action in (string[])["kill", "stop", "throw", "delay:0", "delay:250"])
+            foreach (string action in (string[])["kill", "stop", "throw", "wait", "delay:0", "delay:250"])
             {
                 Assert.True(FaultInjection.TryParse($"{step}:{action}", out FaultInjection? fault));
                 Assert.NotNull(fault);
@@ -37,5 +37,6 @@ public sealed class FaultInjectionTests
     [InlineData("source.stream:delay:-1")]
     [InlineData("source.stream:delay:60001")]
     [InlineData("source.stream:kill:1")]
+    [InlineData("source.stream:wait:1")]
     public void AnythingElseIsRefused(string text) => Assert.False(FaultInjection.TryParse(text, out _));
 }
