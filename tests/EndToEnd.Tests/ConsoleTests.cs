@@ -86,7 +86,7 @@ public sealed partial class ConsoleTests
     public async Task WhenTheGuestGoesOnAtTheSourceWhatItWroteElsewhereIsSaidToBeVoid()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync(
-            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.stream:delay:8000",
+            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.stream:wait",
             "--link-timeout", "2s", "--recovery-timeout", "1s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");
@@ -98,6 +98,7 @@ public sealed partial class ConsoleTests
                 .Count(line => line.Contains("base64", StringComparison.Ordinal)) > 2,
             "lines from the destination");
         await destination.KillAsync();
+        source.GoOn();
         await followed.UntilAsync(console => console.Text.Contains("cannot be read", StringComparison.Ordinal), "that it cannot be read");
         await source.MigrationUntilAsync(id, one => one.Reason.Contains("--resume-here", StringComparison.Ordinal));
         (await source.CliAsync("migration", "resolve", id, "--resume-here", "--force")).Succeeds();

@@ -103,6 +103,9 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         await _process.WaitForExitAsync();
     }
 
+    /// <summary>SIGCONT: a daemon that was stopped goes on, and so does one of which one step waits (MIGRATIOND_FAULT).</summary>
+    public void GoOn() => Signal(18);
+
     /// <summary>What to ask for to move a guest; by post-copy unless it is said otherwise.</summary>
     public static MigrateRequest Order(string guest, string to, MigrationMode mode = MigrationMode.Postcopy) =>
         new() { Guest = guest, To = to, Mode = mode };

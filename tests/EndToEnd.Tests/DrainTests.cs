@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using MigrationD.EndToEnd.Tests.Security;
 using MigrationD.Protocol.V1;
@@ -17,7 +15,6 @@ public sealed class DrainTests
     private const int Refused = 5;
     private const int Interrupted = 130;
     private const int Interrupt = 2;
-    private const int ContinueSignal = 18;
 
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
@@ -26,8 +23,9 @@ public sealed class DrainTests
     {
         await using DaemonProcess roomy = await DaemonProcess.StartAsync("roomy", "--guest-memory", "112MiB");
         await using DaemonProcess small = await DaemonProcess.StartAsync("small", "--guest-memory", "40MiB");
+        using var dead = new DeadAddress();
         await using DaemonProcess source = await DaemonProcess.StartAsync(
-            "source", "--peers", $"{small.Listen},{DeadAddress()},{roomy.Listen}");
+            "source", "--peers", $"{small.Listen},{dead},{roomy.Listen}");
         await CreateAsync(source, "large", "64MiB");
         await CreateAsync(source, "middle", "32MiB");
         await CreateAsync(source, "paused", "16MiB");
@@ -73,8 +71,8 @@ public sealed class DrainTests
         await CreateAsync(source, "big", "64MiB");
         await CreateAsync(source, "small", "16MiB");
 
-        string dead = DeadAddress();
-        CommandResult drained = await source.CliAsync("drain", "--json", "--to", small.Listen, dead, source.Listen);
+        using var dead = new DeadAddress();
+        CommandResult drained = await source.CliAsync("drain", "--json", "--to", small.Listen, $"{dead}", source.Listen);
         Assert.Equal(Failed, drained.ExitCode);
         Assert.Equal("stayed", (string?)drained.Json["verdict"]);
         Assert.Equal(["small"], Names(drained.Json["moved"]!));
@@ -116,14 +114,18 @@ public sealed class DrainTests
     public async Task NoMoreAreUnderWayThanIsSaidAndAPeerWithOnePlaceGetsOneAfterTheOther()
     {
         await using DaemonProcess one = await DaemonProcess.StartAsync("one", "--max-incoming", "1");
-        await using DaemonProcess many = await DaemonProcess.StartAsync("many");
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess many = await HangingAsync("many");
+        await using DaemonProcess source = await PatientAsync();
         for (int i = 0; i < 5; i++)
         {
             await CreateAsync(source, $"g{i}", "16MiB");
         }
 
-        (await source.CliAsync("drain", "--to", many.Listen, "--parallel", "2")).Succeeds();
+        Task<CommandResult> drain = source.CliAsync("drain", "--to", many.Listen, "--parallel", "2");
+        // The first of them cannot end before the second is under way.
+        await FirstMigrationsAsync(source, 2);
+        many.GoOn();
+        (await drain).Succeeds();
         Migration[] migrations = [.. (await MigrationsAsync(source)).OrderBy(migration => migration.StartedUnixUs)];
         Assert.Equal(5, migrations.Length);
         Assert.Equal(2, migrations.Max(at => migrations.Count(other =>
@@ -137,9 +139,8 @@ public sealed class DrainTests
     [MachineFact(Host)]
     public async Task ADrainWhoseCommandIsKilledBeginsNothingMoreAndTheNextGoesOnWhereItWas()
     {
-        // Long enough for the next drain to ask it how much room it has while the first guest is under way.
-        await using DaemonProcess peer = await DaemonProcess.StartAsync(
-            "peer", start => start.Environment["MIGRATIOND_FAULT"] = "destination.prepared:delay:12000");
+        // The first guest is under way until the next drain has seen it there; the peer answers meanwhile how much room it has.
+        await using DaemonProcess peer = await HangingAsync("peer");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--peers", peer.Listen);
         foreach (string name in (string[])["a", "b", "c"])
         {
@@ -152,7 +153,18 @@ public sealed class DrainTests
         await killed.WaitForExitAsync().WaitAsync(Deadline);
 
         // What was under way is followed, not begun again, and the rest is moved.
-        JsonNode drained = (await source.CliAsync("drain", "--parallel", "1", "--json")).Succeeds().Json;
+        using Process next = Process.Start(ProgramUnderTest.Start("drain", "--parallel", "1", "--json", "--control", source.Control))!;
+        Task<string> error = next.StandardError.ReadToEndAsync();
+        string? line;
+        while ((line = await next.StandardOutput.ReadLineAsync().WaitAsync(Deadline))?.Contains(first, StringComparison.Ordinal) == false)
+        {
+        }
+
+        Assert.True(line is not null, $"it ended without a word of migration {first}: {source.Log}");
+        peer.GoOn();
+        string output = await next.StandardOutput.ReadToEndAsync().WaitAsync(Deadline);
+        await next.WaitForExitAsync().WaitAsync(Deadline);
+        JsonNode drained = new CommandResult("migrationd drain --json", next.ExitCode, output, await error).Succeeds().Json;
         Assert.Equal(["a", "b", "c"], Names(drained["moved"]!));
         Assert.Equal(first, (string?)drained["moved"]![0]!["migrationId"]);
         Assert.Equal(3, (await MigrationsAsync(source)).Count);
@@ -181,7 +193,7 @@ public sealed class DrainTests
         Assert.Contains("undrain", await error, StringComparison.Ordinal);
         await output.WaitAsync(Deadline);
 
-        GoOn(peer);
+        peer.GoOn();
         await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
         await source.GuestIsWellAsync("b");
         Assert.Single(await MigrationsAsync(source));
@@ -202,7 +214,7 @@ public sealed class DrainTests
         string first = await FirstMigrationAsync(source);
         Assert.Equal(Refused, (await source.CliAsync("drain", "--to", peer.Listen)).Fails("another drain").ExitCode);
         (await source.CliAsync("undrain")).Succeeds();
-        GoOn(peer);
+        peer.GoOn();
         (await drain).Fails("undrained");
         await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
         await source.GuestIsWellAsync("b");
@@ -239,30 +251,32 @@ public sealed class DrainTests
     private static Task<DaemonProcess> StartAsync(Authority authority, string node, params string[] options) =>
         DaemonProcess.StartAsync(node, ["--tls", authority.Issue(node, "127.0.0.1"), .. options]);
 
-    /// <summary>A destination that hangs when it has prepared for its first guest, until <see cref="GoOn"/>.</summary>
+    /// <summary>A destination that does not answer when it has prepared for its first guest, until it is told to go on.</summary>
     private static Task<DaemonProcess> HangingAsync(string node) =>
-        DaemonProcess.StartAsync(node, start => start.Environment["MIGRATIOND_FAULT"] = "destination.prepared:stop");
+        DaemonProcess.StartAsync(node, start => start.Environment["MIGRATIOND_FAULT"] = "destination.prepared:wait");
 
     /// <summary>A source that does not take a destination that hangs for a lost link.</summary>
     private static Task<DaemonProcess> PatientAsync(params string[] options) =>
         DaemonProcess.StartAsync("source", ["--link-timeout", "60s", .. options]);
 
-    private static void GoOn(DaemonProcess hanging) => hanging.Signal(ContinueSignal);
-
     private static Task CreateAsync(DaemonProcess daemon, string name, string memory, string workingSet = "4MiB") =>
         daemon.CreateGuestAsync(name, "workload", memory, workingSet, vcpus: 1);
 
-    private static async Task<string> FirstMigrationAsync(DaemonProcess daemon)
+    private static async Task<string> FirstMigrationAsync(DaemonProcess daemon) => (await FirstMigrationsAsync(daemon, 1))[0].Id;
+
+    /// <summary>Waits until so many migrations have begun.</summary>
+    private static async Task<IReadOnlyList<Migration>> FirstMigrationsAsync(DaemonProcess daemon, int count)
     {
         var clock = Stopwatch.StartNew();
         while (true)
         {
-            if (await MigrationsAsync(daemon) is [var migration, ..])
+            IReadOnlyList<Migration> begun = await MigrationsAsync(daemon);
+            if (begun.Count >= count)
             {
-                return migration.Id;
+                return begun;
             }
 
-            Assert.True(clock.Elapsed < Deadline, $"no migration began within {Deadline}: {daemon.Log}");
+            Assert.True(clock.Elapsed < Deadline, $"{begun.Count} of {count} migrations began within {Deadline}: {daemon.Log}");
             await Task.Delay(20);
         }
     }
@@ -275,14 +289,6 @@ public sealed class DrainTests
         (await daemon.GuestsAsync()).Where(guest => guest.State != GuestState.Migrated).Select((GuestMessage guest) => guest.Spec.Name);
 
     private static string[] Names(JsonNode guests) => [.. guests.AsArray().Select(guest => (string)guest!["guest"]!)];
-
-    /// <summary>An address on loopback that nobody listens on: bound once, and given back.</summary>
-    private static string DeadAddress()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return socket.LocalEndPoint!.ToString()!;
-    }
 
     [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "kill")]
     private static extern int Kill(int process, int signal);

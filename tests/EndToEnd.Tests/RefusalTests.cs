@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using Google.Protobuf;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
@@ -19,8 +17,8 @@ public sealed class RefusalTests
     public async Task ADeadAddress()
     {
         await using DaemonProcess source = await SourceAsync();
-        string dead = DeadAddress();
-        (await source.CliAsync("migrate", "g", "--to", dead, "--mode", "postcopy")).Fails(dead, "refused");
+        using var dead = new DeadAddress();
+        (await source.CliAsync("migrate", "g", "--to", $"{dead}", "--mode", "postcopy")).Fails($"{dead}", "refused");
         await source.GuestIsWellAsync("g");
     }
 
@@ -86,8 +84,8 @@ public sealed class RefusalTests
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
-        string dead = DeadAddress();
-        destination.OnPrepare = _ => new PrepareResponse(destination.Prepared) { Lanes = dead };
+        using var dead = new DeadAddress();
+        destination.OnPrepare = _ => new PrepareResponse(destination.Prepared) { Lanes = $"{dead}" };
         (await source.CliAsync("migrate", "g", "--to", destination.Address, "--mode", "postcopy")).Fails("lanes");
         await source.GuestIsWellAsync("g");
         // The guest is back before the destination is told.
@@ -173,13 +171,5 @@ public sealed class RefusalTests
         DaemonProcess source = await DaemonProcess.StartAsync("source");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "32MiB");
         return source;
-    }
-
-    /// <summary>An address on loopback that nobody listens on: bound once, and given back.</summary>
-    private static string DeadAddress()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return socket.LocalEndPoint!.ToString()!;
     }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -9,9 +8,6 @@ public sealed class PrecopyTests
 {
     private const Needs Host = Needs.Userfaultfd | Needs.Kvm;
     private const Needs Hosts = Host | Needs.NetworkNamespaces;
-
-    // Long enough for what is to happen in precopy to happen in it, on a busy machine too.
-    private const int LongStep = 8000;
 
     [MachineTheory(Host)]
     [InlineData("kvm", "uniform", MigrationMode.Hybrid)]
@@ -81,7 +77,7 @@ public sealed class PrecopyTests
     [InlineData("workload")]
     public async Task AnOperatorEndsPrecopy(string kind)
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.precopy", LongStep));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.precopy"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", kind, "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
@@ -89,6 +85,7 @@ public sealed class PrecopyTests
         await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
 
         (await source.CliAsync("migration", "start-postcopy", id)).Succeeds();
+        source.GoOn();
 
         // Nothing had gone over: all of it follows.
         Migration migration = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
@@ -100,12 +97,13 @@ public sealed class PrecopyTests
     [MachineFact(Host)]
     public async Task PostCopyIsNotBegunWhereThereIsNone()
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.precopy", LongStep));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.precopy"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Precopy);
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
         (await source.CliAsync("migration", "start-postcopy", id)).Fails("its mode is precopy");
+        source.GoOn();
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
         (await source.CliAsync("migration", "start-postcopy", id)).Fails(id);
         await destination.GuestIsWellAsync("g");
@@ -148,13 +146,14 @@ public sealed class PrecopyTests
     [MachineFact(Host)]
     public async Task CancelledInPrecopyNothingIsLeftOfIt()
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.forget", LongStep));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "kvm", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
         await source.Calls.CancelMigrationAsync(new CancelMigrationRequest { Id = id });
+        source.GoOn();
 
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Cancelled);
         await source.GuestIsWellAsync("g");
@@ -170,7 +169,8 @@ public sealed class PrecopyTests
     [InlineData("kvm", "drop", MigrationMode.Precopy)]
     public async Task ALinkThatIsLostInPrecopyIsDialledAgainAndTheGuestFeelsNothing(string kind, string cut, MigrationMode mode)
     {
-        using NetworkPair network = NetworkPair.Create("100mbit");
+        // A round takes ten seconds at first: it is not over when the link is cut.
+        using NetworkPair network = NetworkPair.Create("20mbit");
         string[] options = ["--link-timeout", "2s"];
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, options);
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", network.Two.Enter, options);
@@ -191,6 +191,7 @@ public sealed class PrecopyTests
         Migration again = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Setup);
         Assert.Contains("the guest goes on here", again.Reason, StringComparison.OrdinalIgnoreCase);
         Assert.Equal(GuestState.Running, (await source.GuestAsync("g")).State);
+        network.Shape("100mbit");
         end();
 
         Migration ended = await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
@@ -201,14 +202,14 @@ public sealed class PrecopyTests
     [MachineFact(Host)]
     public async Task ADestinationThatDiesInPrecopyCostsTheGuestNothing()
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync(
-            "source", Delay("source.forget", LongStep), "--recovery-timeout", "2s");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"), "--recovery-timeout", "2s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.Precopy?.Rounds > 0);
 
         await destination.KillAsync();
+        source.GoOn();
 
         await source.MigrationUntilAsync(id, one => one.State == MigrationState.Failed);
         await source.GuestIsWellAsync("g");
@@ -217,7 +218,7 @@ public sealed class PrecopyTests
     [MachineFact(Host)]
     public async Task ASourceThatDiesInPrecopyLeavesNothingOnTheDestination()
     {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Delay("source.forget", LongStep));
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         await source.CreateGuestAsync("g", "workload", "64MiB", "40MiB");
         string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Hybrid);
@@ -237,6 +238,7 @@ public sealed class PrecopyTests
         return await from.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
     }
 
-    private static Action<System.Diagnostics.ProcessStartInfo> Delay(string step, int milliseconds) => start =>
-        start.Environment["MIGRATIOND_FAULT"] = string.Create(CultureInfo.InvariantCulture, $"{step}:delay:{milliseconds}");
+    /// <summary>A source that comes no further than to this step until it is told to go on.</summary>
+    private static Action<System.Diagnostics.ProcessStartInfo> Wait(string step) => start =>
+        start.Environment["MIGRATIOND_FAULT"] = $"{step}:wait";
 }

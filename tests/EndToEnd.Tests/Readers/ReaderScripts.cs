@@ -42,4 +42,20 @@ public sealed class ReaderScripts : IAsyncLifetime
     /// <summary>Runs a script that waits for what the test does, and listens to it.</summary>
     public Task<string> TalkAsync(string script, string argument, Func<StreamReader, Task<string>> listen) =>
         _scripts.RunAsync(script, [argument], RunDeadline, (_, writes) => listen(writes));
+
+    /// <summary>Runs a script that writes a line when it has seen the half of it, and in the next what it has seen, as JSON.</summary>
+    /// <param name="script">File name of the script.</param>
+    /// <param name="halfway">What to do when it is halfway.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <exception cref="InvalidOperationException">It failed, or was still running at the deadline; says what it wrote.</exception>
+    public async Task<JsonNode> RunAsync(string script, Action halfway, params string[] arguments) =>
+        JsonNode.Parse(await _scripts.RunAsync(script, arguments, RunDeadline, async (_, writes) =>
+        {
+            if (await writes.ReadLineAsync() is not null)
+            {
+                halfway();
+            }
+
+            return await writes.ReadToEndAsync();
+        }))!;
 }

@@ -21,14 +21,13 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     [MachineFact(Host | Browser)]
     public async Task TheMapOfAGuestsMemoryFillsUp()
     {
-        // The guest runs at the destination, which gets only what it asks for, until the source goes on: half of the map is empty
-        // meanwhile.
+        // The guest runs at the destination, which gets only what it asks for, until the browser has seen that: half of the map is empty.
         await using DaemonProcess source = await DaemonProcess.StartAsync(
-            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:delay:12000");
+            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:wait");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--web");
         await source.CreateGuestAsync("g", "kvm", "128MiB", "64MiB");
 
-        Task<JsonNode> watching = BrowseAsync("watch", destination, "g");
+        Task<JsonNode> watching = scripts.RunAsync("page.js", source.GoOn, "watch", $"http://{destination.Listen}/", "g");
         await PageIsOpenAsync(destination, watching);
         string id = await source.BeginMigrationAsync("g", destination);
         JsonNode seen = await watching;

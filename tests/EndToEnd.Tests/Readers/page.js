@@ -1,6 +1,6 @@
 // A browser at a daemon's page. Writes what it has seen as JSON.
 //
-// node page.js watch URL GUEST: follows one migration to its end.
+// node page.js watch URL GUEST: follows one migration to its end; writes a line first when it has seen it on the way.
 // node page.js read URL: what the page says now.
 // node page.js many URL GUESTS: the page with that many guests, made up from an answer of the daemon.
 const fs = require('node:fs');
@@ -120,6 +120,7 @@ async function watch(page, guest) {
   });
   await page.waitForFunction((name) => document.querySelector(`#guests tr[data-guest="${name}"] .spark path`).getAttribute('d').length > 0, guest);
   const during = { ...await read(page, guest), picture: await look(page, id) };
+  process.stdout.write('halfway\n');
   await page.waitForFunction(() => document.querySelector('details.migration .state').textContent === 'completed'
     && document.querySelector('details.migration .legend [data-path="missing"]').dataset.count === '0');
   const after = { ...await read(page, guest), picture: await look(page, id) };
