@@ -15,7 +15,7 @@ public sealed class RollbackTests(ITestOutputHelper output)
     public async Task ADestinationThatIsSilentAtTheSwitchover(string kind)
     {
         using var over = new ManualResetEventSlim();
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
+        await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--switchover-timeout", "900ms");
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         destination.OnLoadState = _ =>
         {
