@@ -68,9 +68,8 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             before ??= session == Sessions / 5 ? Footprint.Of(daemon) : null;
         }
 
-        Footprint after = Footprint.Of(daemon);
+        Footprint after = await Footprint.SettledAsync(daemon, before!);
         output.WriteLine($"Figure: lying sources, {Sessions} sessions with {messages} messages from seed {seed}: {before} before, {after} after");
-        after.AssertHardlyMoreThan(before!);
         await daemon.GuestIsWellAsync("other");
     }
 
@@ -161,10 +160,9 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
             before ??= number == Migrations / 5 ? Footprint.Of(source) : null;
         }
 
-        Footprint after = Footprint.Of(source);
+        Footprint after = await Footprint.SettledAsync(source, before!);
         output.WriteLine(
             $"Figure: lying destinations, {Migrations} migrations with {requests} requests from seed {seed}: {before} before, {after} after");
-        after.AssertHardlyMoreThan(before!);
         await source.GuestIsWellAsync("g");
     }
 
