@@ -10,8 +10,8 @@ public sealed class LostGuestTests : IDisposable
 {
     private const Needs Hosts = Needs.Userfaultfd | Needs.Kvm | Needs.NetworkNamespaces;
 
-    // 64 MiB take three seconds: there is time to do something while pages are missing.
-    private const string Rate = "200mbit";
+    // 64 MiB take half a minute: there is time to do something while pages are missing.
+    private const string Rate = "20mbit";
 
     private readonly Scratch _states = new();
 
@@ -93,7 +93,7 @@ public sealed class LostGuestTests : IDisposable
             addresses = ["--listen", destination.Listen, "--lanes", destination.Lanes];
             await source.CreateGuestAsync("g", "kvm", "96MiB", "64MiB");
             id = await source.BeginMigrationAsync("g", destination);
-            await destination.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive && now.PagesReceived > 4000);
+            await destination.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive && now.PagesReceived > 1000);
             await destination.KillAsync();
         }
 
@@ -108,6 +108,7 @@ public sealed class LostGuestTests : IDisposable
         await source.MigrationUntilAsync(id, now => now.Reason.Contains("does not have the guest any more", StringComparison.Ordinal));
         (await source.CliAsync("migration", "resolve", id, "--resume-here")).Succeeds();
         await source.GuestIsWellAsync("g");
+        network.Shape(null);
         await source.MigrateAsync("g", again);
 
         await again.GuestIsWellAsync("g");
@@ -125,7 +126,7 @@ public sealed class LostGuestTests : IDisposable
         {
             await source.CreateGuestAsync("g", "kvm", "96MiB", "64MiB");
             id = await source.BeginMigrationAsync("g", destination);
-            await source.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive && now.PagesReceived > 4000);
+            await source.MigrationUntilAsync(id, now => now.State == MigrationState.PostcopyActive && now.PagesReceived > 1000);
             await source.KillAsync();
         }
 

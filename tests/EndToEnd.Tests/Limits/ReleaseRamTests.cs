@@ -30,7 +30,7 @@ public sealed class ReleaseRamTests
 
         // Slow enough to be looked at on the way, and for the last pages to be held until then.
         string id = await BeginAsync(source, destination, mode, 8 * Mebibyte);
-        Migration half = await source.MigrationUntilAsync(id, one => one.ReleasedBytes >= 24 * Mebibyte || one.IsEnded());
+        Migration half = await source.MigrationUntilAsync(id, one => one.ReleasedBytes >= 16 * Mebibyte || one.IsEnded());
         // Blocks that were never touched are given back as well, and a block is counted a moment before it is gone.
         Assert.InRange(GuestMemoryOf(source), 0, (66 * Mebibyte) - (long)half.ReleasedBytes);
         Assert.True(mode == MigrationMode.Hybrid || !half.IsEnded(), half.ToString());

@@ -19,7 +19,8 @@ public sealed class LostLaneTests
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
         await using DaemonProcess destination = await DaemonProcess.StartAsync(
             "destination", start => Fail(start, network.Two, "destination.discard:delay:3000"));
-        string id = await BeginAsync(source, destination, bandwidth: 8 << 20);
+        // Each attempt would take twelve seconds: the first is under way when its lane is lost, and the second when it is looked at.
+        string id = await BeginAsync(source, destination, bandwidth: 2 << 20);
         await destination.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive && one.PagesReceived > 500);
 
         KillALane(network, destination);
