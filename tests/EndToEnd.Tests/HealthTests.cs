@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -12,7 +13,7 @@ public sealed class HealthTests
     public async Task ADaemonIsWellUntilItHangsAndAgainWhenItGoesOn()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
-        CommandResult well = (await daemon.CliAsync("health", "--json")).Succeeds();
+        CommandResult well = await WellAsync(daemon, "--json");
         Assert.Equal(("ok", "alpha"), ((string)well.Json["verdict"]!, (string)well.Json["node"]!));
         Assert.Equal(["lanes", "userfaultfd", "kvm"], well.Json["checks"]!.AsArray().Select(check => (string)check!["name"]!));
 
@@ -21,7 +22,21 @@ public sealed class HealthTests
         Assert.Equal(3, hanging.ExitCode);
 
         daemon.Signal(Continue);
-        Assert.StartsWith("node alpha is well: ", (await daemon.CliAsync("health")).Succeeds().Output, StringComparison.Ordinal);
+        Assert.StartsWith("node alpha is well: ", (await WellAsync(daemon)).Output, StringComparison.Ordinal);
         Assert.DoesNotContain("lane did not begin", daemon.Log, StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>Asks until it is well: the command waits five seconds for an answer, which a busy machine may exceed.</summary>
+    private static async Task<CommandResult> WellAsync(DaemonProcess daemon, params string[] options)
+    {
+        var clock = Stopwatch.StartNew();
+        CommandResult asked;
+        do
+        {
+            asked = await daemon.CliAsync(["health", .. options]);
+        }
+        while (asked.ExitCode != 0 && clock.Elapsed < TimeSpan.FromSeconds(60));
+
+        return asked.Succeeds();
     }
 }

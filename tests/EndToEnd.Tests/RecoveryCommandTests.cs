@@ -130,7 +130,8 @@ public sealed class RecoveryCommandTests
     public async Task ADestinationThatWasRestartedSaysItselfThatTheGuestIsGone()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+        // At an address of its own, where nobody else is given its port while it is away.
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--listen", "127.0.12.1:0");
         Migration migration = await HoldInPostcopyAsync(source, destination, destination);
         destination.Signal(Kill);
         await UntilAsync(source, migration.Id, one => one.Reason.Contains("was not reached", StringComparison.Ordinal));

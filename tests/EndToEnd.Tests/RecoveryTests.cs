@@ -93,7 +93,9 @@ public sealed class RecoveryTests
         hung.Signal(StopSignal);
         // Its host's kernel still answers for it.
         Migration paused = await other.MigrationUntilAsync(id, one => one.State is MigrationState.PostcopyPaused or MigrationState.PostcopyRecover);
-        Assert.Contains("lane is lost", paused.Reason, StringComparison.Ordinal);
+        // A busy machine may have lost it before, and the source may have been stopped while it had it restored.
+        Assert.True(
+            paused.State == MigrationState.PostcopyRecover || paused.Reason.Contains("lane is lost", StringComparison.Ordinal), paused.Reason);
         world.Network.Shape(FasterRate);
         hung.Signal(ContinueSignal);
 
@@ -115,7 +117,8 @@ public sealed class RecoveryTests
         world.Network.StartDropping();
         Migration lost = await world.Destination.MigrationUntilAsync(id, one => one.State == MigrationState.Failed);
         Assert.InRange(lost.PagesLost, 1UL, Pages / 2);
-        Assert.Equal(GuestState.Failed, (await world.Destination.GuestAsync("g")).State);
+        // That it is lost is said of the migration first.
+        await world.Destination.GuestUntilAsync("g", guest => guest.State == GuestState.Failed);
         world.Network.Shape(FasterRate);
         world.Network.StopDropping();
 

@@ -77,10 +77,23 @@ public sealed class DemoProcessTests : IDisposable
     {
         foreach (var task in Directory.EnumerateDirectories($"/proc/{parent}/task"))
         {
-            foreach (var id in File.ReadAllText(Path.Combine(task, "children")).Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            foreach (var id in ChildrenOfThread(task).Split(' ', StringSplitOptions.RemoveEmptyEntries))
             {
                 yield return Process.GetProcessById(int.Parse(id, System.Globalization.CultureInfo.InvariantCulture));
             }
+        }
+    }
+
+    private static string ChildrenOfThread(string task)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(task, "children"));
+        }
+        catch (IOException)
+        {
+            // A thread of the pool that has ended since it was listed.
+            return "";
         }
     }
 }

@@ -177,8 +177,16 @@ public sealed class LaneTlsTests : IDisposable
 
                     break;
                 case "half a record":
-                    Shake(socket, _authority.Tls("client"));
-                    socket.Send([23, 3, 3, 0x40, 0, 1, 2, 3]);
+                    try
+                    {
+                        Shake(socket, _authority.Tls("client"));
+                        socket.Send([23, 3, 3, 0x40, 0, 1, 2, 3]);
+                    }
+                    catch (Exception error) when (error is IOException or SocketException or AuthenticationException)
+                    {
+                        // On a busy machine the deadline passes before the handshake is over: it is the same deadline.
+                    }
+
                     break;
             }
 
