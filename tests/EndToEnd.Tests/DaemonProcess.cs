@@ -71,6 +71,8 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
         ProcessStartInfo start = program.Start(
             ["serve", "--node", node, "--lanes", "127.0.0.1:0", "--control", control, "--config", config, "--until-input-ends",
                 .. options.Contains("--listen") ? [] : (string[])["--listen", "127.0.0.1:0"], .. options]);
+        // What it has not removed when it is killed goes with the folder.
+        start.Environment["TMPDIR"] = scratch.PathOf("");
         start.Environment["MIGRATIOND_LINK_TIMEOUT"] = Patience;
         start.Environment["MIGRATIOND_SWITCHOVER_TIMEOUT"] = Patience;
         prepare(start);

@@ -55,9 +55,10 @@ public sealed class AutoConvergeTests
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
-        await source.CreateGuestAsync("g", "kvm", Memory, WorkingSet, vcpus: 1);
+        // A round takes a second, and needs few writes to be in vain: a machine that is busy with something else must not hold it back.
+        await source.CreateGuestAsync("g", "kvm", "8MiB", "2MiB", vcpus: 1);
         (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--auto-converge")).Fails("--mode precopy");
-        string id = await BeginAsync(source, destination, autoConverge: false, downtimeMs: 1);
+        string id = await BeginAsync(source, destination, autoConverge: false, downtimeMs: 1, bandwidth: 2 << 20);
 
         Migration third = await source.MigrationUntilAsync(id, one => one.Precopy?.Rounds >= 3);
         Assert.Equal(0U, third.Precopy.CpuThrottlePercentage);
@@ -65,14 +66,15 @@ public sealed class AutoConvergeTests
         await source.GuestIsWellAsync("g");
     }
 
-    private static async Task<string> BeginAsync(DaemonProcess source, DaemonProcess destination, bool autoConverge, uint downtimeMs) =>
+    private static async Task<string> BeginAsync(
+        DaemonProcess source, DaemonProcess destination, bool autoConverge, uint downtimeMs, ulong bandwidth = 32 << 20) =>
         (await source.Calls.MigrateAsync(new MigrateRequest
             {
                 Guest = "g",
                 To = destination.Listen,
                 Mode = MigrationMode.Precopy,
                 AutoConverge = autoConverge,
-                Bandwidth = 32 << 20,
+                Bandwidth = bandwidth,
                 DowntimeLimitMs = downtimeMs,
                 MaxRounds = 200,
             })).Id;

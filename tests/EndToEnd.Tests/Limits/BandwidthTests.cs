@@ -52,7 +52,9 @@ public sealed class BandwidthTests
         Assert.Equal(Rate, last.Limits.Bandwidth);
         if (mode == MigrationMode.Precopy)
         {
-            (await source.CliAsync("migration", "set", id, "--downtime-limit", "20s")).Succeeds();
+            // Of a guest that the machine hardly lets run, nothing may be left to send by then.
+            CommandResult set = await source.CliAsync("migration", "set", id, "--downtime-limit", "20s");
+            _ = set.ExitCode == 0 ? set : set.Fails("it has ended");
         }
 
         Migration ended = await source.MigrationUntilAsync(id, one => one.IsEnded());
@@ -97,7 +99,7 @@ public sealed class BandwidthTests
         await source.CreateGuestAsync("g", "kvm", "64MiB", "48MiB");
         string id = await BeginAsync(source, destination, MigrationMode.Precopy, request =>
         {
-            request.Bandwidth = 16 * Mebibyte;
+            request.Bandwidth = 4 * Mebibyte;
             request.DowntimeLimitMs = 1;
             request.MaxRounds = 1000;
         });
