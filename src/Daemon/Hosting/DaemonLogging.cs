@@ -31,8 +31,7 @@ internal static class DaemonLogging
             // A server that cannot start is the daemon's own error, and is told by whoever started it.
             .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .Enrich.WithProperty("Node", options.Node);
-        configuration = LoggerSinkConfiguration.Wrap(
-            configuration.WriteTo,
+        configuration.WriteTo.Sink(LoggerSinkConfiguration.Wrap(
             inner => new FloodGate(inner, StrangersSources, TimeProvider.System),
             to => _ = options.LogFormat switch
             {
@@ -41,7 +40,7 @@ internal static class DaemonLogging
                 _ when JournaldStream.IsStandardError() => to.Sink(new JournaldSink(JournaldSink.DefaultPath, Console.Error)),
                 _ when Console.IsErrorRedirected => WriteJson(to),
                 _ => WriteText(to),
-            });
+            }));
         return new SerilogLoggerFactory(configuration.CreateLogger(), dispose: true);
     }
 
