@@ -4,6 +4,7 @@ using Serilog;
 using Serilog.Configuration;
 using Serilog.Events;
 using Serilog.Extensions.Logging;
+using Serilog.Formatting.Compact;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -48,6 +49,7 @@ internal static class DaemonLogging
         outputTemplate: Text, formatProvider: System.Globalization.CultureInfo.InvariantCulture,
         standardErrorFromLevel: LogEventLevel.Verbose);
 
+    // The keys are those that log tools know: @t time, @mt message template, @l level unless Information, @x exception, then properties.
     private static LoggerConfiguration WriteJson(LoggerSinkConfiguration to) =>
         to.Console(new CompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose);
 }
