@@ -82,7 +82,8 @@ internal sealed class DaemonHost : IAsyncDisposable
         await using var host = new DaemonHost(options, logging);
         await host.StartAsync().ConfigureAwait(false);
         await using var service = new ServiceNotifier(
-            Environment.GetEnvironmentVariable, host.Describe, new ControlSocketProbe(options.ControlPath).AskAsync, host._logger);
+            new NotifySocket(host._logger), Environment.GetEnvironmentVariable, host.Describe,
+            new ControlSocketProbe(options.ControlPath).AskAsync, host._logger);
         using PosixSignalRegistration hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true;

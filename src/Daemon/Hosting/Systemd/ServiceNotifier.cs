@@ -8,7 +8,6 @@ namespace MigrationD.Daemon.Hosting.Systemd;
 /// What the service manager is told of this daemon: when it serves, what it does, that it lives, when it reads its configuration anew, and
 /// when it stops. Where none asks to be told, nothing happens.
 /// </summary>
-/// <remarks>By hand, as the package for it is not in every package source that this project builds from; it is some datagrams.</remarks>
 internal sealed class ServiceNotifier : IAsyncDisposable
 {
     private static readonly TimeSpan StatusInterval = TimeSpan.FromSeconds(1);
@@ -17,7 +16,7 @@ internal sealed class ServiceNotifier : IAsyncDisposable
     private static readonly TimeSpan TimeToClose = TimeSpan.FromSeconds(20);
 
     private readonly Lock _lock = new();
-    private readonly NotifySocket? _socket;
+    private readonly NotifySocket _socket;
     private readonly Func<string> _describe;
     private readonly CancellationTokenSource _end = new();
     private readonly Task _work;
@@ -25,17 +24,18 @@ internal sealed class ServiceNotifier : IAsyncDisposable
     private string _prefix = "";
 
     /// <summary>Begins to tell, after <see cref="Ready"/>.</summary>
+    /// <param name="socket">The way to the service manager.</param>
     /// <param name="environment">Gives a variable of this process's environment.</param>
     /// <param name="describe">What the daemon does now, in one line.</param>
     /// <param name="probe">Returns when the daemon has answered a call.</param>
     /// <param name="logger">Hears of what goes wrong.</param>
     public ServiceNotifier(
-        Func<string, string?> environment, Func<string> describe, Func<CancellationToken, Task> probe, ILogger logger)
+        NotifySocket socket, Func<string, string?> environment, Func<string> describe, Func<CancellationToken, Task> probe, ILogger logger)
     {
         _describe = describe;
-        _socket = NotifySocket.Open(environment(NotifySocket.Variable), logger);
+        _socket = socket;
         _work = Task.CompletedTask;
-        if (_socket is not null)
+        if (_socket.IsNamed)
         {
             TimeSpan? timeout = Watchdog.Timeout(
                 environment(Watchdog.TimeoutVariable), environment(Watchdog.ProcessVariable), Environment.ProcessId);
@@ -47,18 +47,18 @@ internal sealed class ServiceNotifier : IAsyncDisposable
     }
 
     /// <summary>All doors are open, for the first time or with what was read anew.</summary>
-    public void Ready() => _socket?.Send("READY=1");
+    public void Ready() => _socket.Send("READY=1");
 
     /// <summary>The configuration is being read anew; <see cref="Ready"/> ends it.</summary>
     // The stopwatch counts CLOCK_MONOTONIC, by which systemd tells this answer to its signal from one to an earlier signal.
-    public void Reloading() => _socket?.Send(string.Create(
+    public void Reloading() => _socket.Send(string.Create(
         CultureInfo.InvariantCulture,
         $"RELOADING=1\nMONOTONIC_USEC={(long)(Stopwatch.GetTimestamp() * (1e6 / Stopwatch.Frequency))}"));
 
     /// <summary>The daemon stops, and may take this long for its migrations.</summary>
     public void Stopping(TimeSpan longest)
     {
-        if (_socket is not null)
+        if (_socket.IsNamed)
         {
             // However short the unit's own timeout is: it must not end a guest that is about to be whole elsewhere.
             _socket.Send(string.Create(
@@ -75,7 +75,6 @@ internal sealed class ServiceNotifier : IAsyncDisposable
     {
         await _end.CancelAsync().ConfigureAwait(false);
         await _work.ConfigureAwait(false);
-        _socket?.Dispose();
         _end.Dispose();
     }
 
@@ -109,5 +108,5 @@ internal sealed class ServiceNotifier : IAsyncDisposable
         }
     }
 
-    private void Tell() => _socket!.Send($"STATUS={_prefix}{_status}");
+    private void Tell() => _socket.Send($"STATUS={_prefix}{_status}");
 }

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Hosting.Systemd;
+using MigrationD.Daemon.Tests.Guests;
 using MigrationD.Protocol.Refusals;
 using MigrationD.TestSupport;
 
@@ -11,6 +11,7 @@ public sealed class ServiceNotifierTests : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
     private readonly Dictionary<string, string> _environment = [];
+    private readonly RecordedLog _log = new();
     private string _doing = "no guests";
 
     public void Dispose() => _folder.Dispose();
@@ -106,7 +107,7 @@ public sealed class ServiceNotifierTests : IDisposable
         _environment[Watchdog.TimeoutVariable] = "1000";
         int calls = 0;
         await using (var service = new ServiceNotifier(
-            Environment, () => $"{++calls}", _ => Task.FromResult(++calls), NullLogger.Instance))
+            Socket(), Environment, () => $"{++calls}", _ => Task.FromResult(++calls), _log))
         {
             service.Ready();
             service.Reloading();
@@ -121,12 +122,38 @@ public sealed class ServiceNotifierTests : IDisposable
     [InlineData("relative/path")]
     [InlineData("/nowhere/at/all")]
     [InlineData("/a-path-that-is-longer-than-an-address-may-be-a-path-that-is-longer-than-an-address-may-be-a-path-that-is-longer-than-it")]
-    public async Task A_service_manager_that_cannot_be_reached_stops_nothing(string address)
+    public async Task A_service_manager_that_cannot_be_reached_stops_nothing_and_is_logged_once(string address)
     {
         _environment[NotifySocket.Variable] = address;
         await using ServiceNotifier service = Notifier();
         service.Ready();
+        service.Reloading();
         service.Stopping(TimeSpan.FromSeconds(1));
+        Assert.StartsWith(
+            $"The service manager at {address} is not told what this daemon does: ", Assert.Single(_log.Lines), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_service_manager_that_goes_is_logged_once_each_time()
+    {
+        NotifySocket socket;
+        using (DatagramListener first = Listen("notify.sock"))
+        {
+            socket = Socket();
+            socket.Send("READY=1");
+        }
+
+        File.Delete(_folder.PathOf("notify.sock"));
+        socket.Send("STATUS=1");
+        socket.Send("STATUS=2");
+        using (DatagramListener second = Listen("notify.sock"))
+        {
+            socket.Send("STATUS=3");
+        }
+
+        File.Delete(_folder.PathOf("notify.sock"));
+        socket.Send("STATUS=4");
+        Assert.Equal(2, _log.Lines.Count);
     }
 
     [Theory]
@@ -154,7 +181,22 @@ public sealed class ServiceNotifierTests : IDisposable
     }
 
     private ServiceNotifier Notifier(Func<CancellationToken, Task>? probe = null) =>
-        new(Environment, () => _doing, probe ?? (_ => Task.CompletedTask), NullLogger.Instance);
+        new(Socket(), Environment, () => _doing, probe ?? (_ => Task.CompletedTask), _log);
+
+    /// <summary>The socket, as it is for a process with this environment: it is read where the socket is created.</summary>
+    private NotifySocket Socket()
+    {
+        string? own = System.Environment.GetEnvironmentVariable(NotifySocket.Variable);
+        System.Environment.SetEnvironmentVariable(NotifySocket.Variable, Environment(NotifySocket.Variable));
+        try
+        {
+            return new NotifySocket(_log);
+        }
+        finally
+        {
+            System.Environment.SetEnvironmentVariable(NotifySocket.Variable, own);
+        }
+    }
 
     private string? Environment(string name) => _environment.GetValueOrDefault(name);
 }
