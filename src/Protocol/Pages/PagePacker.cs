@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using MigrationD.Protocol.V1;
+using ZstdSharp;
 
 namespace MigrationD.Protocol.Pages;
 
@@ -10,14 +11,14 @@ public sealed class PagePacker : IDisposable
     private const int ZstdLevel = 1;
     private const int BrotliQuality = 0;
 
-    private readonly ZstdCompressor? _zstd;
+    private readonly Compressor? _zstd;
 
     /// <summary>A packer for one of <see cref="PageCompressions.Known"/>.</summary>
-    /// <exception cref="ArgumentException">This host does not know it.</exception>
+    /// <exception cref="ArgumentException">This program does not know it.</exception>
     public PagePacker(PageCompression compression)
     {
         PageUnpacker.RefuseUnlessKnown(compression);
-        _zstd = compression == PageCompression.Zstd ? new ZstdCompressor() : null;
+        _zstd = compression == PageCompression.Zstd ? new Compressor(ZstdLevel) : null;
     }
 
     /// <summary>Packs pages that nobody changes meanwhile.</summary>
@@ -25,9 +26,9 @@ public sealed class PagePacker : IDisposable
     /// <param name="into">Where to.</param>
     /// <returns>Bytes written; 0 when they are more than fit.</returns>
     public int Pack(ReadOnlySpan<byte> pages, Span<byte> into) =>
-        _zstd is { } zstd ? Libzstd.Compress(zstd, into, pages, ZstdLevel) ?? 0
-        : BrotliEncoder.TryCompress(pages, into, out int written, BrotliQuality, PageUnpacker.BrotliWindowBits) ? written
-        : 0;
+        _zstd is { } zstd
+            ? zstd.TryWrap(pages, into, out int length) ? length : 0
+            : BrotliEncoder.TryCompress(pages, into, out int written, BrotliQuality, PageUnpacker.BrotliWindowBits) ? written : 0;
 
     /// <summary>Frees its memory.</summary>
     public void Dispose() => _zstd?.Dispose();

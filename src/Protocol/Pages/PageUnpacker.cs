@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using MigrationD.Protocol.V1;
+using ZstdSharp;
 
 namespace MigrationD.Protocol.Pages;
 
@@ -12,22 +13,23 @@ public sealed class PageUnpacker : IDisposable
     /// <summary>The window of Brotli: a block of 2 MiB.</summary>
     internal const int BrotliWindowBits = 21;
 
-    private readonly ZstdDecompressor? _zstd;
+    private readonly Decompressor? _zstd;
 
     /// <summary>An unpacker for one of <see cref="PageCompressions.Known"/>.</summary>
-    /// <exception cref="ArgumentException">This host does not know it.</exception>
+    /// <exception cref="ArgumentException">This program does not know it.</exception>
     public PageUnpacker(PageCompression compression)
     {
         RefuseUnlessKnown(compression);
-        _zstd = compression == PageCompression.Zstd ? new ZstdDecompressor() : null;
+        _zstd = compression == PageCompression.Zstd ? new Decompressor() : null;
     }
 
     /// <summary>Unpacks; false when the data is not packed this way, or not exactly as many bytes as there is room for.</summary>
     /// <param name="packed">The data.</param>
     /// <param name="pages">Where to; what is there after a failure means nothing.</param>
     public bool TryUnpack(ReadOnlySpan<byte> packed, Span<byte> pages) =>
-        _zstd is { } zstd ? Libzstd.Decompress(zstd, pages, packed) == pages.Length
-        : HasSmallWindow(packed) && BrotliDecoder.TryDecompress(packed, pages, out int written) && written == pages.Length;
+        _zstd is { } zstd
+            ? TryUnwrap(zstd, packed, pages)
+            : HasSmallWindow(packed) && BrotliDecoder.TryDecompress(packed, pages, out int written) && written == pages.Length;
 
     /// <summary>Frees its memory.</summary>
     public void Dispose() => _zstd?.Dispose();
@@ -36,7 +38,21 @@ public sealed class PageUnpacker : IDisposable
     {
         if (!PageCompressions.Known.Contains(compression))
         {
-            throw new ArgumentException($"this host does not know how to pack pages as {compression}", nameof(compression));
+            throw new ArgumentException($"this program does not know how to pack pages as {compression}", nameof(compression));
+        }
+    }
+
+    // What is unpacked in one piece is its own window, so a peer cannot make the decompressor allocate one, whatever its frame says.
+    private static bool TryUnwrap(Decompressor zstd, ReadOnlySpan<byte> packed, Span<byte> pages)
+    {
+        try
+        {
+            return zstd.TryUnwrap(packed, pages, out int written) && written == pages.Length;
+        }
+        catch (ZstdException)
+        {
+            // These are no frames; only too little room is an answer and not an exception.
+            return false;
         }
     }
 

@@ -138,6 +138,24 @@ public sealed class PagePackerTests
         Assert.Equal(isTaken, unpacker.TryUnpack(packed.AsSpan(0, length), new byte[Page]));
     }
 
+    /// <summary>
+    /// One block of a byte repeated, in a frame that says how large its window is (RFC 8878, 3.1.1.1.2): the pages are the window, so it may
+    /// say what it likes.
+    /// </summary>
+    [Theory]
+    [InlineData(0x00, true)] // 1 KiB
+    [InlineData(0x58, true)] // 2 MiB
+    [InlineData(0xa8, true)] // 2 GiB
+    [InlineData(0xff, false)] // More than the format allows on any host.
+    public void Zstandard_unpacks_a_window_of_any_size_in_the_pages_alone(byte window, bool isTaken)
+    {
+        using var unpacker = new PageUnpacker(PageCompression.Zstd);
+        byte[] pages = new byte[Page];
+        byte[] frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, window, 0x03, 0x80, 0x00, 0xab];
+        Assert.Equal(isTaken, unpacker.TryUnpack(frame, pages));
+        Assert.Equal(isTaken, !pages.AsSpan().ContainsAnyExcept((byte)0xab));
+    }
+
     [Fact]
     public void The_first_that_is_known_is_chosen()
     {
