@@ -60,9 +60,10 @@ internal sealed class CallerRefusals(string target) : Interceptor
     {
         string call = $"{attempt.Method} on {target}";
         Status status = error.Status;
-        if (status.StatusCode == StatusCode.DeadlineExceeded)
+        // Who notices first says so, on either side; a handler that gives up for a reason of its own has a sentence for it.
+        if (status is { StatusCode: StatusCode.DeadlineExceeded, Detail: "" or "Deadline Exceeded" } && attempt.Patience is { } patience)
         {
-            return new Refusal(Because.TimedOut, $"{call}: no answer within {attempt.Patience?.TotalSeconds ?? 0:0.###} s.", error);
+            return new Refusal(Because.TimedOut, $"{call}: no answer within {patience.TotalSeconds:0.###} s.", error);
         }
 
         if (status.DebugException is not { } cause)
