@@ -7,7 +7,7 @@ using Xunit.Abstractions;
 
 // Tests mostly wait: for links that are slow on purpose, for timeouts, for programs to start. More classes than there are processors run at
 // a time, and no test may mind; what it waits for is a condition, within a deadline that is far above what it takes.
-[assembly: CollectionBehavior(MaxParallelThreads = 4)]
+[assembly: CollectionBehavior(MaxParallelThreads = 3)]
 [assembly: TestCollectionOrderer("MigrationD.EndToEnd.Tests." + nameof(LongestFirst), "MigrationD.EndToEnd.Tests")]
 
 namespace MigrationD.EndToEnd.Tests;
