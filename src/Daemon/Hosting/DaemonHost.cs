@@ -34,6 +34,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly GuestJournal _journal;
     private readonly GuestRegistry _guests;
     private readonly DaemonMeter _meter;
+    private readonly MetricsExport _export;
     private readonly MigrationLog _migrations;
     private readonly SourceNode _source;
     private readonly SourceMigrations _outgoing;
@@ -56,6 +57,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         var budget = new MemoryBudget(options.GuestMemory);
         _guests = new GuestRegistry(budget, _journal, _logger);
         _meter = new DaemonMeter(options.Node, _guests, budget);
+        _export = MetricsExport.Begin(_meter);
         _migrations = new MigrationLog(_meter.Migrations.Follow);
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout)
         {
@@ -122,6 +124,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         }
 
         _journal.Dispose();
+        _export.Dispose();
         _meter.Dispose();
         _shutdown.Dispose();
     }
@@ -211,7 +214,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     /// <summary>What can be read at the control listener for other daemons.</summary>
     private void MapPages(IEndpointRouteBuilder routes)
     {
-        new MetricsPage(_meter).Map(routes);
+        _export.Map(routes);
         if (_options.Web)
         {
             new WebPage(() => _node, _guests, _migrations).Map(routes);

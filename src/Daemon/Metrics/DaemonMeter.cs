@@ -12,8 +12,8 @@ using GuestMessage = MigrationD.Protocol.V1.Guest;
 namespace MigrationD.Daemon.Metrics;
 
 /// <summary>
-/// What this daemon counts and measures, as instruments of the meter <c>migrationd</c>. Whoever listens to meters can have it; the daemon's
-/// own listener is <see cref="PrometheusExporter"/>.
+/// What this daemon counts and measures, as instruments of the meter <c>migrationd</c>. <see cref="MetricsExport"/> brings it to those who
+/// want it.
 /// </summary>
 internal sealed class DaemonMeter : IDisposable
 {
@@ -30,7 +30,6 @@ internal sealed class DaemonMeter : IDisposable
     private readonly Histogram<double> _faultLatency;
     private readonly Counter<long> _requests;
     private readonly Counter<long> _lanesRefused;
-    private readonly PrometheusExporter _exporter;
 
     /// <summary>The instruments of a daemon.</summary>
     /// <param name="node">What it calls itself.</param>
@@ -55,14 +54,13 @@ internal sealed class DaemonMeter : IDisposable
             "Always 1; its labels say which daemon this is.");
         ObserveGuests(guests, budget);
         ObserveMigrations();
-        _exporter = new PrometheusExporter(_meter);
     }
 
     /// <summary>The figures of migrations.</summary>
     public MigrationTotals Migrations { get; }
 
-    /// <summary>Everything in the text format of Prometheus.</summary>
-    public string Scrape() => _exporter.Scrape();
+    /// <summary>The meter that all instruments belong to.</summary>
+    public Meter Meter => _meter;
 
     /// <summary>
     /// A page that a guest waited for, for so many ticks of <see cref="Stopwatch"/>, has been placed. Called once a fault, by the thread that
@@ -78,11 +76,7 @@ internal sealed class DaemonMeter : IDisposable
     /// <summary>A lane has been refused.</summary>
     public void LaneRefused(Because why) => _lanesRefused.Add(1, new KeyValuePair<string, object?>("code", ((StatusCode)why).ToString()));
 
-    public void Dispose()
-    {
-        _exporter.Dispose();
-        _meter.Dispose();
-    }
+    public void Dispose() => _meter.Dispose();
 
     private void ObserveGuests(GuestRegistry guests, MemoryBudget budget)
     {
