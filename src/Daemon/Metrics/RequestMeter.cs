@@ -34,6 +34,9 @@ internal sealed class RequestMeter(DaemonMeter meter)
             ? route
             : OtherRoute;
 
+    /// <summary>Written like the others: dashboards were made for that before the library wrote it in capitals.</summary>
+    private static string NameOf(StatusCode status) => status == StatusCode.OK ? "Ok" : status.ToString();
+
     private static string CodeOf(HttpContext http)
     {
         if (http.RequestAborted.IsCancellationRequested)
@@ -44,7 +47,7 @@ internal sealed class RequestMeter(DaemonMeter meter)
         string? status = http.Response.Headers["grpc-status"];
         status ??= http.Features.Get<IHttpResponseTrailersFeature>()?.Trailers["grpc-status"];
         return int.TryParse(status, NumberStyles.None, CultureInfo.InvariantCulture, out int code)
-            ? ((StatusCode)code).ToString()
+            ? NameOf((StatusCode)code)
             : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
     }
 }
