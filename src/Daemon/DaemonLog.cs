@@ -44,8 +44,8 @@ internal static partial class DaemonLog
     [LoggerMessage(9, LogLevel.Warning, "Refused {Caller} at the control socket: not root, not this daemon's user, not in the socket's group")]
     public static partial void CallerRefused(ILogger logger, string caller);
 
-    [LoggerMessage(18, LogLevel.Warning, "Refused {Peer} at the control listener: {Reason}")]
-    public static partial void PeerRefused(ILogger logger, string peer, string reason);
+    [LoggerMessage(18, LogLevel.Warning, "Refused {Peer} at {Option}: {Reason}")]
+    public static partial void PeerRefused(ILogger logger, string peer, string option, string reason);
 
     [LoggerMessage(10, LogLevel.Information, "Guest {Guest} created: {Kind}, {MemoryBytes} bytes, {Vcpus} vCPUs")]
     public static partial void GuestCreated(ILogger logger, string guest, string kind, long memoryBytes, int vcpus);
@@ -141,4 +141,7 @@ internal static partial class DaemonLog
         "This daemon has not answered a call of its own at its control socket: {Reason}. After {Seconds} s without an answer the service "
         + "manager ends it")]
     public static partial void OwnCallUnanswered(ILogger logger, string reason, double seconds);
+
+    [LoggerMessage(53, LogLevel.Information, "Node {Node} can be read at {Web}")]
+    public static partial void Readable(ILogger logger, string node, string web);
 }

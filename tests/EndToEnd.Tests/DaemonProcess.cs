@@ -47,6 +47,12 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     /// <summary>HOST:PORT of its lanes.</summary>
     public string Lanes { get; private set; } = "";
 
+    /// <summary>HOST:PORT for readers; empty unless it was started with <see cref="Readable"/> or an address of the test's choice.</summary>
+    public string Web { get; private set; } = "";
+
+    /// <summary>The options of a daemon that can be read.</summary>
+    public static string[] Readable { get; } = ["--web", "127.0.0.1:0"];
+
     public int ProcessId => _process.Id;
 
     public bool HasExited => _process.HasExited;
@@ -223,7 +229,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
             try
             {
                 Node node = await Calls.GetNodeAsync(new GetNodeRequest());
-                (Listen, Lanes) = (node.Listen, node.Lanes);
+                (Listen, Lanes, Web) = (node.Listen, node.Lanes, node.Web);
                 return;
             }
             catch (Refusal error) when (error.Why == Because.Unreachable)

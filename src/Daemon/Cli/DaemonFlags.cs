@@ -52,7 +52,7 @@ internal sealed class DaemonFlags
     private static Option<string?> Option(DaemonOptionKey key)
     {
         var option = new Option<string?>(key.Flag) { Description = key.Description, HelpName = key.ValueName };
-        if (key == DaemonOptionKey.Insecure || key == DaemonOptionKey.Web)
+        if (key == DaemonOptionKey.Insecure)
         {
             // "--insecure" alone says yes.
             option.Arity = ArgumentArity.ZeroOrOne;

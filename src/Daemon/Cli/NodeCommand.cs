@@ -8,7 +8,7 @@ internal sealed class NodeCommand : ClientCommand
 {
     /// <summary>The command.</summary>
     public NodeCommand(CliConsole console)
-        : base("node", "Show the daemon itself: its name, version, and the addresses where other daemons reach it.", console)
+        : base("node", "Show the daemon itself: its name, version, and the addresses where it is reached.", console)
     {
         Examples = ["migrationd node", "migrationd node --json"];
     }
@@ -30,6 +30,7 @@ internal sealed class NodeCommand : ClientCommand
                 ("protocol", string.Join(", ", node.ProtocolVersions)),
                 ("control", node.Listen),
                 ("lanes", node.Lanes),
+                ("web", node.Web ?? ""),
                 ("drained", node.Drained ? "yes: it takes in no guests until 'migrationd undrain'" : ""),
                 ("process", node.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ]);

@@ -1,12 +1,10 @@
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Draining;
@@ -24,7 +22,7 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting;
 
-/// <summary>A running daemon: the guests of this node and the doors to them, one for operators and one for other daemons.</summary>
+/// <summary>A running daemon: the guests of this node and the doors to them: for operators, for other daemons, and for readers.</summary>
 internal sealed class DaemonHost : IAsyncDisposable
 {
     private readonly DaemonOptions _options;
@@ -34,7 +32,6 @@ internal sealed class DaemonHost : IAsyncDisposable
     private readonly GuestJournal _journal;
     private readonly GuestRegistry _guests;
     private readonly DaemonMeter _meter;
-    private readonly MetricsExport _export;
     private readonly MigrationLog _migrations;
     private readonly SourceNode _source;
     private readonly SourceMigrations _outgoing;
@@ -44,6 +41,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     private volatile IReadOnlyList<DaemonOptionValue> _values;
     private volatile Node? _node;
     private PeerDoor? _peers;
+    private MetricsExport? _export;
+    private ReaderDoor? _readers;
     private ControlSocket? _socket;
     private ControlCallers? _callers;
     private Door? _control;
@@ -57,7 +56,6 @@ internal sealed class DaemonHost : IAsyncDisposable
         var budget = new MemoryBudget(options.GuestMemory);
         _guests = new GuestRegistry(budget, _journal, _logger);
         _meter = new DaemonMeter(options.Node, _guests, budget);
-        _export = MetricsExport.Begin(_meter);
         _migrations = new MigrationLog(_meter.Migrations.Follow);
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout)
         {
@@ -108,7 +106,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _shutdown.CancelAsync().ConfigureAwait(false);
-        foreach (IAsyncDisposable? door in (IAsyncDisposable?[])[_peers, _control])
+        foreach (IAsyncDisposable? door in (IAsyncDisposable?[])[_peers, _readers, _control])
         {
             if (door is not null)
             {
@@ -124,7 +122,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         }
 
         _journal.Dispose();
-        _export.Dispose();
+        _export?.Dispose();
         _meter.Dispose();
         _shutdown.Dispose();
     }
@@ -171,12 +169,19 @@ internal sealed class DaemonHost : IAsyncDisposable
     private async Task StartAsync()
     {
         _peers = await OpenPeerDoorAsync().ConfigureAwait(false);
+        if (_options.Web is { } web)
+        {
+            _export = MetricsExport.Begin(_meter);
+            _readers = await OpenReaderDoorAsync(web, _export).ConfigureAwait(false);
+        }
+
         var node = new Node
         {
             Name = _options.Node,
             Version = DaemonVersion.Text,
             Listen = _peers.Listen,
             Lanes = _peers.Lanes.ToString(),
+            Web = _readers?.Address ?? "",
             ProcessId = Environment.ProcessId,
             ProtocolVersions = { ProtocolVersion.Accepted },
         };
@@ -186,12 +191,16 @@ internal sealed class DaemonHost : IAsyncDisposable
         var control = new ControlService(
             node, _peers.Health, Config, _guests, _migrations, _outgoing, _peers.Sessions,
             new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
-        _control = await Door.StartAsync(
+        _control = await Door.ServeCallsAsync(
             _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)),
             services => services.AddSingleton(control).AddSingleton(new HealthService(_peers.Health, Control.Descriptor)),
             routes => routes.MapGrpcService<ControlService>(), new RequestMeter(_meter)).ConfigureAwait(false);
         _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);
+        if (_readers is not null)
+        {
+            DaemonLog.Readable(_logger, node.Name, node.Web);
+        }
     }
 
     private string Describe() => UnitStatus.Describe(
@@ -211,54 +220,35 @@ internal sealed class DaemonHost : IAsyncDisposable
         },
     };
 
-    /// <summary>What can be read at the control listener for other daemons.</summary>
-    private void MapPages(IEndpointRouteBuilder routes)
-    {
-        _export.Map(routes);
-        if (_options.Web)
-        {
-            new WebPage(() => _node, _guests, _migrations).Map(routes);
-        }
-    }
+    private Task<PeerDoor> OpenPeerDoorAsync() => OpenAsync(DaemonOptionKey.Listen, _options.Listen, () => PeerDoor.OpenAsync(
+        kestrel => kestrel.Listen(
+            _options.Listen,
+            listen => listen.Secure(_security, DaemonOptionKey.Listen, _logging, SslApplicationProtocol.Http2)),
+        _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security, _logging,
+        _meter, _options.Node));
 
-    private async Task<PeerDoor> OpenPeerDoorAsync()
+    private Task<ReaderDoor> OpenReaderDoorAsync(IPEndPoint web, MetricsExport export) => OpenAsync(DaemonOptionKey.Web, web, () =>
+        ReaderDoor.OpenAsync(
+            web, _options.MaxConnections, _security,
+            routes =>
+            {
+                export.Map(routes);
+                new WebPage(() => _node, _guests, _migrations).Map(routes);
+            },
+            new RequestMeter(_meter), _logging));
+
+    /// <summary>Opens a door; when its address is taken the error says so, and which option says another.</summary>
+    private static async Task<T> OpenAsync<T>(DaemonOptionKey option, IPEndPoint address, Func<Task<T>> open)
     {
         try
         {
-            return await PeerDoor.OpenAsync(
-                (kestrel, attend) => kestrel.Listen(_options.Listen, listen =>
-                {
-                    Secure(listen);
-                    attend(listen);
-                }),
-                _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security,
-                _logging, _meter, MapPages, _options.Node).ConfigureAwait(false);
+            return await open().ConfigureAwait(false);
         }
         catch (IOException error) when (error.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {
             throw new IOException(
-                $"listen on {_options.Listen}: {error.GetBaseException().Message}; stop what listens there, or choose another --listen",
+                $"listen on {address}: {error.GetBaseException().Message}; stop what listens there, or choose another {option.Flag}",
                 error);
-        }
-    }
-
-    /// <summary>TLS for each connection as it is configured when it comes.</summary>
-    private void Secure(ListenOptions listen)
-    {
-        if (_security.IsOn)
-        {
-            ILogger refusals = _logging.CreateLogger(DaemonLogging.LanesSource);
-            listen.UseHttps(new TlsHandshakeCallbackOptions
-            {
-                OnConnection = context =>
-                {
-                    SslServerAuthenticationOptions handshake = _security.IncomingCalls!.ServerOptions(
-                        why => DaemonLog.PeerRefused(refusals, context.Connection.RemoteEndPoint?.ToString() ?? "", why));
-                    // For readers that know nothing newer.
-                    handshake.ApplicationProtocols!.Add(SslApplicationProtocol.Http11);
-                    return ValueTask.FromResult(handshake);
-                },
-            });
         }
     }
 

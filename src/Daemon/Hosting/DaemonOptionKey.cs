@@ -84,19 +84,19 @@ public sealed class DaemonOptionKey
     public static DaemonOptionKey ControlGroup { get; } = new("control group", "GROUP",
         "Group whose members may use the control socket, besides root and the daemon's own user [default: the daemon's own group].");
 
-    /// <summary>Whether there is a page for browsers.</summary>
-    public static DaemonOptionKey Web { get; } = new("web", "true|false",
-        "Serve a page for browsers at LISTEN, which shows guests and migrations and changes nothing; whoever may connect there can "
-        + "read it [default: false].");
+    /// <summary>Where programs and browsers read.</summary>
+    public static DaemonOptionKey Web { get; } = new("web", "HOST:PORT",
+        "Where /metrics and a page for browsers are read, which shows guests and migrations and changes nothing; the same form as LISTEN. "
+        + "Without --tls whoever may connect there can read it [default: none, nothing is read].");
 
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
         "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
         + "[default: nine tenths of what this host or its container has].");
 
-    /// <summary>How many connections each door to other daemons serves at a time.</summary>
+    /// <summary>How many connections each door to other hosts serves at a time.</summary>
     public static DaemonOptionKey MaxConnections { get; } = new("max connections", "N",
-        "Connections that each of the two listeners for other daemons serves at a time, from 4 to 10000; one more is closed at once "
+        "Connections that each of LISTEN, LANES and WEB serves at a time, from 4 to 10000; one more is closed at once "
         + "[default: 256].");
 
     /// <summary>How many guests may be on their way in.</summary>

@@ -53,13 +53,13 @@ public sealed partial record DaemonOptions
             AllowReaders = given.Read(DaemonOptionKey.AllowReaders, "", ParseNames, errors)!,
             ControlGroup = given.Read(DaemonOptionKey.ControlGroup, "", ParseGroup, errors),
             Node = given.Read(DaemonOptionKey.Node, DefaultNode(), ParseNode, errors)!,
-            Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParseAddress(text, mayLeaveLoopback), errors)!,
-            Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParseAddress(text, mayLeaveLoopback), errors)!,
+            Listen = given.Read(DaemonOptionKey.Listen, DefaultListen, text => ParsePeerAddress(text, mayLeaveLoopback), errors)!,
+            Lanes = given.Read(DaemonOptionKey.Lanes, DefaultLanes, text => ParsePeerAddress(text, mayLeaveLoopback), errors)!,
             ControlPath = given.Read(DaemonOptionKey.Control, DefaultControlPath, ParseSocketPath, errors)!,
             ConfigFile = config?.Path,
             State = given.Read(DaemonOptionKey.State, DefaultState(environment), ParseState, errors),
             Insecure = insecure,
-            Web = given.Read(DaemonOptionKey.Web, "false", ParseBoolean, errors),
+            Web = given.Read(DaemonOptionKey.Web, "", text => ParseWeb(text, mayLeaveLoopback), errors),
             GuestMemory = given.Read(
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
             MaxConnections = given.Read(DaemonOptionKey.MaxConnections, "256", text => ParseCount(text, 4, 10_000), errors),
@@ -76,10 +76,17 @@ public sealed partial record DaemonOptions
             LogFormat = given.Read(DaemonOptionKey.LogFormat, "auto", ParseWord<LogFormat>, errors),
         };
         // Each of these needs only what it is about to be right: whatever else is wrong is said with it.
-        if (options is { Listen: { Port: not 0 } listen, Lanes: { } lanes } && listen.Port == lanes.Port && Overlap(listen, lanes))
+        (DaemonOptionKey Key, string Default, IPEndPoint? Address)[] doors =
+        [
+            (DaemonOptionKey.Listen, DefaultListen, options.Listen), (DaemonOptionKey.Lanes, DefaultLanes, options.Lanes),
+            (DaemonOptionKey.Web, "", options.Web),
+        ];
+        foreach (var (index, (key, standard, address)) in doors.Index())
         {
-            var found = given.Find(DaemonOptionKey.Lanes, DefaultLanes);
-            errors.Add(given.Error(found, $"is the control address {listen} as well; give the lanes a port of their own"));
+            if (doors.Take(index).FirstOrDefault(before => Overlap(before.Address, address)).Key is { } taken)
+            {
+                errors.Add(given.Error(given.Find(key, standard), $"is the address of {taken.Flag} as well; give each a port of its own"));
+            }
         }
 
         foreach (var key in new[] { DaemonOptionKey.AllowSenders, DaemonOptionKey.AllowReceivers, DaemonOptionKey.AllowReaders })
@@ -94,8 +101,12 @@ public sealed partial record DaemonOptions
         return errors.Count == 0 ? options : throw new DaemonOptionsException(errors);
     }
 
-    private static bool Overlap(IPEndPoint one, IPEndPoint other) =>
-        one.Address.Equals(other.Address) || IsAny(one.Address) || IsAny(other.Address);
+    // The next one after those of the other two doors.
+    private const string ExampleWeb = "127.0.0.1:7463";
+
+    private static bool Overlap(IPEndPoint? one, IPEndPoint? other) =>
+        one is { Port: not 0 } && other is not null && one.Port == other.Port
+        && (one.Address.Equals(other.Address) || IsAny(one.Address) || IsAny(other.Address));
 
     private static bool IsAny(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 
@@ -188,7 +199,22 @@ public sealed partial record DaemonOptions
             ? new(text)
             : Parsed<string>.Wrong("is no group of this host; make it, or name another");
 
-    private static Parsed<IPEndPoint> ParseAddress(string text, bool mayLeaveLoopback)
+    private static Parsed<IPEndPoint> ParsePeerAddress(string text, bool mayLeaveLoopback) =>
+        ParseAddress(text, mayLeaveLoopback, "send or take a guest");
+
+    private static Parsed<IPEndPoint> ParseWeb(string text, bool mayLeaveLoopback) => text.ToLowerInvariant() switch
+    {
+        // This was a switch once, for a page at the address of other daemons; "false" is in many a file, and still means no page.
+        "" or "false" => new(null),
+        "true" => Parsed<IPEndPoint>.Wrong(
+            $"says no longer where: the page and /metrics have a listener of their own; write its HOST:PORT instead, e.g. {ExampleWeb}"),
+        _ => ParseAddress(text, mayLeaveLoopback, "read which guests are here and where they go"),
+    };
+
+    /// <param name="text">HOST:PORT.</param>
+    /// <param name="mayLeaveLoopback">Whether another address than loopback will do.</param>
+    /// <param name="deed">What a stranger could do there otherwise.</param>
+    private static Parsed<IPEndPoint> ParseAddress(string text, bool mayLeaveLoopback, string deed)
     {
         if (!HostAndPort.TrySplit(text, out HostAndPort? written))
         {
@@ -206,7 +232,7 @@ public sealed partial record DaemonOptions
         if (!IPAddress.IsLoopback(address) && !mayLeaveLoopback)
         {
             return Parsed<IPEndPoint>.Wrong(
-                "is not a loopback address, and peers are not authenticated: anybody who reaches it could send or take a guest; "
+                $"is not a loopback address, and peers are not authenticated: anybody who reaches it could {deed}; "
                 + "give this daemon certificates (--tls), use 127.0.0.1 or [::1], or add --insecure on a network that you trust");
         }
 

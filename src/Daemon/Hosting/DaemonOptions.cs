@@ -73,13 +73,13 @@ public sealed partial record DaemonOptions
     /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
     public bool Insecure { get; init; }
 
-    /// <summary>Whether the control listener for other daemons has a page for browsers.</summary>
-    public bool Web { get; init; }
+    /// <summary>Where /metrics and the page for browsers are read; null for nowhere. Port 0: the system chooses.</summary>
+    public IPEndPoint? Web { get; init; }
 
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;
 
-    /// <summary>Connections that each listener for other daemons serves at a time.</summary>
+    /// <summary>Connections that each listener for other hosts serves at a time.</summary>
     public int MaxConnections { get; init; } = 256;
 
     /// <summary>Guests that may be on their way to this host at a time.</summary>

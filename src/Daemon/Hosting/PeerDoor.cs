@@ -18,22 +18,19 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting;
 
-/// <summary>Where guests come in: the control listener for other daemons, and the lanes. What may be read is read at the former.</summary>
+/// <summary>Where guests come in: the control listener for other daemons, and the lanes.</summary>
 internal sealed class PeerDoor : IAsyncDisposable
 {
     private readonly LaneListener _lanes;
     private readonly Door _control;
-    private readonly Http1Door? _http1;
 
-    private PeerDoor(
-        DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control, Http1Door? http1)
+    private PeerDoor(DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control)
     {
         Health = health;
         Sessions = sessions;
         Capacity = capacity;
         _lanes = lanes;
         _control = control;
-        _http1 = http1;
     }
 
     /// <summary>HOST:PORT for control, or what a unix socket is called by its server.</summary>
@@ -50,10 +47,7 @@ internal sealed class PeerDoor : IAsyncDisposable
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
     /// <summary>Opens both.</summary>
-    /// <param name="listen">
-    /// Adds the control listener to a Kestrel, with what it is given for that listener; TLS, as <paramref name="security"/> wants it, is to
-    /// be added before that.
-    /// </param>
+    /// <param name="listen">Adds the control listener to a Kestrel, with TLS as <paramref name="security"/> wants it.</param>
     /// <param name="lanes">Where lanes come in.</param>
     /// <param name="guests">Where the guests are to live.</param>
     /// <param name="migrations">Where their migrations are recorded.</param>
@@ -62,13 +56,12 @@ internal sealed class PeerDoor : IAsyncDisposable
     /// <param name="security">Who may send guests.</param>
     /// <param name="logging">The log.</param>
     /// <param name="meter">What counts; null where nothing is counted.</param>
-    /// <param name="pages">What browsers and scrapers can read; nothing without a meter.</param>
     /// <param name="node">What the node calls itself.</param>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(
-        Action<KestrelServerOptions, Action<ListenOptions>> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
+        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
         MigrationTimeouts timeouts, PeerLimits limits, PeerSecurity security, ILoggerFactory logging, DaemonMeter? meter = null,
-        Action<IEndpointRouteBuilder>? pages = null, string node = "")
+        string node = "")
     {
         ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
         var sessions = new DestinationSessions(
@@ -77,55 +70,35 @@ internal sealed class PeerDoor : IAsyncDisposable
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
         var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes);
         RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
-        Http1Door? http1 = null;
         try
         {
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
             var health = new NodeHealth(node, listener.ProbeAsync);
-            if (pages is not null && requests is not null)
-            {
-                http1 = await Http1Door.StartAsync(logging, pages, requests).ConfigureAwait(false);
-            }
-
-            Door control = await Door.StartAsync(logging, Limited, Serve, Map, requests).ConfigureAwait(false);
-            return new PeerDoor(sessions, capacity, health, listener, control, http1);
+            Door control = await Door.ServeCallsAsync(logging, Limited, Serve, Map, requests).ConfigureAwait(false);
+            return new PeerDoor(sessions, capacity, health, listener, control);
 
             void Serve(IServiceCollection services) =>
                 services.AddSingleton(transport).AddSingleton(new HealthService(health, Transport.Descriptor));
 
-            void Map(IEndpointRouteBuilder routes)
-            {
-                routes.MapGrpcService<TransportService>();
-                pages?.Invoke(routes);
-            }
+            void Map(IEndpointRouteBuilder routes) => routes.MapGrpcService<TransportService>();
         }
         catch
         {
             listener.Dispose();
-            if (http1 is not null)
-            {
-                await http1.DisposeAsync().ConfigureAwait(false);
-            }
-
             throw;
         }
 
         void Limited(KestrelServerOptions kestrel)
         {
             kestrel.Limits.MaxConcurrentConnections = limits.Connections;
-            listen(kestrel, options => http1?.Attend(options));
+            listen(kestrel);
         }
     }
 
     public async ValueTask DisposeAsync()
     {
         _lanes.Dispose();
-        if (_http1 is not null)
-        {
-            await _http1.DisposeAsync().ConfigureAwait(false);
-        }
-
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 

@@ -53,7 +53,7 @@ internal static class Rehearsal
             var here = new GuestRegistry(new MemoryBudget(Memory));
             var there = new GuestRegistry(new MemoryBudget(Memory));
             await using PeerDoor door = await PeerDoor.OpenAsync(
-                (kestrel, attend) => kestrel.ListenUnixSocket(control, attend), new IPEndPoint(IPAddress.Loopback, 0), there,
+                kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there,
                 new MigrationLog(), Timeouts, new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None, NullLoggerFactory.Instance)
                 .ConfigureAwait(false);
             var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1), NullLogger.Instance);

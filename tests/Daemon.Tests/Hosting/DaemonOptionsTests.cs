@@ -39,7 +39,7 @@ public sealed class DaemonOptionsTests : IDisposable
         Assert.NotEmpty(options.Node);
         Assert.Null(options.ConfigFile);
         Assert.False(options.Insecure);
-        Assert.False(options.Web);
+        Assert.Null(options.Web);
         Assert.Equal(DaemonOptions.DefaultGuestMemory, options.GuestMemory);
         Assert.Equal(LogLevel.Information, options.LogLevel);
         Assert.Equal(LogFormat.Auto, options.LogFormat);
@@ -59,7 +59,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["allowReceivers"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReceivers)),
         ["allowReaders"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReaders)),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
-        ["web"] = (i => i % 2 == 1 ? "true" : "false", options => options.Web ? "true" : "false"),
+        ["web"] = (i => $"127.0.0.{i}:3000", options => options.Web?.ToString() ?? ""),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
         ["maxOutgoing"] = (i => $"{i}", options => $"{options.MaxOutgoing}"),
@@ -305,7 +305,7 @@ public sealed class DaemonOptionsTests : IDisposable
     }
 
     [Fact]
-    public void Control_and_lanes_cannot_share_a_port()
+    public void No_two_doors_can_share_a_port()
     {
         _flags["listen"] = "0.0.0.0:7000";
         _flags["lanes"] = "127.0.0.1:7000";
@@ -314,6 +314,35 @@ public sealed class DaemonOptionsTests : IDisposable
 
         _flags["listen"] = "127.0.0.2:7000";
         Assert.Equal(7000, Load().Lanes.Port);
+
+        _flags["web"] = "0.0.0.0:7000";
+        DaemonOptionError error = Assert.Single(Errors());
+        Assert.Equal("--web", error.Key);
+        Assert.Contains("--listen", error.Problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{ "web": true }""")]
+    [InlineData("""{ "web": "true" }""")]
+    public void A_file_of_before_that_switches_the_page_on_is_told_what_to_write(string file)
+    {
+        DaemonOptionError error = Assert.Single(Errors(file));
+        Assert.Equal(("web", "true", DaemonOptionOrigin.File), (error.Key, error.Value, error.Origin));
+        Assert.Contains("HOST:PORT instead, e.g. 127.0.0.1:7463", error.Problem, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{ "web": false }""")]
+    [InlineData("""{ "web": "" }""")]
+    public void A_file_that_wants_no_page_has_none(string file) => Assert.Null(Load(file).Web);
+
+    [Fact]
+    public void What_is_read_beyond_the_loopback_needs_the_operators_word()
+    {
+        _flags["web"] = "10.0.0.5:7463";
+        Assert.Contains("could read which guests are here", Assert.Single(Errors()).Problem, StringComparison.Ordinal);
+        _flags["insecure"] = "true";
+        Assert.Equal("10.0.0.5:7463", Load().Web!.ToString());
     }
 
     [Theory]

@@ -50,7 +50,7 @@ internal static class AttackBytes
                     .Select(pair => (pair.Key, pair.Value))]),
             .. Message(1, Bytes(random, random.Next(2000)), 0),
         ],
-        // The first byte stays: it is what leads to the server for HTTP/1.1.
+        // The first byte stays, so that much of what follows is read as HTTP/1.1.
         Attack.MutatedHttp1 => [(byte)"GH"[random.Next(2)], .. Mutated(Http1(random), random)],
         _ => throw new ArgumentOutOfRangeException(nameof(attack)),
     };

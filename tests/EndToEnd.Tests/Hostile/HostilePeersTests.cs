@@ -41,7 +41,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
         int seed = Read("MIGRATIOND_HOSTILE_SEED") ?? Random.Shared.Next(1_000_000_000);
         int inputs = Read("MIGRATIOND_HOSTILE_INPUTS") ?? DefaultInputs;
         // What strangers have prepared, and open no lanes for, is forgotten after four of them.
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--link-timeout", "10s");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", ["--link-timeout", "10s", .. DaemonProcess.Readable]);
         await using DaemonProcess other = await DaemonProcess.StartAsync("other");
         await daemon.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");
         await daemon.MigrateAsync("g", other);
@@ -57,7 +57,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
         lines = daemon.Log.Count(character => character == '\n') - lines;
         Footprint after = await Footprint.SettledAsync(daemon, before, MostThreads, MostDescriptors, MostMiB);
         output.WriteLine(
-            $"Figure: hostile inputs, {inputs} from seed {seed} in {Enum.GetValues<Attack>().Length} kinds at 3 doors: {lines} lines logged, "
+            $"Figure: hostile inputs, {inputs} from seed {seed} in {Enum.GetValues<Attack>().Length} kinds at 4 doors: {lines} lines logged, "
             + $"{before} before, {after} after; guests harmed 0");
         // At most 50 lines and a summary of each of three sources in 10 s, and what happened to sessions.
         Assert.InRange(lines, 1, (3 * 51 * (1 + (took.TotalSeconds / 10))) + (inputs / 10.0));
@@ -201,7 +201,10 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     }
 
     private static EndPoint[] Doors(DaemonProcess daemon) =>
-        [IPEndPoint.Parse(daemon.Listen), IPEndPoint.Parse(daemon.Lanes), new UnixDomainSocketEndPoint(daemon.Control)];
+    [
+        IPEndPoint.Parse(daemon.Listen), IPEndPoint.Parse(daemon.Lanes), new UnixDomainSocketEndPoint(daemon.Control),
+        .. daemon.Web.Length > 0 ? [IPEndPoint.Parse(daemon.Web)] : Array.Empty<EndPoint>(),
+    ];
 
     /// <summary>Sends, says that no more comes, and waits until the daemon has closed.</summary>
     private static void Try(EndPoint door, byte[] bytes)

@@ -16,7 +16,7 @@ public sealed partial class MetricsPageTests
     [MachineFact(Needs.Userfaultfd)]
     public async Task AfterAMigrationEachWayItHasTheNamesLabelsTypesAndBucketsThatArePromised()
     {
-        await using DaemonProcess here = await DaemonProcess.StartAsync("here");
+        await using DaemonProcess here = await DaemonProcess.StartAsync("here", DaemonProcess.Readable);
         // It pushes nothing for a while, so that the guest waits for pages when it comes back.
         await using DaemonProcess there = await DaemonProcess.StartAsync(
             "there", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:delay:2000");
@@ -29,7 +29,7 @@ public sealed partial class MetricsPageTests
             IPEndPoint.Parse(here.Lanes), PageLanePaths.Push, new Dictionary<string, string>(), new LaneOptions(), CancellationToken.None));
 
         using var http = new HttpClient();
-        string page = await http.GetStringAsync(new Uri($"http://{here.Listen}/metrics"));
+        string page = await http.GetStringAsync(new Uri($"http://{here.Web}/metrics"));
 
         Assert.Equal(string.Join('\n', MetricsPage.Promised), string.Join('\n', MetricsPage.LinesOf(page)));
     }

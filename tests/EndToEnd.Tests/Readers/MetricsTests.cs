@@ -2,6 +2,9 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
+using Grpc.Core;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 
@@ -13,13 +16,15 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     private const Needs Host = Needs.Userfaultfd | Needs.Kvm | Needs.Node;
     private const int Pages = 64 * 256;
 
+    private static readonly Marshaller<byte[]> AsItIs = Marshallers.Create(bytes => bytes, bytes => bytes);
+
     [MachineFact(Host)]
     public async Task FiguresOfAMigrationAreThereWhileItGoesOnAndAfterIt()
     {
         // The guest runs at the destination, which gets only what it asks for, until the source goes on.
         await using DaemonProcess source = await DaemonProcess.StartAsync(
-            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:wait");
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
+            "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.run-after:wait", DaemonProcess.Readable);
+        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", DaemonProcess.Readable);
         await source.CreateGuestAsync("g", "kvm", "64MiB", "32MiB");
         // A histogram begins with its first event.
         Assert.DoesNotContain("migrationd_fault_latency", (await ScrapeAsync(destination)).Text, StringComparison.Ordinal);
@@ -62,11 +67,11 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     [MachineFact(Host)]
     public async Task RefusalsAreCountedUnderTheRouteThatIsMappedAndNoOther()
     {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();
         for (int i = 0; i < 20; i++)
         {
-            Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync($"http://{daemon.Listen}/guess-{i}")).StatusCode);
+            Assert.Equal(HttpStatusCode.NotFound, (await http.GetAsync($"http://{daemon.Web}/guess-{i}")).StatusCode);
         }
 
         (await daemon.CliAsync("guest", "show", "nobody")).Fails("nobody");
@@ -77,45 +82,59 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         Assert.DoesNotContain("guess", metrics.Text, StringComparison.Ordinal);
     }
 
-    [MachineTheory(Needs.Node)]
-    [InlineData("1.1")]
-    [InlineData("2.0")]
-    public async Task BothVersionsOfHttpReadItOnTheListenerForDaemons(string version)
+    [MachineFact(Needs.Node)]
+    public async Task WhatNoDoorServesIsOther()
     {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using var http = new HttpClient();
-        var request = new HttpRequestMessage(HttpMethod.Get, $"http://{daemon.Listen}/metrics")
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
+        foreach (string target in new[] { daemon.Listen, $"unix:{daemon.Control}" })
         {
-            Version = Version.Parse(version),
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-        };
+            using CallChannel channel = CallChannel.Connect(target);
+            // Of a stranger, of a service that this door has and of the one that the other has.
+            foreach (string service in new[] { "strangers.v1.Service", "migrationd.v1.Control", "migrationd.v1.Transport" })
+            {
+                var guess = new Method<byte[], byte[]>(MethodType.Unary, service, "Guess", AsItIs, AsItIs);
+                Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Invoker.AsyncUnaryCall(guess, null, default, []));
+                Assert.Equal(StatusCode.Unimplemented, (StatusCode)refusal.Why);
+            }
+        }
 
-        using HttpResponseMessage response = await http.SendAsync(request);
+        Metrics metrics = await ScrapeAsync(daemon);
+        Assert.Equal(6, metrics.Value("migrationd_requests_total", ("route", "other"), ("code", "Unimplemented")));
+        Assert.DoesNotContain("Guess", metrics.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("strangers", metrics.Text, StringComparison.Ordinal);
+    }
 
-        Assert.Equal((HttpStatusCode.OK, Version.Parse(version)), (response.StatusCode, response.Version));
+    [Theory]
+    [InlineData("*/*")]
+    [InlineData("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")]
+    public async Task EverybodyGetsTheSameText(string accept)
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
+        using var http = new HttpClient();
+        http.DefaultRequestHeaders.Add("Accept", accept);
+
+        using HttpResponseMessage response = await http.GetAsync(new Uri($"http://{daemon.Web}/metrics"));
+
+        Assert.Equal((HttpStatusCode.OK, HttpVersion.Version11), (response.StatusCode, response.Version));
         MediaTypeHeaderValue type = response.Content.Headers.ContentType!;
         Assert.Equal("text/plain", type.MediaType);
         Assert.Contains(new NameValueHeaderValue("version", "0.0.4"), type.Parameters);
-        Assert.Contains("migrationd_info{node=\"daemon\"", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        string page = await response.Content.ReadAsStringAsync();
+        Assert.Contains("migrationd_info{node=\"daemon\"", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("_created", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("otel_", page, StringComparison.Ordinal);
     }
 
-    [MachineTheory(Needs.Node)]
-    [InlineData("POST", "1.1")]
-    [InlineData("PUT", "2.0")]
-    [InlineData("DELETE", "2.0")]
-    public async Task NothingButReadingIsAnswered(string method, string version)
+    [Theory]
+    [InlineData("POST")]
+    [InlineData("PUT")]
+    [InlineData("DELETE")]
+    public async Task NothingButReadingIsAnswered(string method)
     {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();
-        var request = new HttpRequestMessage(new HttpMethod(method), $"http://{daemon.Listen}/metrics")
-        {
-            Version = Version.Parse(version),
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-        };
-
-        using HttpResponseMessage response = await http.SendAsync(request);
-
-        Assert.InRange((int)response.StatusCode, 400, 499);
+        var request = new HttpRequestMessage(new HttpMethod(method), $"http://{daemon.Web}/metrics");
+        Assert.Equal(HttpStatusCode.MethodNotAllowed, (await http.SendAsync(request)).StatusCode);
     }
 
     private static void AssertMonotonous(Metrics before, Metrics after)
@@ -129,7 +148,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     private async Task<Metrics> ScrapeAsync(DaemonProcess daemon)
     {
         using var http = new HttpClient();
-        string text = await http.GetStringAsync(new Uri($"http://{daemon.Listen}/metrics"));
+        string text = await http.GetStringAsync(new Uri($"http://{daemon.Web}/metrics"));
         return new Metrics(text, (await scripts.RunAsync("parse-metrics.js", text)).AsArray());
     }
 

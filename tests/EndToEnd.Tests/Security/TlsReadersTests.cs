@@ -21,7 +21,7 @@ public sealed class TlsReadersTests : IDisposable
     [InlineData("2.0", "/api/state", "\"guests\"")]
     public async Task AReaderIsAnsweredInTheHttpThatItSpeaks(string version, string path, string contains)
     {
-        await using DaemonProcess daemon = await StartAsync("--web", "--allow-senders", "alpha", "--allow-readers", "prometheus");
+        await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
 
         using HttpResponseMessage answer = await ReadAsync(daemon, "prometheus", path, Version.Parse(version));
 
@@ -48,6 +48,15 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
+    public async Task NothingIsReadWhereDaemonsCall()
+    {
+        await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
+        using HttpResponseMessage answer = await ReadAsync(daemon.Listen, "prometheus", "/metrics", HttpVersion.Version20);
+        Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        _ = await Assert.ThrowsAsync<HttpRequestException>(() => ReadAsync(daemon.Listen, "prometheus", "/metrics", HttpVersion.Version11));
+    }
+
+    [MachineFact(Needs.Userfaultfd)]
     public async Task AReaderMaySendNoGuest()
     {
         await using DaemonProcess destination = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
@@ -61,9 +70,12 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     private Task<DaemonProcess> StartAsync(params string[] options) =>
-        DaemonProcess.StartAsync("daemon", ["--tls", _authority.Issue("daemon", "127.0.0.1"), .. options]);
+        DaemonProcess.StartAsync("daemon", ["--tls", _authority.Issue("daemon", "127.0.0.1"), .. DaemonProcess.Readable, .. options]);
 
-    private async Task<HttpResponseMessage> ReadAsync(DaemonProcess daemon, string name, string path, Version version)
+    private Task<HttpResponseMessage> ReadAsync(DaemonProcess daemon, string name, string path, Version version) =>
+        ReadAsync(daemon.Web, name, path, version);
+
+    private async Task<HttpResponseMessage> ReadAsync(string address, string name, string path, Version version)
     {
         using X509Certificate2 client = _authority.IssueClient(name, DateTimeOffset.UtcNow.AddMinutes(5));
         using var handler = new SocketsHttpHandler
@@ -76,7 +88,7 @@ public sealed class TlsReadersTests : IDisposable
             },
         };
         using var http = new HttpClient(handler) { Timeout = Deadline };
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"https://{daemon.Listen}{path}")
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"https://{address}{path}")
         {
             Version = version,
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,

@@ -212,7 +212,8 @@ internal static class JsonShapes
 
     /// <summary>A daemon.</summary>
     public static NodeJson Of(Node node) =>
-        new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes, node.ProcessId, node.Drained);
+        new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes,
+            node.Web.Length > 0 ? node.Web : null, node.ProcessId, node.Drained);
 
     /// <summary>A daemon's health.</summary>
     public static HealthJson Of(Health health) => new(

@@ -6,10 +6,10 @@ using System.Text;
 namespace MigrationD.EndToEnd.Tests.Hostile;
 
 /// <summary>
-/// The server for HTTP/1.1 that browsers and scrapers reach at the listener for daemons is no way around the limits of that listener,
-/// and does not keep a daemon that stops.
+/// The listener for readers holds no more than its limits, whoever connects there, and does not keep a daemon that stops; the one for other
+/// daemons sends readers away.
 /// </summary>
-public sealed class Http1StrangersTests
+public sealed class ReaderStrangersTests
 {
     private const string Get = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -19,7 +19,7 @@ public sealed class Http1StrangersTests
     public async Task ItsConnectionsCountAgainstTheLimit()
     {
         const int Limit = 8;
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--max-connections", $"{Limit}");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", [.. DaemonProcess.Readable, "--max-connections", $"{Limit}"]);
         var held = new List<Socket>();
         try
         {
@@ -64,7 +64,7 @@ public sealed class Http1StrangersTests
             // What is read has no body; one that is announced is not waited for.
             ("GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 200"),
         ];
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         Socket[] sockets = [.. all.Select(_ => Connect(daemon))];
         try
         {
@@ -95,16 +95,56 @@ public sealed class Http1StrangersTests
     [InlineData("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: 64KiB\r\n\r\n", "431")]
     public async Task WhatIsWrongIsRefused(string request, string status)
     {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket socket = Connect(daemon);
         TrySend(socket, request.Replace("64KiB", new string('x', 64 << 10), StringComparison.Ordinal));
         Assert.StartsWith($"HTTP/1.1 {status}", ReadSome(socket), StringComparison.Ordinal);
     }
 
     [Fact]
+    public async Task WhoAsksAndDoesNotReadIsCutOff()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
+        using Socket socket = Connect(daemon);
+        socket.SendTimeout = (int)Deadline.TotalMilliseconds;
+        // It asks until the daemon no longer takes requests, as nobody takes the answers; within the socket's deadline, or it throws.
+        byte[] requests = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(Get, 1000)));
+        SocketException error = Assert.Throws<SocketException>(Ask);
+        Assert.Contains(error.SocketErrorCode, new[] { SocketError.ConnectionReset, SocketError.Shutdown });
+        (await daemon.CliAsync("health")).Succeeds();
+
+        void Ask()
+        {
+            while (true)
+            {
+                socket.Send(requests);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task WithoutTlsHttp2IsNotSpokenToReadersNorHttp11ToDaemons()
+    {
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
+        using Socket reader = Connect(daemon);
+        Assert.Equal(Http2Bytes.Preface.Length, reader.Send(Http2Bytes.Preface));
+        // A frame of 8 bytes, GOAWAY, on the connection's stream: no stream was begun, and the reason is HTTP_1_1_REQUIRED (RFC 9113).
+        byte[] goodbye = new byte[17];
+        using var answers = new NetworkStream(reader);
+        await answers.ReadExactlyAsync(goodbye);
+        Assert.Equal("000008" + "07" + "00" + "00000000" + "00000000" + "0000000D", Convert.ToHexString(goodbye));
+
+        using Socket lost = Connect(daemon.Listen);
+        Send(lost, Get);
+        string answer = ReadToEnd(lost);
+        Assert.StartsWith("HTTP/1.1 400", answer, StringComparison.Ordinal);
+        Assert.EndsWith("An HTTP/1.x request was sent to an HTTP/2 only endpoint.", answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ADaemonThatStopsDoesNotWaitForIt()
     {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
+        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket silent = Connect(daemon);
         using Socket half = Connect(daemon);
         using Socket idle = Connect(daemon);
@@ -117,10 +157,12 @@ public sealed class Http1StrangersTests
         Assert.DoesNotContain("Unhandled", daemon.Log, StringComparison.Ordinal);
     }
 
-    private static Socket Connect(DaemonProcess daemon)
+    private static Socket Connect(DaemonProcess daemon) => Connect(daemon.Web);
+
+    private static Socket Connect(string address)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = (int)Deadline.TotalMilliseconds };
-        socket.Connect(IPEndPoint.Parse(daemon.Listen));
+        socket.Connect(IPEndPoint.Parse(address));
         return socket;
     }
 
