@@ -142,6 +142,13 @@ internal static partial class DaemonLog
         + "manager ends it")]
     public static partial void OwnCallUnanswered(ILogger logger, string reason, double seconds);
 
+    [LoggerMessage(
+        52,
+        LogLevel.Warning,
+        "Figures are not sent to the collector as they should be: {Reason}. Each sending has all of them, and this is said every {Minutes} "
+        + "min at most")]
+    public static partial void SendingFailed(ILogger logger, string reason, int minutes);
+
     [LoggerMessage(53, LogLevel.Information, "Node {Node} can be read at {Web}")]
     public static partial void Readable(ILogger logger, string node, string web);
 }

@@ -32,7 +32,8 @@ internal sealed class MigrationdProgram
         };
         // What is set on this machine for a real daemon must not reach a test.
         foreach (string variable in start.Environment.Keys.Where(
-            key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal) || key == "STATE_DIRECTORY").ToArray())
+            key => key.StartsWith("MIGRATIOND_", StringComparison.Ordinal) || key.StartsWith("OTEL_", StringComparison.Ordinal)
+                || key == "STATE_DIRECTORY").ToArray())
         {
             start.Environment.Remove(variable);
         }

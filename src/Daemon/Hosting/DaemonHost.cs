@@ -169,12 +169,12 @@ internal sealed class DaemonHost : IAsyncDisposable
     private async Task StartAsync()
     {
         _peers = await OpenPeerDoorAsync().ConfigureAwait(false);
-        if (_options.Web is { } web)
+        if (_options.Web is not null || _options.Otlp is not null)
         {
-            _export = MetricsExport.Begin(_meter);
-            _readers = await OpenReaderDoorAsync(web, _export).ConfigureAwait(false);
+            _export = MetricsExport.Begin(_meter, _options.Node, _options.Web is not null, _options.Otlp, _logger);
         }
 
+        _readers = _options.Web is { } web ? await OpenReaderDoorAsync(web, _export!).ConfigureAwait(false) : null;
         var node = new Node
         {
             Name = _options.Node,

@@ -89,6 +89,11 @@ public sealed class DaemonOptionKey
         "Where /metrics and a page for browsers are read, which shows guests and migrations and changes nothing; the same form as LISTEN. "
         + "Without --tls whoever may connect there can read it [default: none, nothing is read].");
 
+    /// <summary>Where figures are sent to.</summary>
+    public static DaemonOptionKey Otlp { get; } = new("otlp", "URL",
+        "Collector that the figures of /metrics are sent to by OTLP, e.g. http://127.0.0.1:4317; all else about OTLP is in its own "
+        + $"variables (OTEL_EXPORTER_OTLP_PROTOCOL and others) [default: what {DaemonOptions.StandardOtlp} says, else none].");
+
     /// <summary>How much RAM all guests may have together.</summary>
     public static DaemonOptionKey GuestMemory { get; } = new("guest memory", "SIZE",
         "RAM that all guests of this host may have together, e.g. 64GiB; a guest that does not fit is refused "
@@ -145,7 +150,7 @@ public sealed class DaemonOptionKey
     /// <summary>All of them, in the order of the help text.</summary>
     public static IReadOnlyList<DaemonOptionKey> All { get; } =
     [
-        Node, Listen, Lanes, Control, ControlGroup, Config, State, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web,
+        Node, Listen, Lanes, Control, ControlGroup, Config, State, Tls, AllowSenders, AllowReceivers, AllowReaders, Insecure, Web, Otlp,
         GuestMemory, MaxConnections, MaxIncoming, MaxOutgoing, QueueTimeout, Peers, LinkTimeout, SwitchoverTimeout, RecoveryTimeout,
         StopTimeout, LogLevel, LogFormat,
     ];

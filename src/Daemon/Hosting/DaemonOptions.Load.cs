@@ -60,6 +60,7 @@ public sealed partial record DaemonOptions
             State = given.Read(DaemonOptionKey.State, DefaultState(environment), ParseState, errors),
             Insecure = insecure,
             Web = given.Read(DaemonOptionKey.Web, "", text => ParseWeb(text, mayLeaveLoopback), errors),
+            Otlp = given.Read(DaemonOptionKey.Otlp, environment.GetValueOrDefault(StandardOtlp, ""), ParseOtlp, errors),
             GuestMemory = given.Read(
                 DaemonOptionKey.GuestMemory, DefaultGuestMemory.ToString(CultureInfo.InvariantCulture), ParseSize, errors),
             MaxConnections = given.Read(DaemonOptionKey.MaxConnections, "256", text => ParseCount(text, 4, 10_000), errors),
@@ -210,6 +211,18 @@ public sealed partial record DaemonOptions
             $"says no longer where: the page and /metrics have a listener of their own; write its HOST:PORT instead, e.g. {ExampleWeb}"),
         _ => ParseAddress(text, mayLeaveLoopback, "read which guests are here and where they go"),
     };
+
+    private static Parsed<Uri> ParseOtlp(string text)
+    {
+        if (text.Length == 0)
+        {
+            return new(null);
+        }
+
+        return Uri.TryCreate(text, UriKind.Absolute, out Uri? collector) && collector.Scheme is "http" or "https"
+            ? new(collector)
+            : Parsed<Uri>.Wrong("is no address of a collector; use http://HOST:4317, or https:// for one with TLS");
+    }
 
     /// <param name="text">HOST:PORT.</param>
     /// <param name="mayLeaveLoopback">Whether another address than loopback will do.</param>

@@ -16,6 +16,9 @@ public sealed partial record DaemonOptions
     /// <summary>Lanes address when nobody says otherwise.</summary>
     public const string DefaultLanes = "127.0.0.1:7462";
 
+    /// <summary>The variable that names a collector to every program that sends figures by OTLP; see <see cref="Otlp"/>.</summary>
+    public const string StandardOtlp = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
     /// <summary>Control socket when nobody says otherwise; the CLI's default as well.</summary>
     public const string DefaultControlPath = "/run/migrationd/control.sock";
 
@@ -75,6 +78,9 @@ public sealed partial record DaemonOptions
 
     /// <summary>Where /metrics and the page for browsers are read; null for nowhere. Port 0: the system chooses.</summary>
     public IPEndPoint? Web { get; init; }
+
+    /// <summary>The collector that figures are sent to by OTLP; null for none.</summary>
+    public Uri? Otlp { get; init; }
 
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;

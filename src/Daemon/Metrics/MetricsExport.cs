@@ -1,14 +1,19 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Web;
 using OpenTelemetry;
+using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 
 namespace MigrationD.Daemon.Metrics;
 
 /// <summary>
-/// Brings what a <see cref="DaemonMeter"/> measures to those who want it: to Prometheus, on a page that it asks for.
+/// Brings what a <see cref="DaemonMeter"/> measures to those who want it: to Prometheus on a page that it asks for, and to a collector by
+/// OTLP.
 /// </summary>
 internal sealed class MetricsExport : IDisposable
 {
@@ -16,32 +21,56 @@ internal sealed class MetricsExport : IDisposable
     public const string Path = "/metrics";
 
     private readonly MeterProvider _provider;
+    private readonly CollectorTroubles? _troubles;
 
-    private MetricsExport(MeterProvider provider)
+    private MetricsExport(MeterProvider provider, CollectorTroubles? troubles)
     {
         _provider = provider;
+        _troubles = troubles;
     }
 
     /// <summary>Begins to listen: what was counted before is not known.</summary>
     /// <param name="meter">What is listened to.</param>
-    public static MetricsExport Begin(DaemonMeter meter)
+    /// <param name="node">What the daemon calls itself.</param>
+    /// <param name="hasPage">Whether there is a page; see <see cref="Map"/>.</param>
+    /// <param name="collector">The collector that is sent to; null for none.</param>
+    /// <param name="logger">Told when the collector cannot be reached.</param>
+    public static MetricsExport Begin(DaemonMeter meter, string node, bool hasPage, Uri? collector, ILogger logger)
     {
-        return new MetricsExport(Sdk.CreateMeterProviderBuilder()
+        MeterProviderBuilder builder = Sdk.CreateMeterProviderBuilder()
+            // The environment has the last word: its names are the usual ones (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES).
+            .SetResourceBuilder(ResourceBuilder.CreateEmpty()
+                .AddService("migrationd", serviceVersion: DaemonVersion.Text, serviceInstanceId: node)
+                .AddTelemetrySdk()
+                .AddEnvironmentVariableDetector())
             .AddMeter(meter.Meter.Name)
             // The very meter: another daemon in this process has one of the same name.
-            .AddView(instrument => ReferenceEquals(instrument.Meter, meter.Meter) ? null : MetricStreamConfiguration.Drop)
-            .AddPrometheusExporter(page =>
+            .AddView(instrument => ReferenceEquals(instrument.Meter, meter.Meter) ? null : MetricStreamConfiguration.Drop);
+        if (hasPage)
+        {
+            builder.AddPrometheusExporter(page =>
             {
                 // Names and labels are a promise to dashboards; which daemon it is, migrationd_info says.
                 page.ScopeInfoEnabled = false;
                 page.TargetInfoEnabled = false;
                 // A page is as things are when it is asked for.
                 page.ScrapeResponseCacheDurationMilliseconds = 0;
-            })
-            .Build());
+            });
+        }
+
+        CollectorTroubles? troubles = null;
+        if (collector is not null)
+        {
+            troubles = new CollectorTroubles(logger, TimeProvider.System);
+            // All else about OTLP is read from the environment by the exporter itself (OTEL_EXPORTER_OTLP_PROTOCOL and its like).
+            builder.AddOtlpExporter(otlp =>
+                otlp.Endpoint = otlp.Protocol == OtlpExportProtocol.HttpProtobuf ? Below(collector, "v1/metrics") : collector);
+        }
+
+        return new MetricsExport(builder.Build(), troubles);
     }
 
-    /// <summary>Lets the page be read.</summary>
+    /// <summary>Lets the page be read, which there has to be.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
         IApplicationBuilder page = routes.CreateApplicationBuilder();
@@ -58,6 +87,13 @@ internal sealed class MetricsExport : IDisposable
         });
     }
 
-    /// <summary>Listens no more.</summary>
-    public void Dispose() => _provider.Dispose();
+    /// <summary>Sends what there is for the last time.</summary>
+    public void Dispose()
+    {
+        _provider.Dispose();
+        _troubles?.Dispose();
+    }
+
+    /// <summary>With HTTP each signal has a path of its own below the collector's address, as with OTEL_EXPORTER_OTLP_ENDPOINT.</summary>
+    private static Uri Below(Uri collector, string path) => new(collector.AbsoluteUri.TrimEnd('/') + "/" + path);
 }

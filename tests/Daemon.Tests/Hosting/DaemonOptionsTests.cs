@@ -40,6 +40,7 @@ public sealed class DaemonOptionsTests : IDisposable
         Assert.Null(options.ConfigFile);
         Assert.False(options.Insecure);
         Assert.Null(options.Web);
+        Assert.Null(options.Otlp);
         Assert.Equal(DaemonOptions.DefaultGuestMemory, options.GuestMemory);
         Assert.Equal(LogLevel.Information, options.LogLevel);
         Assert.Equal(LogFormat.Auto, options.LogFormat);
@@ -60,6 +61,7 @@ public sealed class DaemonOptionsTests : IDisposable
         ["allowReaders"] = (i => $"alpha{i}", options => string.Join(',', options.AllowReaders)),
         ["insecure"] = (i => i % 2 == 1 ? "true" : "false", options => options.Insecure ? "true" : "false"),
         ["web"] = (i => $"127.0.0.{i}:3000", options => options.Web?.ToString() ?? ""),
+        ["otlp"] = (i => $"http://127.0.0.{i}:4317/", options => options.Otlp?.ToString() ?? ""),
         ["guestMemory"] = (i => $"{i}GiB", options => $"{options.GuestMemory >> 30}GiB"),
         ["maxConnections"] = (i => $"{i}00", options => $"{options.MaxConnections}"),
         ["maxOutgoing"] = (i => $"{i}", options => $"{options.MaxOutgoing}"),
@@ -343,6 +345,27 @@ public sealed class DaemonOptionsTests : IDisposable
         Assert.Contains("could read which guests are here", Assert.Single(Errors()).Problem, StringComparison.Ordinal);
         _flags["insecure"] = "true";
         Assert.Equal("10.0.0.5:7463", Load().Web!.ToString());
+    }
+
+    [Fact]
+    public void The_collector_is_what_every_program_is_told_unless_this_one_is_told_another()
+    {
+        _environment[DaemonOptions.StandardOtlp] = "http://10.0.0.1:4317";
+        Assert.Equal(new Uri("http://10.0.0.1:4317"), Load().Otlp);
+        _flags["otlp"] = "https://10.0.0.2:4317";
+        Assert.Equal(new Uri("https://10.0.0.2:4317"), Load().Otlp);
+        _flags["otlp"] = "";
+        Assert.Null(Load().Otlp);
+    }
+
+    [Theory]
+    [InlineData("10.0.0.1:4317")]
+    [InlineData("grpc://10.0.0.1:4317")]
+    [InlineData("collector")]
+    public void What_is_no_url_of_a_collector_is_refused(string text)
+    {
+        _flags["otlp"] = text;
+        Assert.Contains("http://HOST:4317", Assert.Single(Errors()).Problem, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -11,7 +11,8 @@ public sealed partial class ExampleConfigurationTests
     private static readonly string Text = File.ReadAllText(Example);
 
     // Their defaults are the host's, so no text can name them; they are in comments.
-    private static readonly string[] OfTheHost = [DaemonOptionKey.Node.Name, DaemonOptionKey.State.Name, DaemonOptionKey.GuestMemory.Name];
+    private static readonly string[] OfTheHost =
+        [DaemonOptionKey.Node.Name, DaemonOptionKey.State.Name, DaemonOptionKey.Otlp.Name, DaemonOptionKey.GuestMemory.Name];
 
     private static readonly string[] Names = [.. DaemonOptionKey.All.Where(key => key != DaemonOptionKey.Config).Select(key => key.Name)];
 

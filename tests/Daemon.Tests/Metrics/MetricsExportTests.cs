@@ -69,13 +69,13 @@ public sealed class MetricsExportTests : IAsyncDisposable
         })));
 
         string page = await _http.GetStringAsync(address);
-        Assert.Contains("migrationd_fault_latency_seconds_count 80000\n", page, StringComparison.Ordinal);
+        Assert.Contains("migrationd_fault_latency_seconds_count{} 80000\n", page, StringComparison.Ordinal);
     }
 
     private async Task<(DaemonMeter Meter, string Address)> OpenAsync(string node)
     {
         var meter = new DaemonMeter(node, new GuestRegistry(Budget), Budget);
-        MetricsExport export = MetricsExport.Begin(meter);
+        MetricsExport export = MetricsExport.Begin(meter, node, hasPage: true, collector: null, NullLogger.Instance);
         _daemons.AddRange([export, meter]);
         ReaderDoor door = await ReaderDoor.OpenAsync(
             new IPEndPoint(IPAddress.Loopback, 0), 16, PeerSecurity.None, export.Map, new RequestMeter(meter), NullLoggerFactory.Instance);
