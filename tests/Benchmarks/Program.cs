@@ -1,5 +1,6 @@
 using MigrationD.Benchmarks.Compression;
 using MigrationD.Benchmarks.Dirty;
+using MigrationD.Benchmarks.Handover;
 using MigrationD.Benchmarks.Lanes;
 using MigrationD.Benchmarks.Migrate;
 using MigrationD.Benchmarks.Modes;
@@ -16,6 +17,7 @@ const string Usage = """
       lanes     the page lanes against a raw blocking socket: bulk throughput and CPU, urgent round trips
       migrate   guests of 1 GiB moved between two daemons: time, downtime, faults, guest speed, huge pages, allocation
       modes     post-copy, precopy and both one after the other, at 1 and 10 Gbit/s: time, downtime, faults, bytes, guest speed; QEMU's beside them
+      handover  what is said while the guest stands still: time of the state, LoadState and Run, also of other builds beside this one
       parallel  the push over one lane and over several: time, CPU
       compression
                 pages packed never, always and when that is faster, from 100 Mbit/s on: time, bytes, CPU
@@ -25,11 +27,14 @@ const string Usage = """
       peers     the same walk in a QEMU guest, moved from QEMU to QEMU and from daemon to daemon
 
       --json           prints the results as JSON
-      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 1 of modes, scale and thin links, 3 of the others)
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 10 of handover, 1 of modes, scale and thin links,
+                       3 of the others)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size (migrate, modes, compression, dirty, peers), or no larger than this (scale), to try a
                        benchmark out in less time
       --qemu PATH      a qemu-system-x86_64 to compare with; may be given again (default: MIGRATIOND_QEMU, else the one in PATH)
+      --build NAME=PATH
+                       another build's migrationd, measured beside this one (handover); may be given again
       --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere). Of benchmarks that are not run
                        now it keeps what they last came to
 
@@ -49,8 +54,8 @@ if (args is ["--help"] or ["-h"] or ["help"])
 
 IBenchmark[] benchmarks =
 [
-    new LanesBenchmark(), new MigrateBenchmark(), new ModesBenchmark(), new ParallelBenchmark(), new CompressionBenchmark(),
-    new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(), new PeersBenchmark(),
+    new LanesBenchmark(), new MigrateBenchmark(), new HandoverBenchmark(), new ModesBenchmark(), new ParallelBenchmark(),
+    new CompressionBenchmark(), new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(), new PeersBenchmark(),
 ];
 bool named = args.Length > 0 && !args[0].StartsWith('-');
 bool everything = !named || args[0] == "all";

@@ -59,6 +59,9 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     public string Log => string.Join('\n', _log);
 
+    /// <summary>The lines of its log so far that have this in them.</summary>
+    public IEnumerable<string> LinesWith(string text) => _log.Where(line => line.Contains(text, StringComparison.Ordinal));
+
     /// <summary>Starts a daemon and waits until it answers.</summary>
     public static Task<DaemonProcess> StartAsync(string node, params string[] options) => StartAsync(node, _ => { }, options);
 

@@ -13,6 +13,9 @@ internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string
     /// <summary>QEMU programs to compare with; empty for those that are found.</summary>
     public IReadOnlyList<string> Qemu { get; init; } = [];
 
+    /// <summary>Other builds of migrationd to measure beside this one: what the report calls each, and the path of its program.</summary>
+    public IReadOnlyList<(string Name, string Program)> Builds { get; init; } = [];
+
     /// <exception cref="BenchmarkException">An option that there is not, or one without its value.</exception>
     public static RunOptions Parse(ReadOnlySpan<string> arguments)
     {
@@ -32,6 +35,7 @@ internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string
                 {
                     Qemu = [.. options.Qemu, value ?? throw new BenchmarkException("--qemu takes the path of a program.")],
                 },
+                "--build" => options with { Builds = [.. options.Builds, Build(value)] },
                 _ => throw new BenchmarkException($"'{name}' is no option."),
             };
             i += name == "--json" ? 0 : 1;
@@ -42,6 +46,11 @@ internal sealed record RunOptions(bool Json, int? Rounds, int? MemoryMiB, string
 
     /// <summary>Whether a case is wanted.</summary>
     public bool Wants(string name) => Only is null || name.Contains(Only, StringComparison.OrdinalIgnoreCase);
+
+    private static (string Name, string Program) Build(string? value) =>
+        value?.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } program]
+            ? (name, program)
+            : throw new BenchmarkException("--build takes NAME=PATH, the path of another build's migrationd.");
 
     private static int Number(string name, string? value) =>
         int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number > 0
