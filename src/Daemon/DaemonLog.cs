@@ -120,6 +120,12 @@ internal static partial class DaemonLog
     [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
     public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);
 
+    [LoggerMessage(
+        35,
+        LogLevel.Error,
+        "{Order} of guest {Guest} on the handover lane failed in a way that was not foreseen; the source was told INTERNAL")]
+    public static partial void OrderFailed(ILogger logger, Exception error, string order, string guest);
+
     [LoggerMessage(31, LogLevel.Warning, "A lane from {Peer} was refused: {Reason}")]
     public static partial void LaneRefused(ILogger logger, string peer, string reason);
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -11,6 +12,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.EndToEnd.Tests;
@@ -44,6 +46,18 @@ internal sealed class ScriptedDestination : Transport.TransportBase, IAsyncDispo
     /// <summary>What to do first on the urgent lane.</summary>
     public Action<LaneCall> OnUrgentLane { get; set; } = _ => { };
 
+    /// <summary>
+    /// Whether it takes a handover lane. What comes on it is answered by the same functions, and is in <see cref="Calls"/> with "lane"
+    /// before it.
+    /// </summary>
+    public bool TakesHandover { get; set; }
+
+    /// <summary>What to do first on the handover lane.</summary>
+    public Action<LaneCall> OnHandoverLane { get; set; } = _ => { };
+
+    /// <summary>Told of each order on the handover lane before it is answered.</summary>
+    public Action<LaneCall, HandoverOrder> OnOrder { get; set; } = (_, _) => { };
+
     public Func<PrepareRequest, PrepareResponse>? OnPrepare { get; set; }
 
     public Func<LoadStateRequest, LoadStateResponse> OnLoadState { get; set; } = _ => new LoadStateResponse();
@@ -62,6 +76,7 @@ internal sealed class ScriptedDestination : Transport.TransportBase, IAsyncDispo
         Session = "scripted",
         Secret = Google.Protobuf.ByteString.CopyFrom(new byte[32]),
         Lanes = _lanes.LocalEndPoint.ToString(),
+        HandoverLane = TakesHandover,
     };
 
     public static async Task<ScriptedDestination> StartAsync()
@@ -93,12 +108,53 @@ internal sealed class ScriptedDestination : Transport.TransportBase, IAsyncDispo
     private void Serve(LaneCall call)
     {
         call.Accept();
-        if (call.Path == PageLanePaths.Urgent)
+        switch (call.Path)
         {
-            OnUrgentLane(call);
+            case PageLanePaths.Urgent:
+                OnUrgentLane(call);
+                break;
+            case PageLanePaths.Handover:
+                OnHandoverLane(call);
+                TakeOrders(call);
+                break;
         }
 
         Drain(call);
+    }
+
+    private void TakeOrders(LaneCall call)
+    {
+        while (call.TryReadMessage(out int length))
+        {
+            byte[] message = new byte[length];
+            call.Read(message);
+            HandoverOrder order = HandoverOrder.Parser.ParseFrom(message);
+            Calls.Enqueue($"lane {order.OrderCase}");
+            OnOrder(call, order);
+            call.Write(Answer(order).ToByteArray());
+        }
+    }
+
+    private HandoverAnswer Answer(HandoverOrder order)
+    {
+        try
+        {
+            switch (order.OrderCase)
+            {
+                case HandoverOrder.OrderOneofCase.LoadState:
+                    OnLoadState(order.LoadState);
+                    break;
+                case HandoverOrder.OrderOneofCase.Run:
+                    OnRun();
+                    break;
+            }
+
+            return new HandoverAnswer();
+        }
+        catch (Refusal refusal)
+        {
+            return new HandoverAnswer { Code = (uint)refusal.Why, Message = refusal.Message };
+        }
     }
 
     private static void Drain(LaneCall call)

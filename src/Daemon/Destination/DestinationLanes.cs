@@ -27,10 +27,11 @@ internal sealed class DestinationLanes : IDisposable
     private readonly FaultRequester _requester;
     private readonly LaneSlot _urgent = new("urgent");
     private readonly LaneSlot[] _push;
+    private readonly LaneSlot? _handover;
     private readonly bool _wantsConfirmation;
     private readonly PageCompression _compression;
     private Task? _faults;
-    private volatile bool _confirmsBlocks;
+    private volatile bool _guestRuns;
     private bool _closing;
     private bool _shut;
 
@@ -38,13 +39,15 @@ internal sealed class DestinationLanes : IDisposable
     /// <param name="incoming">The memory.</param>
     /// <param name="guest">The guest's name.</param>
     /// <param name="pushLanes">How many push lanes it has, 1 to 16.</param>
+    /// <param name="handover">Whether it has a handover lane.</param>
     /// <param name="precopy">Whether pages come before the guest, and again.</param>
     /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
     /// <param name="compression">How pushed pages may be packed.</param>
     /// <param name="logger">The log.</param>
     /// <exception cref="SystemCallException">The host has no memory left for the staging.</exception>
     public DestinationLanes(
-        IncomingMemory incoming, string guest, int pushLanes, bool precopy, bool confirms, PageCompression compression, ILogger logger)
+        IncomingMemory incoming, string guest, int pushLanes, bool handover, bool precopy, bool confirms, PageCompression compression,
+        ILogger logger)
     {
         _compression = compression;
         _wantsConfirmation = confirms;
@@ -54,6 +57,7 @@ internal sealed class DestinationLanes : IDisposable
         _guest = guest;
         _requester = new FaultRequester(incoming, logger);
         _push = [.. Enumerable.Range(0, pushLanes).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
+        _handover = handover ? new LaneSlot("handover") : null;
         var placers = new List<PagePlacer>();
         try
         {
@@ -67,6 +71,9 @@ internal sealed class DestinationLanes : IDisposable
             throw;
         }
     }
+
+    /// <summary>Whether it has a handover lane.</summary>
+    public bool HasHandover => _handover is not null;
 
     /// <summary>How pushed pages may be packed.</summary>
     public PageCompression Compression => _compression;
@@ -95,20 +102,56 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    private IEnumerable<LaneSlot> Slots => [_urgent, .. _push];
+    /// <summary>The lanes that carry pages, for as long as any are missing.</summary>
+    private IEnumerable<LaneSlot> PageSlots => [_urgent, .. _push];
 
-    /// <summary>The guest runs here: from now on what is here is here for good, and the source is told so if it wants to know.</summary>
-    public void GuestRuns() => _confirmsBlocks = _wantsConfirmation;
+    private IEnumerable<LaneSlot> Slots => _handover is null ? PageSlots : PageSlots.Append(_handover);
+
+    /// <summary>
+    /// The guest runs here: from now on what is here is here for good, and the source is told so if it wants to know; and nothing is left
+    /// to be handed over.
+    /// </summary>
+    public void GuestRuns() => _guestRuns = true;
 
     /// <summary>Serves the urgent lane on the lane's own thread until it ends.</summary>
-    public void ServeUrgent(LaneCall call) => Serve(_urgent, call, () =>
+    public void ServeUrgent(LaneCall call) => Serve(_urgent, call, call.Abort, () =>
     {
         UrgentThread.Raise(_logger);
         _requester.Use(call);
         using var receiver = new PageReceiver(
             call, _incoming, _urgentPlacer, PagePath.Urgent, null, PageCompression.None, () => false, OnAllPages);
         receiver.Run();
+        if (!_incoming.Received.IsComplete)
+        {
+            throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
+        }
     });
+
+    /// <summary>Serves the handover lane on the lane's own thread until it ends.</summary>
+    /// <exception cref="Refusal">INVALID_ARGUMENT: the session has none. FAILED_PRECONDITION: the guest runs here already.</exception>
+    public void ServeHandover(LaneCall call, IHandoverTarget target)
+    {
+        if (_handover is null)
+        {
+            throw new Refusal(Because.Invalid, $"the session of guest '{_guest}' has not agreed on a handover lane");
+        }
+
+        if (_guestRuns)
+        {
+            throw new Refusal(Because.NotNow, $"guest '{_guest}' runs here already; nothing is left to be handed over");
+        }
+
+        using var orders = new HandoverOrders(call, target, _guest, _logger);
+        Serve(_handover, call, orders.End, () =>
+        {
+            UrgentThread.Raise(_logger);
+            orders.Run();
+            if (!_guestRuns)
+            {
+                throw new LaneException(LaneFailure.Reset, "the source closed it before the guest ran here");
+            }
+        });
+    }
 
     /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
     /// <exception cref="Refusal">INVALID_ARGUMENT: the session has no such lane.</exception>
@@ -120,10 +163,11 @@ internal sealed class DestinationLanes : IDisposable
                 Because.Invalid, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
         }
 
-        Serve(_push[lane], call, () =>
+        Serve(_push[lane], call, call.Abort, () =>
         {
             using var receiver = new PageReceiver(
-                call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, _compression, () => _confirmsBlocks, OnAllPages);
+                call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, _compression, () => _wantsConfirmation && _guestRuns,
+                OnAllPages);
             receiver.Run();
         });
     }
@@ -216,13 +260,17 @@ internal sealed class DestinationLanes : IDisposable
         return AllClosed();
     }
 
-    private Task AllClosed() => Task.WhenAll(Slots.Select(slot => slot.WhenClosed));
+    /// <summary>
+    /// Until no thread uses staging or the memory. That of the handover lane uses neither but while it loads, which is waited for by
+    /// itself, and it may be the one that waits here.
+    /// </summary>
+    private Task AllClosed() => Task.WhenAll(PageSlots.Select(slot => slot.WhenClosed));
 
     private void OnAllPages() => AllPagesReceived?.Invoke();
 
-    private void Serve(LaneSlot slot, LaneCall call, Action receive)
+    private void Serve(LaneSlot slot, LaneCall call, Action<string> end, Action receive)
     {
-        bool all = Open(slot, call);
+        bool all = Open(slot, call, end);
         try
         {
             call.Accept();
@@ -232,11 +280,6 @@ internal sealed class DestinationLanes : IDisposable
             }
 
             receive();
-            if (slot == _urgent && !_incoming.Received.IsComplete)
-            {
-                throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
-            }
-
             call.Finish();
         }
         catch (Exception error)
@@ -253,7 +296,7 @@ internal sealed class DestinationLanes : IDisposable
     }
 
     /// <summary>Makes this connection the lane; whether all are open now.</summary>
-    private bool Open(LaneSlot slot, LaneCall call)
+    private bool Open(LaneSlot slot, LaneCall call, Action<string> end)
     {
         lock (_lock)
         {
@@ -267,9 +310,9 @@ internal sealed class DestinationLanes : IDisposable
                 throw new Refusal(Because.AlreadyThere, $"guest '{_guest}' has its {slot.Name} lane already");
             }
 
-            slot.Open(call);
+            slot.Open(call, end);
             _faults ??= DedicatedThread.Start($"faults {_guest}", ReadFaults);
-            return Slots.All(one => one.IsOpen);
+            return Slots.All(one => one.IsOpen || (one == _handover && _guestRuns));
         }
     }
 
@@ -290,7 +333,8 @@ internal sealed class DestinationLanes : IDisposable
         bool ours;
         lock (_lock)
         {
-            ours = _shut || _closing;
+            // Nor does the handover lane end anything once it has done its work.
+            ours = _shut || _closing || (slot == _handover && _guestRuns);
             if (!ours)
             {
                 // One lane is of no use without the others, and the source notices the end of all at once.

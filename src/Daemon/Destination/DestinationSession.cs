@@ -12,11 +12,11 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// One guest on its way in: carries out what <see cref="DestinationMachine"/> says. Control calls come from Kestrel, pages from the lane
-/// threads, faults from the fault thread; they meet in the state and in the received bitmap only. What is left at the end is the answer
-/// to whoever asks again.
+/// One guest on its way in: carries out what <see cref="DestinationMachine"/> says. Control calls come from Kestrel, pages and what is said
+/// at the switchover from the lane threads, faults from the fault thread; they meet in the state and in the received bitmap only. What is
+/// left at the end is the answer to whoever asks again.
 /// </summary>
-internal sealed class DestinationSession
+internal sealed class DestinationSession : IHandoverTarget
 {
     private const int SettleAttempts = 3;
 
@@ -49,6 +49,7 @@ internal sealed class DestinationSession
     {
         _incoming = incoming;
         Compression = incoming.Lanes.Compression;
+        HasHandoverLane = incoming.Lanes.HasHandover;
         _record = record;
         _patienceForLanes = patienceForLanes;
         _patience = patience;
@@ -77,6 +78,9 @@ internal sealed class DestinationSession
     /// <summary>How the source may pack what it pushes.</summary>
     public PageCompression Compression { get; }
 
+    /// <summary>Whether what is said at the switchover comes on a lane.</summary>
+    public bool HasHandoverLane { get; }
+
     /// <summary>Whether nothing can change any more.</summary>
     public bool IsEnded => _ended.Task.IsCompleted;
 
@@ -88,21 +92,30 @@ internal sealed class DestinationSession
     /// <summary>Whether <paramref name="secret"/> is this session's; takes the same time whatever it is.</summary>
     public bool IsSecret(ReadOnlySpan<byte> secret) => CryptographicOperations.FixedTimeEquals(secret, _secret);
 
-    /// <summary>Loads the device state; when it returns, the guest could run now.</summary>
-    public async Task LoadStateAsync(ReadOnlyMemory<byte> state)
+    /// <summary>Loads the device state on a thread of its own; when it returns, the guest could run now.</summary>
+    public Task LoadStateAsync(ReadOnlyMemory<byte> state) => LoadStateAsync(state, (incoming, load) => incoming.OnLoader(load));
+
+    /// <inheritdoc/>
+    public void LoadState(ReadOnlyMemory<byte> state) => LoadStateAsync(state, (_, load) =>
     {
-        Task loading;
+        load();
+        return Task.CompletedTask;
+    }).GetAwaiter().GetResult();
+
+    private async Task LoadStateAsync(ReadOnlyMemory<byte> state, Func<IncomingGuest, Action, Task> run)
+    {
+        IncomingGuest incoming;
         lock (_lock)
         {
             RefuseUnless(Apply(DestinationEvent.LoadStateReceived), DestinationAction.LoadState, "load device state");
             _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
-            loading = LoadStateInto(_incoming!, state);
+            incoming = _incoming!;
+            incoming.BeginLoading();
         }
 
         try
         {
-            FaultInjection.At("destination.loading");
-            await loading.ConfigureAwait(false);
+            await run(incoming, () => incoming.Load(state)).ConfigureAwait(false);
         }
         catch (Exception error)
         {
@@ -116,7 +129,7 @@ internal sealed class DestinationSession
         RefuseUnless(Apply(DestinationEvent.Loaded), DestinationAction.AnswerReady, "load device state");
     }
 
-    /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
+    /// <inheritdoc/>
     public void Forget(IReadOnlyList<ulong> staleRuns)
     {
         FaultInjection.At("destination.forget");
@@ -134,7 +147,7 @@ internal sealed class DestinationSession
         }
     }
 
-    /// <summary>Lets the guest run here. From here on it is this node's.</summary>
+    /// <inheritdoc/>
     public void Run()
     {
         DestinationTransition step = Apply(DestinationEvent.RunReceived);
@@ -282,21 +295,6 @@ internal sealed class DestinationSession
             }
 
             return step;
-        }
-    }
-
-    private static Task LoadStateInto(IncomingGuest incoming, ReadOnlyMemory<byte> state)
-    {
-        try
-        {
-            // After precopy alone no page follows that could end the migration.
-            incoming.Lanes.EndPrecopy();
-
-            return incoming.LoadStateAsync(state);
-        }
-        catch (Exception error)
-        {
-            return Task.FromException(error);
         }
     }
 

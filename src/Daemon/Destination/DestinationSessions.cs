@@ -191,7 +191,7 @@ internal sealed class DestinationSessions(
 
     private void Dispatch(LaneCall call)
     {
-        if (call.Path is not (PageLanePaths.Push or PageLanePaths.Urgent))
+        if (call.Path is not (PageLanePaths.Push or PageLanePaths.Urgent or PageLanePaths.Handover))
         {
             throw new Refusal(Because.NotSupported, $"there is no lane '{call.Path}' here");
         }
@@ -204,14 +204,18 @@ internal sealed class DestinationSessions(
             throw new Refusal(Because.Untrusted, "the lane does not carry a session that is open here and its secret");
         }
 
-        if (call.Path == PageLanePaths.Push)
+        switch (call.Path)
         {
-            session.Lanes.ServePush(call, LaneMetadata.LaneOf(call.Metadata)
-                ?? throw new Refusal(Because.Invalid, "the lane does not say in a number which one it is"));
-        }
-        else
-        {
-            session.Lanes.ServeUrgent(call);
+            case PageLanePaths.Push:
+                session.Lanes.ServePush(call, LaneMetadata.LaneOf(call.Metadata)
+                    ?? throw new Refusal(Because.Invalid, "the lane does not say in a number which one it is"));
+                break;
+            case PageLanePaths.Handover:
+                session.Lanes.ServeHandover(call, session);
+                break;
+            default:
+                session.Lanes.ServeUrgent(call);
+                break;
         }
     }
 
@@ -231,8 +235,8 @@ internal sealed class DestinationSessions(
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(
-                    incoming, spec.Name, Math.Max(1, (int)request.PushLanes), MigrationPlan.HasPrecopy(request.Mode), request.ConfirmBlocks,
-                    PageCompressions.Choose(request.Compressions), logger);
+                    incoming, spec.Name, Math.Max(1, (int)request.PushLanes), request.HandoverLane, MigrationPlan.HasPrecopy(request.Mode),
+                    request.ConfirmBlocks, PageCompressions.Choose(request.Compressions), logger);
                 return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch

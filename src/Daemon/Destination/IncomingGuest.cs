@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
@@ -16,7 +17,7 @@ internal sealed class IncomingGuest(
     ILogger logger)
 {
     private readonly StandbyThread _loader = new($"load {hosted.Name}");
-    private volatile Task _loading = Task.CompletedTask;
+    private volatile TaskCompletionSource? _loading;
     private Task _vcpus = Task.CompletedTask;
     private bool _ranWhenLost;
 
@@ -24,9 +25,27 @@ internal sealed class IncomingGuest(
 
     public IncomingMemory Memory => memory;
 
-    /// <summary>Loads the device state on a thread of its own: it may wait for pages, and the lanes already serve.</summary>
-    public Task LoadStateAsync(ReadOnlyMemory<byte> state) =>
-        _loading = _loader.Run(() => guest.LoadState(state.Span));
+    /// <summary>Runs <see cref="Load"/> on a thread that stands by for it, for whoever has none that may wait for pages.</summary>
+    public Task OnLoader(Action load) => _loader.Run(load);
+
+    /// <summary>From now on nothing is discarded before <see cref="Load"/> has ended, which has to follow.</summary>
+    public void BeginLoading() => _loading = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Loads the device state on the calling thread, which may wait for pages meanwhile: the lanes already serve.</summary>
+    public void Load(ReadOnlyMemory<byte> state)
+    {
+        try
+        {
+            FaultInjection.At("destination.loading");
+            // After precopy alone no page follows that could end the migration.
+            lanes.EndPrecopy();
+            guest.LoadState(state.Span);
+        }
+        finally
+        {
+            _loading!.SetResult();
+        }
+    }
 
     /// <summary>The guest is this node's, and runs unless it was paused where it came from.</summary>
     public void Arrive()
@@ -78,6 +97,7 @@ internal sealed class IncomingGuest(
     public async Task CloseAsync()
     {
         await lanes.FinishAsync().ConfigureAwait(false);
+        _loader.Dispose();
         memory.Dispose();
         lanes.Dispose();
     }
@@ -89,7 +109,7 @@ internal sealed class IncomingGuest(
         // Loading may wait for a page that will never come; it gives up when the machine does. Then nobody is left who could take a
         // missing page for zeros: the memory is made inaccessible before its userfaultfd is closed, and unmapped last.
         hosted.ForgetIncoming();
-        await _loading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await (_loading?.Task ?? Task.CompletedTask).ConfigureAwait(false);
         _loader.Dispose();
         memory.Dispose();
         lanes.Dispose();

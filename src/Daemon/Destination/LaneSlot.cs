@@ -7,6 +7,7 @@ internal sealed class LaneSlot(string name)
 {
     private TaskCompletionSource _closed = Closed();
     private LaneCall? _call;
+    private Action<string>? _end;
     private long _bytesBefore;
 
     public string Name => name;
@@ -19,19 +20,24 @@ internal sealed class LaneSlot(string name)
     /// <summary>Bytes received on all connections that ever were this lane, framing included.</summary>
     public long BytesReceived => _bytesBefore + (_call?.BytesRead ?? 0);
 
-    public void Open(LaneCall call)
+    /// <summary>Makes a connection this lane.</summary>
+    /// <param name="call">The connection.</param>
+    /// <param name="end">Ends it from any thread, with the reason.</param>
+    public void Open(LaneCall call, Action<string> end)
     {
         _call = call;
+        _end = end;
         _closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    public void Abort(string reason) => _call?.Abort(reason);
+    public void Abort(string reason) => _end?.Invoke(reason);
 
     /// <summary>The thread that served it is done with it; from now on another connection may take its place.</summary>
     public void Close()
     {
         _bytesBefore += _call?.BytesRead ?? 0;
         _call = null;
+        _end = null;
         _closed.TrySetResult();
     }
 

@@ -38,6 +38,7 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
             Secret = Google.Protobuf.ByteString.CopyFrom(session.Secret),
             Lanes = lanes,
             Compression = session.Compression,
+            HandoverLane = session.HasHandoverLane,
         };
     }
 

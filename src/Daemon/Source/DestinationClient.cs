@@ -9,7 +9,6 @@ using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using Polly;
@@ -19,7 +18,7 @@ using Outcome = MigrationD.Protocol.V1.Outcome;
 namespace MigrationD.Daemon.Source;
 
 /// <summary>The destination daemon as its source sees it: one control connection, one session.</summary>
-internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
+internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposable
 {
     // A daemon that restarts is back within this; a dead address is said within it.
     private static readonly TimeSpan DialFor = TimeSpan.FromSeconds(2);
@@ -27,14 +26,12 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
     // Preparing maps and registers memory and creates a machine: far below a second, but a busy host may be slow.
     private static readonly TimeSpan PrepareDeadline = TimeSpan.FromSeconds(30);
 
-    // Some hundreds of KiB, far below what a message may have.
-    private const int RunsInOneMessage = 65536;
-
-    private static readonly TimeSpan RunDeadline = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan OutcomeDeadline = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AbortDeadline = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestPauseBetweenQuestions = TimeSpan.FromSeconds(5);
 
     private readonly MigrationTimeouts _timeouts;
+    private readonly HandoverPatience _patience;
     private readonly PeerSecurity _security;
     private readonly ILogger _logger;
     private readonly ResiliencePipeline _dial;
@@ -50,6 +47,7 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
         _address = address;
         _home = address;
         _timeouts = node.Timeouts;
+        _patience = HandoverPatience.Of(node.Timeouts);
         _security = node.Security;
         _logger = node.Logger;
         _channel = Connect(address);
@@ -179,32 +177,31 @@ internal sealed class DestinationClient : IConsoleElsewhere, IDisposable
             },
             cancel).ConfigureAwait(false);
 
-    /// <summary>Tells which pages were written after they were sent. Nothing is pushed until it is answered.</summary>
+    /// <inheritdoc/>
     public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
     {
-        foreach ((long First, long Count)[] some in stale.Chunk(RunsInOneMessage))
+        foreach (ForgetRequest some in StalePages.Messages(stale))
         {
-            await Calls.ForgetAsync(
-                new ForgetRequest { Session = _session, StaleRuns = { RunList.Pack(some) } }, deadline: Within(PrepareDeadline),
-                cancellationToken: cancel).ConfigureAwait(false);
+            some.Session = _session;
+            await Calls.ForgetAsync(some, deadline: Within(_patience.Forget), cancellationToken: cancel).ConfigureAwait(false);
         }
     }
 
-    /// <summary>Sends the device state; the answer means that the guest could run there now. Never repeated.</summary>
+    /// <inheritdoc/>
     public async Task LoadStateAsync(byte[] state, CancellationToken cancel) => await Calls.LoadStateAsync(
         new LoadStateRequest { Session = _session, DeviceState = UnsafeByteOperations.UnsafeWrap(state) },
-        deadline: Within(_timeouts.Switchover), cancellationToken: cancel).ConfigureAwait(false);
+        deadline: Within(_patience.LoadState), cancellationToken: cancel).ConfigureAwait(false);
 
-    /// <summary>Lets the guest run there. Sent once: when no answer comes, <see cref="AskOutcomeAsync"/> finds out.</summary>
+    /// <inheritdoc/>
     public async Task RunAsync(CancellationToken cancel) => await Calls.RunAsync(
-        new RunRequest { Session = _session }, deadline: Within(RunDeadline), cancellationToken: cancel).ConfigureAwait(false);
+        new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancel).ConfigureAwait(false);
 
     /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
     public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
     {
         QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
             async stop => await Calls.QueryOutcomeAsync(
-                new QueryOutcomeRequest { Session = _session }, deadline: Within(RunDeadline), cancellationToken: stop)
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(OutcomeDeadline), cancellationToken: stop)
                 .ConfigureAwait(false),
             cancel).ConfigureAwait(false);
         return answer.Outcome;

@@ -9,7 +9,10 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
 
-/// <summary>The lanes of one migration on its source, one for urgent pages and one or more for the push, with the threads that serve them.</summary>
+/// <summary>
+/// The lanes of one migration on its source, with the threads that serve them: one for urgent pages, one or more for the push, and one for
+/// what is said at the switchover where the destination takes it.
+/// </summary>
 /// <remarks>
 /// No page goes over two push lanes: they take their blocks from one <see cref="PushOrder"/> or <see cref="RoundBlocks"/>, and claim each
 /// page in one <see cref="SentPages"/>.
@@ -21,11 +24,9 @@ internal sealed class SourceLanes : IDisposable
 
     private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(5);
 
-    // Several in the shortest silence that either end may be told to take for a lost link, which is 2 s.
-    private static readonly TimeSpan PingInterval = TimeSpan.FromMilliseconds(400);
-
     private readonly LaneCall _urgent;
     private readonly PushLane[] _push;
+    private readonly HandoverLane? _handover;
     private readonly UrgentGate _gate = new();
     private readonly PushOrder _order;
     private readonly OutgoingMemory _outgoing;
@@ -36,18 +37,22 @@ internal sealed class SourceLanes : IDisposable
     private volatile bool _mayRelease;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, OutgoingMemory outgoing)
+    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, HandoverLane? handover, OutgoingMemory outgoing)
     {
+        _handover = handover;
         _urgent = urgent;
         _push = [.. push.Select(call => new PushLane(call))];
         _outgoing = outgoing;
         _order = new PushOrder(outgoing.Memory.BlockCount);
         // A guest may need nothing for long, and a destination must tell that from a source that hangs; so must this side.
-        _ping = new Timer(Ping, null, PingInterval, PingInterval);
+        _ping = new Timer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
     }
 
     /// <summary>Ends, with the cause, when a lane breaks.</summary>
     public Task<Exception> Lost => _lost.Task;
+
+    /// <summary>The lane for the switchover; null where there is none.</summary>
+    public IHandover? Handover => _handover;
 
     /// <summary>What is known of the migration from the lanes.</summary>
     public LiveFigures Figures
@@ -61,7 +66,8 @@ internal sealed class SourceLanes : IDisposable
         }
     }
 
-    private IEnumerable<LaneCall> Calls => [_urgent, .. _push.Select(lane => lane.Call)];
+    private IEnumerable<LaneCall> Calls =>
+        [_urgent, .. _push.Select(lane => lane.Call), .. _handover is null ? [] : (LaneCall[])[_handover.Call]];
 
     /// <summary>What has been sent so far, over these lanes and those before.</summary>
     public RamMap Map() => RamMap.OfSent(_outgoing.Sent.CountBlocks());
@@ -71,21 +77,26 @@ internal sealed class SourceLanes : IDisposable
     /// <param name="session">The session's name.</param>
     /// <param name="secret">Its secret.</param>
     /// <param name="options">How each is dialled.</param>
-    /// <param name="pushLanes">How many the session has besides the urgent one.</param>
+    /// <param name="wanted">Which the session has.</param>
     /// <param name="outgoing">What they send.</param>
     /// <param name="logger">The log.</param>
     /// <param name="cancel">Gives up.</param>
     public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, int pushLanes, OutgoingMemory outgoing,
+        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, LanesWanted wanted, OutgoingMemory outgoing,
         ILogger logger, CancellationToken cancel)
     {
         var opened = new List<LaneCall>();
         try
         {
             opened.Add(LaneClient.Open(address, PageLanePaths.Urgent, LaneMetadata.For(session, secret), options, cancel));
-            for (int lane = 0; lane < pushLanes; lane++)
+            for (int lane = 0; lane < wanted.Push; lane++)
             {
                 opened.Add(LaneClient.Open(address, PageLanePaths.Push, LaneMetadata.For(session, secret, lane), options, cancel));
+            }
+
+            if (wanted.Handover is not null)
+            {
+                opened.Add(LaneClient.Open(address, PageLanePaths.Handover, LaneMetadata.For(session, secret), options, cancel));
             }
         }
         catch
@@ -94,7 +105,8 @@ internal sealed class SourceLanes : IDisposable
             throw;
         }
 
-        var lanes = new SourceLanes(opened[0], opened.Skip(1), outgoing);
+        HandoverLane? handover = wanted.Handover is null ? null : new HandoverLane(opened[^1], wanted.Handover, logger);
+        var lanes = new SourceLanes(opened[0], opened.Skip(1).Take(wanted.Push), handover, outgoing);
         lanes.Start(logger);
         return lanes;
     }
@@ -130,6 +142,7 @@ internal sealed class SourceLanes : IDisposable
     public void GuestRuns(ReadOnlyMemory<long> hottest)
     {
         _mayRelease = true;
+        _handover?.Finish();
         for (int i = 0; i < _push.Length; i++)
         {
             int first = i;
@@ -182,6 +195,7 @@ internal sealed class SourceLanes : IDisposable
     {
         _ping.Dispose();
         _urgent.Dispose();
+        _handover?.Dispose();
         foreach (PushLane lane in _push)
         {
             lane.Dispose();
@@ -198,6 +212,11 @@ internal sealed class SourceLanes : IDisposable
                 sender.Run();
             }
         });
+        if (_handover is { } handover)
+        {
+            Start("handover", handover.ReadAnswers);
+        }
+
         for (int i = 0; i < _push.Length; i++)
         {
             PushLane lane = _push[i];

@@ -73,7 +73,7 @@ internal sealed partial class SourceMigration
                     {
                         FaultInjection.At("source.recover-lanes");
                         return SourceLanes.Open(
-                            endPoint, _destination.Session!, answer.Secret.Span, options, _plan.Lanes,
+                            endPoint, _destination.Session!, answer.Secret.Span, options, new LanesWanted(_plan.Lanes),
                             Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop);
                     },
                     stop).ConfigureAwait(false);

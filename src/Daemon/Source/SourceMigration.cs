@@ -42,6 +42,7 @@ internal sealed partial class SourceMigration
     private volatile SourceState _state = SourceState.Idle;
     private string _reason = "";
     private SourceLanes? _lanes;
+    private IHandover _handover;
     private SentPages? _sent;
     private readonly ReleasedMemory? _released;
     private readonly PushCompression _compression;
@@ -65,6 +66,7 @@ internal sealed partial class SourceMigration
         _compression = new PushCompression(plan.Compress);
         GoBy(plan);
         _destination = destination;
+        _handover = destination;
         _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record);
         _prepare = prepare;
         _noted = noted;
@@ -97,6 +99,7 @@ internal sealed partial class SourceMigration
                 ConfirmBlocks = plan.ReleaseRam,
                 Compressions = { PushCompression.Offer(plan.Compress) },
                 PushLanes = (uint)plan.Lanes,
+                HandoverLane = true,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
@@ -322,8 +325,11 @@ internal sealed partial class SourceMigration
         Follow(await _destination.DialLanesAsync(
             lanes,
             (address, options) => SourceLanes.Open(
-                address, prepared.Session, prepared.Secret.Span, options, _plan.Lanes, Outgoing(sent), _logger, cancel),
+                address, prepared.Session, prepared.Secret.Span, options,
+                new LanesWanted(_plan.Lanes, prepared.HandoverLane ? HandoverPatience.Of(_timeouts) : null), Outgoing(sent), _logger,
+                cancel),
             cancel).ConfigureAwait(false));
+        _handover = _lanes!.Handover ?? _destination;
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
         _sent = sent;
@@ -385,7 +391,7 @@ internal sealed partial class SourceMigration
     private async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
     {
         Task<Exception> lost = _lanes!.Lost;
-        Task forgotten = _destination.ForgetAsync(stale, cancel);
+        Task forgotten = _handover.ForgetAsync(stale, cancel);
         try
         {
             await Task.WhenAny(forgotten, lost).Unwrap().ConfigureAwait(false);
@@ -411,7 +417,7 @@ internal sealed partial class SourceMigration
         {
             await (_plan.Precopy.IsPure
                 ? precopy.SendLastAsync(_timeouts.Switchover, cancel)
-                : _destination.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
+                : _handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
         }
 
         byte[] state = _guest.SaveState();
@@ -419,7 +425,7 @@ internal sealed partial class SourceMigration
         FaultInjection.At("source.state");
         // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
         _lanes!.StartPush();
-        Task loaded = _destination.LoadStateAsync(state, cancel);
+        Task loaded = _handover.LoadStateAsync(state, cancel);
         // Loading may need pages: without the lanes the answer would be a deadline away, and the guest stands still.
         if (await Task.WhenAny(loaded, _lanes.Lost).ConfigureAwait(false) != loaded)
         {
@@ -435,7 +441,7 @@ internal sealed partial class SourceMigration
         try
         {
             FaultInjection.At("source.run-before");
-            await _destination.RunAsync(shutdown).ConfigureAwait(false);
+            await _handover.RunAsync(shutdown).ConfigureAwait(false);
             FaultInjection.At("source.run-after");
             return Confirmed();
         }

@@ -5,6 +5,12 @@ namespace MigrationD.Protocol.Lanes;
 /// <summary>Limits and deadlines of lanes. Both ends may differ; each enforces its own.</summary>
 public sealed record LaneOptions
 {
+    /// <summary>
+    /// How often whoever keeps a lane alive shall <see cref="LaneCall.Ping"/>: several times in the shortest silence that either end may be
+    /// told to take for a lost link, which is 2 s.
+    /// </summary>
+    public static TimeSpan PingInterval { get; } = TimeSpan.FromMilliseconds(400);
+
     /// <summary>The longest message that is accepted, in bytes. Default: a 2 MiB block and 64 KiB for what comes with it.</summary>
     public int MaxMessageBytes { get; init; } = (2 * 1024 * 1024) + (64 * 1024);
 

@@ -9,6 +9,9 @@ public static class PageLanePaths
     /// <summary>Pages that somebody waits for: PageRequest from the destination, PageRun to it.</summary>
     public const string Urgent = "/migrationd.v1.PageLanes/Urgent";
 
+    /// <summary>What is said while the guest stands still: HandoverOrder to the destination, HandoverAnswer back.</summary>
+    public const string Handover = "/migrationd.v1.PageLanes/Handover";
+
     /// <summary>Metadata: the session's id.</summary>
     public const string SessionMetadata = "migrationd-session";
 

@@ -13,7 +13,7 @@ internal static class AttackBytes
         "/migrationd.v1.Transport/Prepare", "/migrationd.v1.Transport/LoadState", "/migrationd.v1.Transport/Run",
         "/migrationd.v1.Transport/QueryOutcome", "/migrationd.v1.Transport/Complete", "/migrationd.v1.Transport/Recover",
         "/migrationd.v1.Transport/Abort", "/migrationd.v1.Control/GetNode", "/migrationd.v1.Control/WatchMigration",
-        PageLanePaths.Push, PageLanePaths.Urgent, "/", "/nothing/Here",
+        PageLanePaths.Push, PageLanePaths.Urgent, PageLanePaths.Handover, "/", "/nothing/Here",
     ];
 
     private static readonly string[] Http1Paths =

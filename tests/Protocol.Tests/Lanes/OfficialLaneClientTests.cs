@@ -67,6 +67,45 @@ public sealed class OfficialLaneClientTests(OfficialGrpcClient client) : IClassF
     }
 
     [MachineFact(Needs.Node)]
+    public async Task Guest_is_handed_over()
+    {
+        var orders = new List<HandoverOrder>();
+        using var fixture = new LaneFixture(call =>
+        {
+            Authenticate(call);
+            call.Accept();
+            while (call.TryReadMessage(out int length))
+            {
+                byte[] message = new byte[length];
+                call.Read(message);
+                orders.Add(HandoverOrder.Parser.ParseFrom(message));
+                call.Write(new HandoverAnswer { Code = (uint)orders.Count - 1, Message = $"answer {orders.Count}, é" }.ToByteArray());
+            }
+        });
+        JsonNode? result = null;
+        await client.RunAsync("handover.js", async (input, output) =>
+        {
+            await input.WriteLineAsync(JsonSerializer.Serialize(new
+            {
+                target = fixture.Listener.LocalEndPoint.ToString(),
+                session = "session-1",
+                secret = Secret,
+                staleRuns = new[] { 3, 2, 70_000, 1 },
+                deviceState = Convert.ToBase64String(new byte[300_000]),
+            }));
+            await input.FlushAsync();
+            result = JsonNode.Parse((await output.ReadLineAsync())!);
+        });
+        Assert.Equal((0, ""), Status(result!));
+        Assert.Equal(
+            ["0 answer 1, é", "1 answer 2, é", "2 answer 3, é"],
+            result!["answers"]!.AsArray().Select(answer => $"{answer!["code"]} {answer["message"]}"));
+        Assert.Equal([3UL, 2, 70_000, 1], orders[0].Forget.StaleRuns);
+        Assert.Equal(300_000, orders[1].LoadState.DeviceState.Length);
+        Assert.Equal(HandoverOrder.OrderOneofCase.Run, orders[2].OrderCase);
+    }
+
+    [MachineFact(Needs.Node)]
     public async Task Wrong_secret_is_refused_in_words()
     {
         using var fixture = new LaneFixture(Authenticate);

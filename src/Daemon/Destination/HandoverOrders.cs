@@ -1,0 +1,149 @@
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Refusals;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Destination;
+
+/// <summary>
+/// Carries out what the source orders on the handover lane, one order after the other, on the thread that read it, and answers each: no
+/// hand-over, because a guest stands still meanwhile.
+/// </summary>
+internal sealed class HandoverOrders : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly LaneCall _lane;
+    private readonly IHandoverTarget _target;
+    private readonly string _guest;
+    private readonly ILogger _logger;
+    private readonly Timer _ping;
+    private bool _isCarryingOut;
+    private string? _end;
+
+    /// <summary>Orders on a lane that was accepted.</summary>
+    public HandoverOrders(LaneCall lane, IHandoverTarget target, string guest, ILogger logger)
+    {
+        _lane = lane;
+        _target = target;
+        _guest = guest;
+        _logger = logger;
+        // While an order is carried out nobody reads here, and so nobody answers the source's pings; it must not take that for silence.
+        _ping = new Timer(_ => lane.Ping(), null, LaneOptions.PingInterval, LaneOptions.PingInterval);
+    }
+
+    /// <summary>Serves until the guest runs here, or the source ends the lane.</summary>
+    /// <exception cref="LaneException">The lane broke, the source sent no order, or the session is over.</exception>
+    public void Run()
+    {
+        while (_lane.TryReadMessage(out int length))
+        {
+            HandoverOrder order = Read(length);
+            Begin();
+            HandoverAnswer answer = CarryOut(order);
+            _lane.Write(answer.ToByteArray());
+            Answered();
+            if (order.OrderCase == HandoverOrder.OrderOneofCase.Run && answer.Code == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>The session is over, or its lanes are given up: ends the lane, after the answer to an order that is under way.</summary>
+    public void End(string reason)
+    {
+        lock (_lock)
+        {
+            _end ??= reason;
+            if (_isCarryingOut)
+            {
+                return;
+            }
+        }
+
+        _lane.Abort(reason);
+    }
+
+    public void Dispose() => _ping.Dispose();
+
+    private HandoverOrder Read(int length)
+    {
+        byte[] message = new byte[length];
+        _lane.Read(message);
+        try
+        {
+            HandoverOrder order = HandoverOrder.Parser.ParseFrom(message);
+            return order.OrderCase != HandoverOrder.OrderOneofCase.None
+                ? order
+                : throw _lane.Refuse(Because.Invalid, "a HandoverOrder without any order that is known here");
+        }
+        catch (InvalidProtocolBufferException error)
+        {
+            throw _lane.Refuse(Because.Invalid, $"a malformed HandoverOrder: {error.Message}");
+        }
+    }
+
+    private void Begin()
+    {
+        lock (_lock)
+        {
+            _isCarryingOut = _end is null;
+        }
+
+        ThrowIfOver();
+    }
+
+    private void Answered()
+    {
+        lock (_lock)
+        {
+            _isCarryingOut = false;
+        }
+
+        ThrowIfOver();
+    }
+
+    private void ThrowIfOver()
+    {
+        if (_end is { } reason)
+        {
+            throw new LaneException(LaneFailure.Aborted, reason);
+        }
+    }
+
+    private HandoverAnswer CarryOut(HandoverOrder order)
+    {
+        try
+        {
+            switch (order.OrderCase)
+            {
+                case HandoverOrder.OrderOneofCase.Forget:
+                    _target.Forget(order.Forget.StaleRuns);
+                    break;
+                case HandoverOrder.OrderOneofCase.LoadState:
+                    _target.LoadState(order.LoadState.DeviceState.Memory);
+                    break;
+                default:
+                    _target.Run();
+                    break;
+            }
+
+            return new HandoverAnswer();
+        }
+        catch (Refusal refusal)
+        {
+            return new HandoverAnswer { Code = (uint)refusal.Why, Message = refusal.Message };
+        }
+        catch (Exception error)
+        {
+            DaemonLog.OrderFailed(_logger, error, order.OrderCase.ToString(), _guest);
+            return new HandoverAnswer
+            {
+                Code = (uint)Because.Failed,
+                Message = $"{order.OrderCase} of guest '{_guest}' failed on the destination in a way that it did not foresee; its log has "
+                    + "the cause",
+            };
+        }
+    }
+}
