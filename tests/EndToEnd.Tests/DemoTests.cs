@@ -45,6 +45,10 @@ public sealed class DemoTests
         {
             Assert.Contains(word, result.Output, StringComparison.Ordinal);
         }
+
+        // Who tries it in a working tree is told of the program that is shipped, below the figures.
+        string below = result.Output[result.Output.IndexOf("verdict: ok", StringComparison.Ordinal)..];
+        Assert.Equal(!ProgramUnderTest.Program.IsNative, below.Contains("deploy/native.sh", StringComparison.Ordinal));
     }
 
     [MachineFact(Needs.Userfaultfd)]

@@ -11,6 +11,12 @@ internal sealed class MigrationdProgram
 
     private MigrationdProgram(params string[] command) => _command = command;
 
+    /// <summary>Where it is, with all that belongs to it.</summary>
+    public string Folder => Path.GetDirectoryName(_command[^1])!;
+
+    /// <summary>Whether it is native code: it has no assembly, neither to be run by dotnet nor beside it.</summary>
+    public bool IsNative => _command is [var path] && !File.Exists($"{path}{Assembly}");
+
     /// <summary>What this tree builds, which stands beside the tests.</summary>
     public static MigrationdProgram OfThisTree { get; } = new(Path.Combine(AppContext.BaseDirectory, "migrationd"));
 

@@ -38,6 +38,7 @@ public static class Machine
         Needs.Terminal => NotOnPath("script") ?? NotOnPath("stty"),
         Needs.Chromium => NotOnPath("chromium"),
         Needs.PreviousVersion => NotOnPath("git") ?? PreviousVersion.Lacks(),
+        Needs.NativeCode => NotOnPath("clang") is null ? null : NotOnPath("gcc"),
         Needs.NetworkNamespaces => LacksOne(Needs.Root) ?? NotOnPath("ip") ?? NotOnPath("ss") ?? NotOnPath("tc") ?? NotOnPath("nsenter")
             ?? NotOnPath("iptables") ?? CannotAddNamespace.Value,
         _ => throw new ArgumentOutOfRangeException(nameof(need)),

@@ -39,4 +39,7 @@ public enum Needs
 
     /// <summary>The source of <see cref="PreviousVersion"/>: git, and a clone with its history.</summary>
     PreviousVersion = 1024,
+
+    /// <summary>What native code is linked with: clang or gcc.</summary>
+    NativeCode = 2048,
 }

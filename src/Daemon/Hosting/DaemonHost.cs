@@ -77,6 +77,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     {
         // Before anything starts a thread: they inherit it. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
+        _ = OpenFilesLimit.TryRaise();
         using ILoggerFactory logging = DaemonLogging.Create(options);
         FaultInjection.CheckAtStart(logging.CreateLogger("migrationd"));
         await using var host = new DaemonHost(options, logging);
@@ -192,7 +193,7 @@ internal sealed class DaemonHost : IAsyncDisposable
             node, _peers.Health, Config, _guests, _migrations, _outgoing, _peers.Sessions,
             new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
         _control = await Door.ServeCallsAsync(
-            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)),
+            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), Control.Descriptor,
             services => services.AddSingleton(control).AddSingleton(new HealthService(_peers.Health, Control.Descriptor)),
             routes => routes.MapGrpcService<ControlService>(), new RequestMeter(_meter)).ConfigureAwait(false);
         _socket.Protect(_options.ControlGroup);

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
+using Grpc.Health.V1;
+using Grpc.Reflection;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -12,6 +14,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Services;
 using MigrationD.Protocol.Calls;
+using ServiceDescriptor = Google.Protobuf.Reflection.ServiceDescriptor;
 
 namespace MigrationD.Daemon.Hosting;
 
@@ -37,13 +40,14 @@ internal sealed class Door : IAsyncDisposable
     /// <summary>Listens, and serves calls.</summary>
     /// <param name="logging">The daemon's log.</param>
     /// <param name="listen">Where.</param>
+    /// <param name="service">What reflection tells of besides itself and health. Named here, as native code cannot look for it.</param>
     /// <param name="services">The services themselves; one instance of each answers every call.</param>
     /// <param name="map">Maps them.</param>
     /// <param name="requests">Counts requests; null where nothing is counted.</param>
     /// <exception cref="IOException">The address cannot be had.</exception>
     public static Task<Door> ServeCallsAsync(
-        ILoggerFactory logging, Action<KestrelServerOptions> listen, Action<IServiceCollection> services, Action<IEndpointRouteBuilder> map,
-        RequestMeter? requests) => StartAsync(
+        ILoggerFactory logging, Action<KestrelServerOptions> listen, ServiceDescriptor service, Action<IServiceCollection> services,
+        Action<IEndpointRouteBuilder> map, RequestMeter? requests) => StartAsync(
         logging,
         kestrel =>
         {
@@ -52,7 +56,12 @@ internal sealed class Door : IAsyncDisposable
         },
         added =>
         {
-            added.AddCalls().AddGrpcReflection();
+            ServiceDescriptor[] described =
+            [
+                service, Health.Descriptor, Grpc.Reflection.V1.ServerReflection.Descriptor, Grpc.Reflection.V1Alpha.ServerReflection.Descriptor,
+            ];
+            added.AddCalls();
+            added.AddSingleton(new ReflectionV1ServiceImpl(described)).AddSingleton(new ReflectionServiceImpl(described));
             services(added);
         },
         application =>
@@ -60,7 +69,8 @@ internal sealed class Door : IAsyncDisposable
             application.UseCalls();
             map(application);
             application.MapGrpcService<HealthService>();
-            application.MapGrpcReflectionService();
+            application.MapGrpcService<ReflectionV1ServiceImpl>();
+            application.MapGrpcService<ReflectionServiceImpl>();
         },
         requests);
 

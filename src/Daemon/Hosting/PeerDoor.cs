@@ -75,7 +75,7 @@ internal sealed class PeerDoor : IAsyncDisposable
             Start(listener, lanes);
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
             var health = new NodeHealth(node, listener.ProbeAsync);
-            Door control = await Door.ServeCallsAsync(logging, Limited, Serve, Map, requests).ConfigureAwait(false);
+            Door control = await Door.ServeCallsAsync(logging, Limited, Transport.Descriptor, Serve, Map, requests).ConfigureAwait(false);
             return new PeerDoor(sessions, capacity, health, listener, control);
 
             void Serve(IServiceCollection services) =>

@@ -27,4 +27,25 @@ internal static class Libc
     [DllImport("libc", EntryPoint = "write", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern nint Write(int descriptor, in byte bytes, nint count);
+
+    /// <summary>RLIMIT_NOFILE of getrlimit(2): the highest number of a descriptor, and one.</summary>
+    public const int OpenFiles = 7;
+
+    /// <summary>getrlimit(2).</summary>
+    [DllImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static extern int GetLimit(int resource, out Limit limit);
+
+    /// <summary>setrlimit(2).</summary>
+    [DllImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    public static extern int SetLimit(int resource, in Limit limit);
+
+    /// <summary>struct rlimit: what is in force, and up to where a process may raise that by itself.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Limit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
 }

@@ -54,7 +54,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         Assert.Equal(done.Placement.FaultLatency.Count, after.Value("migrationd_fault_latency_seconds_count"));
         Assert.Equal(done.Placement.BlocktimeUs / 1e6, after.Value("migrationd_fault_latency_seconds_sum"), 2e-6);
         Assert.Equal(64 << 20, after.Value("migrationd_guest_memory_bytes"));
-        Assert.True(after.Value("migrationd_requests_total", ("route", "/migrationd.v1.Transport/Run"), ("code", "Ok")) == 1, after.Text);
+        Assert.True(after.Value("migrationd_requests_total", ("route", "/migrationd.v1.Transport/Prepare"), ("code", "Ok")) == 1, after.Text);
 
         Assert.Equal(1, sent.Value("migrationd_migrations_ended_total", ("role", "source"), ("state", "completed")));
         Assert.Equal(1, sent.Value("migrationd_downtime_seconds_count"));

@@ -26,7 +26,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", DaemonProcess.Readable);
         await source.CreateGuestAsync("g", "kvm", "128MiB", "64MiB");
 
-        Task<JsonNode> watching = scripts.RunAsync("page.js", source.GoOn, "watch", $"http://{destination.Listen}/", "g");
+        Task<JsonNode> watching = scripts.RunAsync("page.js", source.GoOn, "watch", $"http://{destination.Web}/", "g");
         await PageIsOpenAsync(destination, watching);
         string id = await source.BeginMigrationAsync("g", destination);
         JsonNode seen = await watching;
