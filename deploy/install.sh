@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Puts a published build of migrationd in place on a host with systemd 253 or newer (Debian 13, Fedora 40, Ubuntu 24.04), and takes it away
-# again.
+# Puts a build of migrationd in place on a host with systemd 253 or newer (Debian 13, Fedora 40, Ubuntu 24.04), and takes it away again.
+# The build is a directory with the program in it; made here or on another host, which has the .NET SDK, by:
 #
-#   dotnet publish src/Daemon -c Release -r linux-x64 --self-contained -o BUILD
+#   deploy/native.sh BUILD
 #   deploy/install.sh [--prefix DIR] BUILD
 #   deploy/install.sh [--prefix DIR] --uninstall [--purge]
 #
@@ -41,7 +41,7 @@ prefix=${prefix%/}
 if [ "$uninstall" = yes ]; then
   [ -z "$build" ] || argument "--uninstall takes no build"
 else
-  [ -n "$build" ] || argument "say which build is to be installed: the directory that 'dotnet publish' has written"
+  [ -n "$build" ] || argument "say which build is to be installed: the directory that deploy/native.sh was given"
 fi
 
 program=$prefix/libexec/migrationd
@@ -102,9 +102,9 @@ fi
 
 # ---- there
 
-[ -d "$build" ] || die "$build is no directory; 'dotnet publish src/Daemon -c Release -r linux-x64 --self-contained -o $build' makes it"
+[ -d "$build" ] || die "$build is no directory; 'deploy/native.sh $build' makes it"
 build=$(cd "$build" && pwd)
-[ -x "$build/migrationd" ] || die "$build is no published build: there is no program migrationd in it"
+[ -x "$build/migrationd" ] || die "$build is no build: there is no program migrationd in it"
 said=$("$build/migrationd" --version 2>&1) || die "the build in $build does not run on this host: $said"
 for file in migrationd.json systemd/migrationd.service systemd/migrationd@.service "${!files[@]}"; do
   [ -r "$here/$file" ] || die "$here/$file is missing; run this script where it is in the tree"

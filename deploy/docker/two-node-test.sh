@@ -5,7 +5,8 @@
 #
 # Needs root, /dev/kvm, /dev/userfaultfd, Docker with compose 2 or docker-compose 1.29, and iproute2. It uses the engine that runs here;
 # where none does, it starts one in namespaces of its own, which changes neither addresses nor rules of this machine. Where no registry
-# answers, debootstrap makes the base images, from the mirror that apt uses, and the SDK and the packages are this machine's.
+# answers, debootstrap makes the base images, from the mirror that apt uses; the SDK is this machine's, and native code is compiled by
+# deploy/native.sh before.
 #
 # Leaves nothing behind, also when it is interrupted. Its last line is the verdict. Its exit code is 0 when all is well, 77 when this
 # machine cannot run it, and another one when something is wrong.
@@ -19,6 +20,7 @@ reason=
 child=         # what `bounded` runs
 engine_parent= # unshare, whose end is the end of the engine of our own and of everything in it
 engine=        # that engine as this machine sees it
+most_mebibytes=60
 inside=()      # prefix of a command that has to see the containers' processes
 fetched=()     # images that were not here before
 containers=no  # whether there may be any
@@ -188,39 +190,41 @@ fetch_images() {
   done
 }
 
-# The same out of what this machine has: a tree of its distribution; that with the SDK and the packages, to build; and that without
-# programs, to run.
+# The same out of what this machine has: a tree of its distribution; that with the SDK, to build; and the libraries of it alone, to run.
+# The former brings along what deploy/native.sh has compiled here. Asked in there, for the same sources and with the same SDK, it has the
+# program already; an image that was given other sources would have to compile them, and has nothing to do it with.
 make_images() {
-  local dotnet suite mirror
+  local dotnet suite mirror libraries=/usr/lib/x86_64-linux-gnu
   require "and no registry answers" debootstrap dotnet
+  command -v clang >/dev/null || command -v gcc >/dev/null || skip "no registry answers, and clang and gcc are missing"
   suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   [ -n "$suite" ] || skip "no registry answers, and debootstrap makes no tree of this distribution"
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $suite" 'Created-By: Packages' | sed -n 1p)
   say "no registry answers: debootstrap makes the base images, of $suite"
   bounded 900 unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
-    debootstrap --variant=minbase --include=ca-certificates,libstdc++6,zlib1g "$suite" "$scratch/tree" ${mirror:+"$mirror"} \
+    debootstrap --variant=minbase --include=ca-certificates "$suite" "$scratch/tree" ${mirror:+"$mirror"} \
     >"$scratch/debootstrap.log" 2>&1 || { tail -n 20 "$scratch/debootstrap.log"; fail "debootstrap $suite $mirror failed; see above"; }
 
-  # In a copy, as a restore with another folder of packages would undo the one that the working tree was built with.
-  mkdir "$scratch/source"
-  tar -C "$root" --exclude=bin --exclude=obj -cf - Directory.Build.props Directory.Packages.props global.json protos src \
-    | tar -C "$scratch/source" -xf -
-  bounded 600 env MSBUILDDISABLENODEREUSE=1 \
-    dotnet restore "$scratch/source/src/Daemon" -r linux-x64 -p:SelfContained=true --packages "$scratch/packages" \
-    >"$scratch/restore.log" 2>&1 || { tail -n 20 "$scratch/restore.log"; fail "the packages cannot be restored; see above"; }
+  bounded 900 "$root/deploy/native.sh" "$scratch/native/program" >/dev/null || fail "there is no native program; see above"
+  cp "${MIGRATIOND_NATIVE:-$root/artifacts/native}/stamp" "$scratch/native"
 
   dotnet=$(dirname "$(readlink -f "$(command -v dotnet)")")
   bounded 300 tar --anchored --exclude=./dev --exclude=./proc --exclude=./sys --exclude=./var/cache -cf "$scratch/sdk.tar" \
-    -C "$scratch/tree" . -C "$(dirname "$dotnet")" "$(basename "$dotnet")" -C "$scratch" packages
+    -C "$scratch/tree" . -C "$(dirname "$dotnet")" "$(basename "$dotnet")" -C "$scratch" native
   bounded 300 docker import \
-    -c "ENV PATH=/$(basename "$dotnet"):/usr/bin:/bin HOME=/root NUGET_PACKAGES=/packages NuGetAudit=false" \
+    -c "ENV PATH=/$(basename "$dotnet"):/usr/bin:/bin HOME=/root MIGRATIOND_NATIVE=/native" \
     -c "ENV DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1" \
     "$scratch/sdk.tar" "$project-sdk" >/dev/null
-  bounded 300 tar --anchored --exclude=./dev --exclude=./proc --exclude=./sys --exclude=./var --exclude='./*bin' --exclude='./usr/*bin' \
-    --exclude=./usr/share --exclude=./usr/lib/apt --exclude=./usr/lib/dpkg --exclude='*/perl*' --exclude='*/gconv' \
-    -cf "$scratch/base.tar" -C "$scratch/tree" .
+  # As in the official image without a distribution: what the program is linked with, what .NET loads for TLS, and the trusted authorities.
+  (
+    cd "$scratch/tree"
+    find ."$libraries" -maxdepth 1 -regextype posix-extended \
+      -regex '.*/(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|nss_.*|gcc_s|ssl|crypto)\.so\..*)'
+    find ./lib ./lib64 ./usr/lib64 ./tmp ./etc/ssl ./etc/ld.so* ./etc/nsswitch.conf ./etc/os-release ./usr/lib/os-release -maxdepth 0
+  ) >"$scratch/base.list" 2>/dev/null || :
+  bounded 300 tar -cf "$scratch/base.tar" -C "$scratch/tree" -T "$scratch/base.list"
   bounded 300 docker import "$scratch/base.tar" "$project-base" >/dev/null
-  rm -rf --one-file-system "$scratch/tree" "$scratch"/*.tar "$scratch/packages" "$scratch/source"
+  rm -rf --one-file-system "$scratch/tree" "$scratch"/*.tar "$scratch/native"
   export SDK_IMAGE=$project-sdk BASE_IMAGE=$project-base
 }
 
@@ -389,7 +393,10 @@ fi
 containers=yes
 bounded 900 "${compose_command[@]}" build >"$scratch/build.log" 2>&1 \
   || { tail -n 40 "$scratch/build.log"; fail "the image cannot be built; see above"; }
-say "the image is built, $(($(docker image inspect --format '{{.Size}}' "$project") >> 20)) MiB"
+size=$(($(docker image inspect --format '{{.Size}}' "$project") >> 20))
+[ "$size" -le "$most_mebibytes" ] || fail "the image has $size MiB, more than $most_mebibytes"
+echo "Figure: size of the image $size MiB"
+say "the image is built, $size MiB"
 
 bounded 120 "${compose_command[@]}" up --detach --no-build 2>"$scratch/up.log" \
   || { cat "$scratch/up.log"; fail "compose up failed; see above"; }

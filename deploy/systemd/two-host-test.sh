@@ -3,7 +3,7 @@
 # stopped by systemctl, moved by the command line, watched in the journal. Daemons are killed, hang, and get new certificates on the way.
 #
 # Each host is a systemd of its own in namespaces, over a tree that debootstrap makes, with the real /dev/kvm and /dev/userfaultfd. Needs
-# root, debootstrap and the mirror that apt uses, iproute2, and the .NET SDK with the package registries.
+# root, debootstrap and the mirror that apt uses, iproute2, and what deploy/native.sh needs.
 #
 # Leaves nothing behind, also when it is interrupted. Its last line is the verdict. Its exit code is 0 when all is well, 77 when this
 # machine cannot run it, and another one when something is wrong.
@@ -110,19 +110,11 @@ make_tree() {
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $(. /etc/os-release && echo "$VERSION_CODENAME")" 'Created-By: Packages' \
     | sed -n 1p)
   unshare --mount --pid --fork --kill-child --mount-proc --propagation private \
-    debootstrap --variant=minbase --include=systemd,udev,iproute2,libssl3t64,libstdc++6,zlib1g,diffutils "$suite" "$scratch/tree" \
+    debootstrap --variant=minbase --include=systemd,udev,iproute2,libssl3t64,diffutils "$suite" "$scratch/tree" \
     ${mirror:+"$mirror"} >"$scratch/debootstrap.log" 2>&1 || { tail -n 20 "$scratch/debootstrap.log"; return 1; }
 }
 
-# In a copy, as publishing for a runtime leaves the working tree restored for it.
-make_build() {
-  mkdir "$scratch/source"
-  tar -C "$root" --exclude=bin --exclude=obj -cf - .editorconfig Directory.Build.props Directory.Packages.props global.json protos src \
-    | tar -C "$scratch/source" -xf -
-  MSBUILDDISABLENODEREUSE=1 dotnet publish "$scratch/source/src/Daemon" -c Release -r linux-x64 --self-contained -o "$scratch/build" \
-    -p:DebugType=none -p:PublishDocumentationFiles=false -p:SatelliteResourceLanguages=en -p:UseSharedCompilation=false \
-    >"$scratch/publish.log" 2>&1 || { tail -n 20 "$scratch/publish.log"; return 1; }
-}
+make_build() { "$root/deploy/native.sh" "$scratch/build" >/dev/null; }
 
 # Becomes the systemd of a host, in namespaces of its own: what it writes goes to memory, and the tree stays as it is.
 become_init='
@@ -292,6 +284,7 @@ take_certificates() {
 for program in debootstrap dotnet nsenter setpriv ip; do
   command -v "$program" >/dev/null || skip "$program is missing, which this test needs"
 done
+command -v clang >/dev/null || command -v gcc >/dev/null || skip "clang and gcc are missing, one of which links native code"
 for device in userfaultfd kvm; do
   [ -c "/dev/$device" ] || skip "this machine has no /dev/$device"
 done
@@ -304,7 +297,7 @@ export -f make_tree make_build
 beside 600 make_tree
 beside 600 make_build
 wait "${jobs[0]}" || fail "debootstrap failed; see above"
-wait "${jobs[1]}" || fail "dotnet publish failed; see above"
+wait "${jobs[1]}" || fail "there is no program to install; see above"
 jobs=()
 kvm_group=$(awk -F: '$1 == "kvm" { print $3 }' "$scratch/tree/etc/group")
 [ -n "$kvm_group" ] || fail "there is no group kvm in the tree"
