@@ -58,6 +58,10 @@ internal static class ProcessMemory
         return (mappings, (double)huge / length);
     }
 
+    /// <summary>Bytes of the process that are in memory.</summary>
+    public static long ResidentBytes(int process) =>
+        Kilobytes(File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)));
+
     /// <summary>CPU time that the process has used, in seconds.</summary>
     public static double CpuSeconds(int process)
     {

@@ -9,6 +9,7 @@ using MigrationD.Benchmarks.Peers;
 using MigrationD.Benchmarks.Place;
 using MigrationD.Benchmarks.Report;
 using MigrationD.Benchmarks.Scale;
+using MigrationD.Benchmarks.Start;
 
 const string Usage = """
     Measures migrationd. Every number in the docs comes from here.
@@ -25,9 +26,11 @@ const string Usage = """
       dirty     guests whose writes are logged, as precopy does: their speed, the log's calls, huge pages
       scale     guests of 256 MiB to 8 GiB, and 1 to 4 at once: time, downtime, faults
       peers     the same walk in a QEMU guest, moved from QEMU to QEMU and from daemon to daemon
+      start     the program as it is built here and as native code, which is what is shipped: start, commands, the first migration of a
+                daemon, memory, size
 
       --json           prints the results as JSON
-      --rounds N       counted rounds of each benchmark (default: 5 of lanes, 7 of place, 10 of handover, 1 of modes, scale and thin links,
+      --rounds N       counted rounds of each benchmark (default: 5 of lanes and start, 7 of place, 10 of handover, 1 of modes, scale and thin links,
                        3 of the others)
       --only TEXT      only the cases whose name contains it, of benchmarks that have several
       --memory MIB     guests of another size (migrate, modes, compression, dirty, peers), or no larger than this (scale), to try a
@@ -37,6 +40,8 @@ const string Usage = """
                        another build's migrationd, measured beside this one (handover); may be given again
       --docs FOLDER    where the report goes (default: of all, docs in the tree; of one benchmark, nowhere). Of benchmarks that are not run
                        now it keeps what they last came to
+
+    MIGRATIOND_TEST_PROGRAM names an executable whose daemons are measured in the place of this tree's build, by all but start.
 
     Run with: dotnet run --project tests/Benchmarks -c Release -- migrate
     """;
@@ -56,6 +61,7 @@ IBenchmark[] benchmarks =
 [
     new LanesBenchmark(), new MigrateBenchmark(), new HandoverBenchmark(), new ModesBenchmark(), new ParallelBenchmark(),
     new CompressionBenchmark(), new PlaceBenchmark(), new DirtyBenchmark(), new ScaleBenchmark(), new PeersBenchmark(),
+    new StartBenchmark(),
 ];
 bool named = args.Length > 0 && !args[0].StartsWith('-');
 bool everything = !named || args[0] == "all";

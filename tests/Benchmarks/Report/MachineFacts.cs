@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using MigrationD.EndToEnd.Tests;
 
 namespace MigrationD.Benchmarks.Report;
 
@@ -15,7 +16,7 @@ internal sealed record MachineFacts(
         Math.Round(
             double.Parse(ReadField("/proc/meminfo", "MemTotal")?.Split(' ')[0] ?? "0", CultureInfo.InvariantCulture) / (1024 * 1024), 1),
         ReadHugePages(),
-        $".NET {Environment.Version}",
+        $".NET {Environment.Version}{(ProgramUnderTest.Program.IsNative ? ", native daemons" : "")}",
         DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
         $"dotnet run --project tests/Benchmarks -c Release -- {string.Join(' ', arguments)}".TrimEnd(' ', '-'));
 
