@@ -94,7 +94,9 @@ internal sealed class DaemonHost : IAsyncDisposable
         });
         service.Ready();
         // A rehearsal goes through the same steps, and the fault is meant for a migration.
-        Task rehearsal = FaultInjection.IsOn ? Task.CompletedTask : Rehearsal.RunAsync();
+        Task rehearsal = FaultInjection.IsOn
+            ? Task.CompletedTask
+            : Rehearsal.RunAsync(Path.GetDirectoryName(Path.GetFullPath(options.ControlPath))!);
         await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         DaemonLog.Stopping(host._logger, options.Node);
         service.Stopping(options.StopTimeout);

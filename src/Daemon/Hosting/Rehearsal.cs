@@ -12,8 +12,9 @@ using WalkPattern = MigrationD.Guest.WalkPattern;
 namespace MigrationD.Daemon.Hosting;
 
 /// <summary>
-/// Moves a small guest from this process to itself, before the first real one is moved: code that runs for the first time is compiled
-/// first, and the milliseconds of that would be a guest's downtime.
+/// Moves a small guest from this process to itself, before the first real one is moved: what runs for the first time is slower, and those
+/// milliseconds would be a guest's downtime. Code is compiled or, where it is native, read from its file; types are set up, and libraries
+/// are looked for.
 /// </summary>
 /// <remarks>Behind doors of its own: the guests, the sessions and the addresses of the daemon know nothing of it.</remarks>
 internal static class Rehearsal
@@ -21,35 +22,42 @@ internal static class Rehearsal
     private const long Memory = 4 << 20;
     private const long WorkingSet = 1 << 20;
 
-    // The first time compiles; the second runs what the first could not reach, such as a lane that is already warm.
+    // The first time does all that; the second runs what the first could not reach, such as a lane that is already warm.
     private const int Times = 2;
 
     // Cold code takes its time, and nobody waits for it.
     private static readonly MigrationTimeouts Timeouts = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
 
     /// <summary>Rehearses with each kind of guest that can run here. Never throws: a daemon that is cold is only slower.</summary>
-    public static async Task RunAsync()
+    /// <param name="folder">Where a socket can be: the folder of the control socket. A container may have no other to write to.</param>
+    /// <returns>How many kinds it was.</returns>
+    public static async Task<int> RunAsync(string folder)
     {
+        int rehearsed = 0;
         foreach (GuestKind kind in Enum.GetValues<GuestKind>())
         {
             try
             {
-                await RunAsync(kind).ConfigureAwait(false);
+                await RunAsync(kind, Path.Combine(folder, $"r-{Path.GetRandomFileName()[..8]}")).ConfigureAwait(false);
+                rehearsed++;
             }
-            catch (Exception error) when (error is Refusal or IOException or UnauthorizedAccessException)
+            catch (Exception error) when (error is Refusal or IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
             {
-                // The kind cannot run here. Whoever creates such a guest gets the reason; a rehearsal has nobody to tell.
+                // The kind cannot run here, or the path is too long for a socket. Whoever creates such a guest gets the reason; a rehearsal
+                // has nobody to tell.
             }
         }
+
+        return rehearsed;
     }
 
-    private static async Task RunAsync(GuestKind kind)
+    private static async Task RunAsync(GuestKind kind, string path)
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("migrationd-");
+        // A socket that only this user reaches, so that nobody else can send a guest here.
+        DirectoryInfo folder = Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
         {
-            // A socket that only this user reaches, so that nobody else can send a guest here.
-            string control = Path.Combine(folder.FullName, "control");
+            string control = Path.Combine(folder.FullName, "s");
             var here = new GuestRegistry(new MemoryBudget(Memory));
             var there = new GuestRegistry(new MemoryBudget(Memory));
             await using PeerDoor door = await PeerDoor.OpenAsync(
