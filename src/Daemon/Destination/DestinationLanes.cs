@@ -128,7 +128,7 @@ internal sealed class DestinationLanes : IDisposable
     });
 
     /// <summary>Serves the handover lane on the lane's own thread until it ends.</summary>
-    /// <exception cref="Refusal">INVALID_ARGUMENT: the session has none. FAILED_PRECONDITION: the guest runs here already.</exception>
+    /// <exception cref="Refusal">Invalid: the session has none. NotNow: the guest runs here already.</exception>
     public void ServeHandover(LaneCall call, IHandoverTarget target)
     {
         if (_handover is null)
@@ -154,7 +154,7 @@ internal sealed class DestinationLanes : IDisposable
     }
 
     /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
-    /// <exception cref="Refusal">INVALID_ARGUMENT: the session has no such lane.</exception>
+    /// <exception cref="Refusal">Invalid: the session has no such lane.</exception>
     public void ServePush(LaneCall call, int lane)
     {
         if (lane >= _push.Length)
@@ -173,7 +173,7 @@ internal sealed class DestinationLanes : IDisposable
     }
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: the source has not said that precopy is over.</exception>
+    /// <exception cref="Refusal">NotNow: the source has not said that precopy is over.</exception>
     public void EndPrecopy()
     {
         Precopy?.RefuseUnlessOver();

@@ -85,7 +85,7 @@ internal sealed class DestinationSession : IHandoverTarget
     public bool IsEnded => _ended.Task.IsCompleted;
 
     /// <summary>The lanes to serve.</summary>
-    /// <exception cref="Refusal">ABORTED: the session has ended.</exception>
+    /// <exception cref="Refusal">Gone: the session has ended.</exception>
     public DestinationLanes Lanes => _incoming?.Lanes ?? throw new Refusal(
         Because.Gone, $"the session of guest '{_record.Guest}' has ended");
 

@@ -124,14 +124,14 @@ internal sealed class DestinationSessions(
         return session;
     }
 
-    /// <exception cref="Refusal">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NotFound.</exception>
     public DestinationSession Find(string id) => _sessions.TryGetValue(id, out DestinationSession? session)
         ? session
         : throw new Refusal(
             Because.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
 
     /// <summary>The guest that came in a session, or what is known of where it has gone since.</summary>
-    /// <exception cref="Refusal">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NotFound.</exception>
     public HostedGuest FindGuest(string id)
     {
         DestinationSession session = Find(id);

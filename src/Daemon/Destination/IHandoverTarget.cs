@@ -6,16 +6,16 @@ namespace MigrationD.Daemon.Destination;
 internal interface IHandoverTarget
 {
     /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: it is not the time for it. INVALID_ARGUMENT: there are no such pages.</exception>
+    /// <exception cref="Refusal">NotNow: it is not the time for it. Invalid: there are no such pages.</exception>
     void Forget(IReadOnlyList<ulong> staleRuns);
 
     /// <summary>Loads the device state on the calling thread; when it returns, the guest could run now.</summary>
     /// <exception cref="Refusal">
-    /// FAILED_PRECONDITION: it is not the time for it, or the state cannot be loaded and the session is over.
+    /// NotNow: it is not the time for it, or the state cannot be loaded and the session is over.
     /// </exception>
     void LoadState(ReadOnlyMemory<byte> state);
 
     /// <summary>Lets the guest run here. From here on it is this node's.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: it is not loaded, or given up.</exception>
+    /// <exception cref="Refusal">NotNow: it is not loaded, or given up.</exception>
     void Run();
 }

@@ -23,7 +23,7 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
     public void LaneEnded() => Interlocked.Decrement(ref _underWay);
 
     /// <summary>Throws while pages may still be coming.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION.</exception>
+    /// <exception cref="Refusal">NotNow.</exception>
     public void RefuseUnlessOver()
     {
         if (!IsOver)
@@ -35,7 +35,7 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
     }
 
     /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: pages may still be coming. INVALID_ARGUMENT: there are no such pages.</exception>
+    /// <exception cref="Refusal">NotNow: pages may still be coming. Invalid: there are no such pages.</exception>
     public void Forget(IReadOnlyList<ulong> staleRuns)
     {
         RefuseUnlessOver();

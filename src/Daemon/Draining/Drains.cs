@@ -34,7 +34,7 @@ internal sealed class Drains(
 
     /// <summary>Drains the node for as long as the enumeration goes on.</summary>
     /// <exception cref="Refusal">
-    /// INVALID_ARGUMENT; FAILED_PRECONDITION: there are no peers, or another drain is under way; ABORTED: the node was undrained, or stops.
+    /// Invalid; NotNow: there are no peers, or another drain is under way; Gone: the node was undrained, or stops.
     /// </exception>
     public async IAsyncEnumerable<DrainUpdate> RunAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancel)
     {

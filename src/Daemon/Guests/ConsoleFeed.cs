@@ -18,7 +18,7 @@ internal static class ConsoleFeed
     /// Everything from <paramref name="start"/> on that is kept; with <paramref name="follow"/> until there can be no more.
     /// </summary>
     /// <exception cref="Refusal">
-    /// FAILED_PRECONDITION: the guest has no serial port, or is not here yet, or is at a node that does not answer. NOT_FOUND: the node that
+    /// NotNow: the guest has no serial port, or is not here yet, or is at a node that does not answer. NotFound: the node that
     /// it went to does not have it.
     /// </exception>
     public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(

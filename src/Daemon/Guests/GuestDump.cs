@@ -11,7 +11,7 @@ internal static class GuestDump
     /// <summary>
     /// Chunks in ascending order, the summary last. Reads no page that is missing, so that it never waits, and says which these are.
     /// </summary>
-    /// <exception cref="Refusal">ABORTED: the guest goes on meanwhile.</exception>
+    /// <exception cref="Refusal">Gone: the guest goes on meanwhile.</exception>
     public static IEnumerable<DumpChunk> Of(string name, StillMemory still)
     {
         byte[] block = new byte[GuestPage.BlockSize];

@@ -106,7 +106,7 @@ internal sealed class GuestJournal : IDisposable
     }
 
     /// <summary>A guest is about to be created here: returns when that lasts.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: it cannot be written; nothing is noted.</exception>
+    /// <exception cref="Refusal">NotNow: it cannot be written; nothing is noted.</exception>
     public void Create(GuestSpec spec)
     {
         Task<string?> written = Note(new JournalEntry(spec, JournalState.Here, DateTimeOffset.UtcNow));

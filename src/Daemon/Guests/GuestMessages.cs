@@ -31,7 +31,7 @@ internal static class GuestMessages
     };
 
     /// <summary>The specification in a request, checked.</summary>
-    /// <exception cref="Refusal">INVALID_ARGUMENT with everything that is wrong with it.</exception>
+    /// <exception cref="Refusal">Invalid with everything that is wrong with it.</exception>
     public static GuestSpec FromMessage(Protocol.V1.GuestSpec? message)
     {
         if (message is null)

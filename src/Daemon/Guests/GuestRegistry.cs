@@ -108,7 +108,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     /// Takes the name and the memory for a guest that is to come, and has it made; gives both back when that fails. A guest that ended here
     /// with a daemon before this one gives it its name: what comes is newer than what is known.
     /// </summary>
-    /// <exception cref="Refusal">ALREADY_EXISTS, RESOURCE_EXHAUSTED, or FAILED_PRECONDITION when this host cannot run it.</exception>
+    /// <exception cref="Refusal">AlreadyThere, Busy, or NotNow when this host cannot run it.</exception>
     public HostedGuest Expect(GuestSpec spec, Func<IDisposable, HostedGuest> make) => Add(spec, isReturn: true, make);
 
     private HostedGuest Add(GuestSpec spec, bool isReturn, Func<IDisposable, HostedGuest> make)
@@ -161,7 +161,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
         }
     }
 
-    /// <exception cref="Refusal">NOT_FOUND.</exception>
+    /// <exception cref="Refusal">NotFound.</exception>
     public HostedGuest Find(string name)
     {
         lock (_lock)

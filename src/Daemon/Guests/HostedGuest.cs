@@ -362,7 +362,7 @@ internal sealed class HostedGuest
     // ---- what everybody sees
 
     /// <summary>Where its console is to be read now.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: it has none.</exception>
+    /// <exception cref="Refusal">NotNow: it has none.</exception>
     public ConsolePlace FindConsole()
     {
         if (_hold == Hold.Ended)

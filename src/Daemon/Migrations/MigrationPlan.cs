@@ -41,7 +41,7 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     public static MigrationPlan Postcopy(string to) => new(to, Placement.Move, MigrationMode.Postcopy, PrecopyLimits.Default);
 
     /// <summary>What a request asks for.</summary>
-    /// <exception cref="Refusal">INVALID_ARGUMENT: it asks for what cannot be.</exception>
+    /// <exception cref="Refusal">Invalid: it asks for what cannot be.</exception>
     public static MigrationPlan Of(MigrateRequest request)
     {
         MigrationMode mode = request.Mode == MigrationMode.Unspecified ? MigrationMode.Hybrid : request.Mode;

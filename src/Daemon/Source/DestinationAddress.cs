@@ -9,7 +9,7 @@ internal static class DestinationAddress
     /// <summary>Refuses what cannot be dialled.</summary>
     /// <param name="order">What was ordered, for the error.</param>
     /// <param name="address">What it is to be.</param>
-    /// <exception cref="Refusal">INVALID_ARGUMENT: it is no HOST:PORT.</exception>
+    /// <exception cref="Refusal">Invalid: it is no HOST:PORT.</exception>
     public static void Check(string order, string address)
     {
         if (!HostAndPort.TryParse(address, out _))

@@ -157,7 +157,7 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
     /// <param name="open">Opens lanes after the destination's answer.</param>
     /// <param name="cancel">Gives up.</param>
     /// <returns>The lanes, or null when the destination holds every page.</returns>
-    /// <exception cref="Refusal">NOT_FOUND, FAILED_PRECONDITION or ABORTED: the destination answers, and does not have the guest.</exception>
+    /// <exception cref="Refusal">NotFound, NotNow or Gone: the destination answers, and does not have the guest.</exception>
     public async Task<SourceLanes?> RecoverAsync(
         Func<RecoverResponse, IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
         await _untilAnswered.ExecuteAsync(

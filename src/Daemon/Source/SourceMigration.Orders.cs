@@ -10,7 +10,7 @@ namespace MigrationD.Daemon.Source;
 internal sealed partial class SourceMigration
 {
     /// <summary>Stops the migration and lets the guest go on here.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: the guest has been given away.</exception>
+    /// <exception cref="Refusal">NotNow: the guest has been given away.</exception>
     public void Cancel()
     {
         lock (_orders)
@@ -26,7 +26,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Ends precopy now; what has not come follows by post-copy.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: the migration is not hybrid, or not in precopy.</exception>
+    /// <exception cref="Refusal">NotNow: the migration is not hybrid, or not in precopy.</exception>
     public void StartPostcopy()
     {
         if (_plan.Mode != MigrationMode.Hybrid)
@@ -47,7 +47,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Changes limits while it is under way.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: the migration has no such limit, or not any more; nothing is changed.</exception>
+    /// <exception cref="Refusal">NotNow: the migration has no such limit, or not any more; nothing is changed.</exception>
     public void Set(SetMigrationRequest change)
     {
         lock (_orders)
@@ -70,7 +70,7 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>Dials the destination again now, at another address if need be.</summary>
-    /// <exception cref="Refusal">FAILED_PRECONDITION: the link is not lost.</exception>
+    /// <exception cref="Refusal">NotNow: the link is not lost.</exception>
     public void Recover(string to)
     {
         lock (_orders)
@@ -90,7 +90,7 @@ internal sealed partial class SourceMigration
 
     /// <summary>Lets the guest go on here as it was at the switchover.</summary>
     /// <exception cref="Refusal">
-    /// FAILED_PRECONDITION: the destination has the guest, or may have it and <paramref name="force"/> is not said.
+    /// NotNow: the destination has the guest, or may have it and <paramref name="force"/> is not said.
     /// </exception>
     public async Task ResumeHereAsync(bool force, CancellationToken cancel)
     {

@@ -36,7 +36,7 @@ internal sealed class SourceMigrations(SourceNode node)
     }
 
     /// <summary>A migration that is under way.</summary>
-    /// <exception cref="Refusal">NOT_FOUND, or FAILED_PRECONDITION when it has ended or this node is its destination.</exception>
+    /// <exception cref="Refusal">NotFound, or NotNow when it has ended or this node is its destination.</exception>
     public SourceMigration Find(string id, string what)
     {
         if (_running.TryGetValue(id, out Entry? entry))
