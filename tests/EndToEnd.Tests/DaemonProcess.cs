@@ -178,11 +178,14 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
 
     public void Signal(int signal)
     {
-        if (Kill(_process.Id, signal) != 0)
+        if (!TrySignal(signal))
         {
             throw new InvalidOperationException($"no process {_process.Id} to send signal {signal} to");
         }
     }
+
+    /// <summary>For a process that may end meanwhile; whether it was there.</summary>
+    public bool TrySignal(int signal) => Kill(_process.Id, signal) == 0;
 
     /// <summary>Waits until the process has stopped itself as by SIGSTOP: state T in proc(5).</summary>
     public Task StoppedAsync() => UntilAsync(

@@ -35,7 +35,8 @@ internal sealed class ChaosPair : IAsyncDisposable
         {
             if (_faults[i] is not null && _daemons[i] is { HasExited: false } daemon)
             {
-                daemon.Signal(Continue);
+                // Its fault may be to end, at this very moment.
+                daemon.TrySignal(Continue);
             }
         }
     }
