@@ -103,7 +103,7 @@ fi
 # ---- there
 
 [ -d "$build" ] || die "$build is no directory; 'deploy/native.sh $build' makes it"
-build=$(cd "$build" && pwd)
+build=$(cd "$build" && pwd -P)
 [ -x "$build/migrationd" ] || die "$build is no build: there is no program migrationd in it"
 said=$("$build/migrationd" --version 2>&1) || die "the build in $build does not run on this host: $said"
 for file in migrationd.json systemd/migrationd.service systemd/migrationd@.service "${!files[@]}"; do

@@ -26,7 +26,7 @@ stamp() {
   (
     cd "$root"
     echo "$platform $said"
-    find .editorconfig Directory.Build.props Directory.Packages.props global.json protos src \
+    find .editorconfig Directory.Build.props Directory.Packages.props global.json protos src deploy/native.sh \
       \( -name bin -o -name obj \) -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
   ) | sha256sum | sed 's/ .*//'
 }
@@ -35,6 +35,7 @@ stamp() {
 for variable in $(compgen -e | grep -E '^(_?MSBUILD|VSTEST|DOTNET_HOST_PATH$)' || :); do unset "$variable"; done
 
 mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
 exec {lock}>"$cache/lock"
 flock "$lock"
 stamp=$(stamp)
@@ -46,8 +47,8 @@ if [ "$(cat "$cache/stamp" 2>/dev/null)" != "$stamp" ]; then
   (
     cd "$root"
     MSBUILDDISABLENODEREUSE=1 dotnet publish src/Daemon -c Release -r "$platform" --artifacts-path "$cache/build" -o "$cache/new" \
-      -p:UseSharedCompilation=false
-  ) >"$log" 2>&1 {lock}>&- || { tail -n 40 "$log" >&2; die "dotnet publish failed; see above, and all of it in $log"; }
+      -p:UseSharedCompilation=false {lock}>&- || exit
+  ) >"$log" 2>&1 || { tail -n 40 "$log" >&2; die "dotnet publish failed; see above, and all of it in $log"; }
   rm -rf "$cache/program"
   mv "$cache/new" "$cache/program"
   echo "$stamp" >"$cache/stamp"
@@ -56,7 +57,8 @@ fi
 program=$cache/program
 if [ -n "${1:-}" ]; then
   mkdir -p "$1"
-  cp -R "$program/." "$1"
+  # One that runs from there goes on with what it has.
+  cp -R --remove-destination "$program/." "$1"
   program=$(cd "$1" && pwd)
 fi
 echo "$program/migrationd"
