@@ -19,6 +19,8 @@ internal sealed class HandoverOrders : IDisposable
     private readonly ILogger _logger;
     private readonly Timer _ping;
     private bool _isCarryingOut;
+    private bool _isAnswering;
+    private bool _isLate;
     private string? _end;
 
     /// <summary>Orders on a lane that was accepted.</summary>
@@ -28,8 +30,7 @@ internal sealed class HandoverOrders : IDisposable
         _target = target;
         _guest = guest;
         _logger = logger;
-        // While an order is carried out nobody reads here, and so nobody answers the source's pings; it must not take that for silence.
-        _ping = new Timer(_ => lane.Ping(), null, LaneOptions.PingInterval, LaneOptions.PingInterval);
+        _ping = new Timer(_ => OnTick(), null, LaneOptions.PingInterval, LaneOptions.PingInterval);
     }
 
     /// <summary>Serves until the guest runs here, or the source ends the lane.</summary>
@@ -41,6 +42,7 @@ internal sealed class HandoverOrders : IDisposable
             HandoverOrder order = Read(length);
             Begin();
             HandoverAnswer answer = CarryOut(order);
+            Volatile.Write(ref _isAnswering, true);
             _lane.Write(answer.ToByteArray());
             Answered();
             if (order.OrderCase == HandoverOrder.OrderOneofCase.Run && answer.Code == 0)
@@ -98,10 +100,31 @@ internal sealed class HandoverOrders : IDisposable
     {
         lock (_lock)
         {
-            _isCarryingOut = false;
+            _isCarryingOut = _isAnswering = _isLate = false;
         }
 
         ThrowIfOver();
+    }
+
+    /// <summary>
+    /// While an order is carried out nobody reads here, and so nobody answers the source's pings; it must not take that for silence. And a
+    /// source that takes no answer is waited for no longer than its session lasts.
+    /// </summary>
+    private void OnTick()
+    {
+        _lane.Ping();
+        string? reason;
+        lock (_lock)
+        {
+            bool isLate = _isLate;
+            _isLate = _end is not null && _isAnswering;
+            reason = isLate && _isLate ? _end : null;
+        }
+
+        if (reason is not null)
+        {
+            _lane.Abort(reason);
+        }
     }
 
     private void ThrowIfOver()

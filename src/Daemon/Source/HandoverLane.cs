@@ -58,9 +58,9 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
     /// <exception cref="Refusal">The destination ended it before Run was sent.</exception>
     public void ReadAnswers()
     {
-        UrgentThread.Raise(logger);
         try
         {
+            UrgentThread.Raise(logger);
             while (call.TryReadMessage(out int length))
             {
                 HandoverAnswer answer = Read(length);
@@ -69,9 +69,10 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
 
             throw new LaneException(LaneFailure.PeerClosed, $"the destination {call.RemoteEndPoint} has ended the handover lane");
         }
-        catch (Exception error) when (error is LaneException or Refusal)
+        catch (Exception error)
         {
-            bool matters = !_mayEnd && _givenUp is null;
+            // Whatever it is: who waits for an answer would wait for ever.
+            bool matters = (!_mayEnd && _givenUp is null) || error is not (LaneException or Refusal);
             FailPending(_givenUp ?? Explain(error));
             if (matters)
             {
