@@ -68,11 +68,12 @@ internal sealed class PeerDoor : IAsyncDisposable
             guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
         var capacity = new NodeCapacity(node, guests, sessions);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
-        var listener = new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes);
+        LaneListener listener = Listen(
+            () => new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes), lanes);
         RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
         try
         {
-            Start(listener, lanes);
+            listener.Start();
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
             var health = new NodeHealth(node, listener.ProbeAsync);
             Door control = await Door.ServeCallsAsync(logging, Limited, Transport.Descriptor, Serve, Map, requests).ConfigureAwait(false);
@@ -102,11 +103,11 @@ internal sealed class PeerDoor : IAsyncDisposable
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 
-    private static void Start(LaneListener listener, IPEndPoint lanes)
+    private static LaneListener Listen(Func<LaneListener> bind, IPEndPoint lanes)
     {
         try
         {
-            listener.Start();
+            return bind();
         }
         catch (SocketException error)
         {
