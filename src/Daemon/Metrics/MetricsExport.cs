@@ -83,7 +83,7 @@ internal sealed class MetricsExport : IDisposable
             // the bounds of buckets are written otherwise, so that dashboards would not find what they name.
             http.Request.Headers.Accept = default;
             http.Response.Headers.CacheControl = "no-store";
-            return write(http);
+            return WriteWholeAsync(http, write);
         });
     }
 
@@ -92,6 +92,28 @@ internal sealed class MetricsExport : IDisposable
     {
         _provider.Dispose();
         _troubles?.Dispose();
+    }
+
+    /// <summary>
+    /// Writes the page into memory first: the exporter lets nobody else read while it writes, and whoever takes no answer would keep all
+    /// others waiting.
+    /// </summary>
+    private static async Task WriteWholeAsync(HttpContext http, RequestDelegate write)
+    {
+        Stream body = http.Response.Body;
+        using var page = new MemoryStream();
+        http.Response.Body = page;
+        try
+        {
+            await write(http).ConfigureAwait(false);
+        }
+        finally
+        {
+            http.Response.Body = body;
+        }
+
+        page.Position = 0;
+        await page.CopyToAsync(body, http.RequestAborted).ConfigureAwait(false);
     }
 
     /// <summary>With HTTP each signal has a path of its own below the collector's address, as with OTEL_EXPORTER_OTLP_ENDPOINT.</summary>

@@ -1,7 +1,7 @@
 using System.Globalization;
+using Grpc.AspNetCore.Server;
 using Grpc.Core;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Routing;
 
 namespace MigrationD.Daemon.Metrics;
@@ -29,25 +29,18 @@ internal sealed class RequestMeter(DaemonMeter meter)
     }
 
     private static string RouteOf(HttpContext http) =>
-        http.GetEndpoint() is RouteEndpoint { RoutePattern: { RawText: { } route, Parameters: var parameters } }
-        && !parameters.Any(parameter => parameter.Name is UnknownMethod)
-            ? route
-            : OtherRoute;
+        http.GetEndpoint() is RouteEndpoint { RoutePattern.RawText: { } route } && !IsOfUnknownMethod(http) ? route : OtherRoute;
+
+    private static bool IsOfUnknownMethod(HttpContext http) =>
+        http.GetEndpoint() is RouteEndpoint { RoutePattern.Parameters: var parameters }
+        && parameters.Any(parameter => parameter.Name is UnknownMethod);
+
+    private static string CodeOf(HttpContext http) =>
+        http.RequestAborted.IsCancellationRequested ? nameof(StatusCode.Cancelled)
+        : http.Features.Get<IServerCallContextFeature>() is { ServerCallContext.Status.StatusCode: var status } ? NameOf(status)
+        : IsOfUnknownMethod(http) ? nameof(StatusCode.Unimplemented)
+        : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Written like the others: dashboards were made for that before the library wrote it in capitals.</summary>
     private static string NameOf(StatusCode status) => status == StatusCode.OK ? "Ok" : status.ToString();
-
-    private static string CodeOf(HttpContext http)
-    {
-        if (http.RequestAborted.IsCancellationRequested)
-        {
-            return nameof(StatusCode.Cancelled);
-        }
-
-        string? status = http.Response.Headers["grpc-status"];
-        status ??= http.Features.Get<IHttpResponseTrailersFeature>()?.Trailers["grpc-status"];
-        return int.TryParse(status, NumberStyles.None, CultureInfo.InvariantCulture, out int code)
-            ? NameOf((StatusCode)code)
-            : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
-    }
 }
