@@ -28,7 +28,8 @@ internal static class DaemonLogging
             .MinimumLevel.Is(LevelConvert.ToSerilogLevel(options.LogLevel))
             // The server's own chatter is of interest only to who asks for details.
             .MinimumLevel.Override("Microsoft", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
-            .MinimumLevel.Override("Grpc", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
+            // What a handler could not do, HandlerRefusals says; what is left to the library are strangers' mistakes.
+            .MinimumLevel.Override("Grpc", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Fatal)
             // A server that cannot start is the daemon's own error, and is told by whoever started it.
             .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .Enrich.WithProperty("Node", options.Node);

@@ -3,6 +3,7 @@ using Google.Protobuf.Reflection;
 using Grpc.Core;
 using Grpc.Health.V1;
 using MigrationD.Daemon.Doctor;
+using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
 
@@ -48,7 +49,7 @@ internal sealed class HealthService(NodeHealth health, ServiceDescriptor service
             if (status != said)
             {
                 said = status;
-                await responses.WriteAsync(new HealthCheckResponse { Status = status }, ended).ConfigureAwait(false);
+                await responses.WriteUntilAsync(new HealthCheckResponse { Status = status }, ended).ConfigureAwait(false);
             }
 
             await Task.Delay(Fresh, ended).ConfigureAwait(false);

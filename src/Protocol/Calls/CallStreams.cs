@@ -24,6 +24,18 @@ public static class CallStreams
         }
     }
 
+    /// <summary>
+    /// Sends a message, unless the call is to end. The library is not given the token: it would reset the stream, and the client would not
+    /// hear why.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The call is to end.</exception>
+    public static Task WriteUntilAsync<T>(this IServerStreamWriter<T> responses, T message, CancellationToken ended)
+    {
+        ArgumentNullException.ThrowIfNull(responses);
+        ended.ThrowIfCancellationRequested();
+        return responses.WriteAsync(message, CancellationToken.None).WaitAsync(ended);
+    }
+
     /// <summary>Sends each message at once, until there are no more or nobody listens.</summary>
     /// <param name="responses">Where to.</param>
     /// <param name="messages">What; the enumeration is disposed of when the call ends.</param>
@@ -37,7 +49,7 @@ public static class CallStreams
         CancellationToken ended = context.CancellationToken;
         await foreach (T message in messages.WithCancellation(ended).ConfigureAwait(false))
         {
-            await responses.WriteAsync(message, ended).ConfigureAwait(false);
+            await responses.WriteUntilAsync(message, ended).ConfigureAwait(false);
         }
 
         ended.ThrowIfCancellationRequested();

@@ -12,7 +12,14 @@ namespace MigrationD.Protocol.Calls;
 /// <param name="target">Where calls go, as it was given.</param>
 internal sealed class CallerRefusals(string target) : Interceptor
 {
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(49);
+
+    // What the library says of an answer that ends too soon.
+    private const string NoStatus = "No grpc-status found";
+
     private volatile bool _closed;
+
+    private string Target => target;
 
     /// <summary>From now on, calls end because the channel does.</summary>
     public void ChannelCloses() => _closed = true;
@@ -24,7 +31,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
         Attempt attempt = Begin(context);
         AsyncUnaryCall<TResponse> call = continuation(request, context);
         return new AsyncUnaryCall<TResponse>(
-            AnswerAsync(call.ResponseAsync, attempt), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
+            AnswerAsync(call, attempt), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
     }
 
     /// <inheritdoc/>
@@ -44,11 +51,21 @@ internal sealed class CallerRefusals(string target) : Interceptor
         where TResponse : class =>
         new(context.Method.FullName, context.Options.Deadline - DateTime.UtcNow, context.Options.CancellationToken);
 
-    private async Task<TResponse> AnswerAsync<TResponse>(Task<TResponse> answer, Attempt attempt)
+    private async Task<TResponse> AnswerAsync<TResponse>(AsyncUnaryCall<TResponse> call, Attempt attempt)
     {
+        // The library measures by the host's clock, which may be set back; whoever waits here may be a guest that stands still.
+        Task<TResponse> answer = call.ResponseAsync;
         try
         {
-            return await answer.ConfigureAwait(false);
+            return await (attempt.Patience is { } patience && patience > TimeSpan.Zero && patience < LongestTimer
+                ? answer.WaitAsync(patience)
+                : answer).ConfigureAwait(false);
+        }
+        catch (TimeoutException late)
+        {
+            call.Dispose();
+            _ = answer.ContinueWith(static ended => ended.Exception, TaskScheduler.Default);
+            throw TimedOut($"{attempt.Method} on {target}", attempt.Patience!.Value, late);
         }
         catch (RpcException error)
         {
@@ -63,7 +80,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
         // Who notices first says so, on either side; a handler that gives up for a reason of its own has a sentence for it.
         if (status is { StatusCode: StatusCode.DeadlineExceeded, Detail: "" or "Deadline Exceeded" } && attempt.Patience is { } patience)
         {
-            return new Refusal(Because.TimedOut, $"{call}: no answer within {patience.TotalSeconds:0.###} s.", error);
+            return TimedOut(call, patience, error);
         }
 
         if (status.DebugException is not { } cause)
@@ -100,8 +117,9 @@ internal sealed class CallerRefusals(string target) : Interceptor
             : new Refusal((Because)status.StatusCode, $"{call}: {status.Detail}", error);
 
         // What the server has said; or what the library makes of an answer that is not one of gRPC.
-        Refusal Said() => new((Because)status.StatusCode, status.Detail switch
+        Refusal Said() => new(Kind(), status.Detail switch
         {
+            var none when none.StartsWith(NoStatus, StringComparison.Ordinal) => $"{call}: the answer ended without a grpc-status.",
             "" => $"{call}: ended with grpc-status {(int)status.StatusCode} and no message.",
             var odd when odd.StartsWith("Bad gRPC response", StringComparison.Ordinal) =>
                 $"{call}: {odd} Check that a migrationd daemon listens there.",
@@ -111,8 +129,18 @@ internal sealed class CallerRefusals(string target) : Interceptor
             var detail => detail,
         });
 
-        Refusal Closed() => new(Because.Cancelled, $"{call}: the channel was closed here before the answer came.", error);
+        Because Kind() => status.Detail.StartsWith(NoStatus, StringComparison.Ordinal) ? Because.Failed
+            : Enum.IsDefined((Because)status.StatusCode) ? (Because)status.StatusCode
+            : Because.Unknown;
+
+        Refusal Closed() => ChannelClosed(call, error);
     }
+
+    private static Refusal TimedOut(string call, TimeSpan patience, Exception error) =>
+        new(Because.TimedOut, $"{call}: no answer within {patience.TotalSeconds:0.###} s.", error);
+
+    private static Refusal ChannelClosed(string call, Exception error) =>
+        new(Because.Cancelled, $"{call}: the channel was closed here before the answer came.", error);
 
     private readonly record struct Attempt(string Method, TimeSpan? Patience, CancellationToken Cancelled);
 
@@ -125,6 +153,10 @@ internal sealed class CallerRefusals(string target) : Interceptor
             try
             {
                 return await reader.MoveNext(cancellationToken).ConfigureAwait(false);
+            }
+            catch (ObjectDisposedException error) when (refusals._closed)
+            {
+                throw ChannelClosed($"{attempt.Method} on {refusals.Target}", error);
             }
             catch (RpcException error)
             {

@@ -34,6 +34,21 @@ public sealed class BadResponseTests
         return Task.CompletedTask;
     });
 
+    [Fact]
+    public Task Answer_that_ends_too_soon_is_an_error() => AssertAsync(Because.Failed, "without a grpc-status", async context =>
+    {
+        context.Response.ContentType = "application/grpc";
+        await context.Response.Body.WriteAsync(new byte[5]);
+    });
+
+    [Fact]
+    public Task Status_that_does_not_exist_is_unknown() => AssertAsync(Because.Unknown, "GetNode", context =>
+    {
+        context.Response.ContentType = "application/grpc";
+        context.Response.Headers["grpc-status"] = "99";
+        return Task.CompletedTask;
+    });
+
     [Theory]
     [InlineData(0x0, Because.Unreachable)]
     [InlineData(0x1, Because.Unreachable)]

@@ -1,3 +1,7 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.IO.Compression;
+using System.Net;
 using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
@@ -178,6 +182,52 @@ public sealed class CallTests : IClassFixture<ControlServer>
         Refusal response = await Assert.ThrowsAsync<Refusal>(() => GetGuestAsync(small, new string('a', 1000)));
         Assert.Equal(Because.Busy, response.Why);
         Assert.Equal("still here", (await GetGuestAsync(small, "still here")).Spec.Name);
+    }
+
+    [Fact]
+    public async Task Packed_request_is_refused_and_not_unpacked()
+    {
+        // A message of a thousand times its size, which no limit on what is received would notice.
+        using var packed = new MemoryStream();
+        packed.Write([1, 0, 0, 0, 0]);
+        await using (var gzip = new GZipStream(packed, CompressionLevel.Optimal, leaveOpen: true))
+        {
+            gzip.Write(new byte[64 << 20]);
+        }
+
+        byte[] message = packed.ToArray();
+        BinaryPrimitives.WriteInt32BigEndian(message.AsSpan(1), message.Length - 5);
+        using var http = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false });
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://{_server.TcpTarget}/migrationd.v1.Control/GetNode")
+        {
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Content = new ByteArrayContent(message),
+        };
+        request.Content.Headers.ContentType = new("application/grpc");
+        request.Headers.Add("grpc-encoding", "gzip");
+        using HttpResponseMessage response = await http.SendAsync(request, Deadlines.Token());
+        await response.Content.ReadAsByteArrayAsync();
+        string status = (response.Headers.TryGetValues("grpc-status", out var early) ? early : response.TrailingHeaders.GetValues("grpc-status"))
+            .Single();
+        Assert.Equal(((int)Because.NotSupported).ToString(CultureInfo.InvariantCulture), status);
+    }
+
+    [Fact]
+    public async Task Channel_that_closes_between_two_messages_ends_the_stream()
+    {
+        CallChannel channel = Connect();
+        await using IAsyncEnumerator<Migration> stream = channel.Control().WatchMigration(Watch($"{ulong.MaxValue} then ok"))
+            .ReadToEndAsync(Deadlines.Token()).GetAsyncEnumerator();
+        Assert.True(await stream.MoveNextAsync());
+        channel.Dispose();
+        Refusal closed = await Assert.ThrowsAsync<Refusal>(async () =>
+        {
+            while (await stream.MoveNextAsync())
+            {
+            }
+        });
+        Assert.Equal(Because.Cancelled, closed.Why);
     }
 
     [Fact]

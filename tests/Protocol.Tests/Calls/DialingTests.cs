@@ -171,6 +171,28 @@ public sealed class DialingTests
     }
 
     [Fact]
+    public async Task Server_that_stops_ends_a_stream_that_it_writes_with_unavailable()
+    {
+        await using var server = new LateServer();
+        await server.StartAsync();
+        using CallChannel channel = CallChannel.Connect(server.Server.TcpTarget);
+        await using IAsyncEnumerator<Migration> stream = channel.Control().WatchMigration(
+            new WatchMigrationRequest { Id = $"{ulong.MaxValue} then ok" }).ReadToEndAsync(Deadlines.Token()).GetAsyncEnumerator();
+        Assert.True(await stream.MoveNextAsync());
+
+        Task stop = server.Server.StopAsync();
+        Refusal error = await Assert.ThrowsAsync<Refusal>(async () =>
+        {
+            while (await stream.MoveNextAsync())
+            {
+            }
+        });
+        Assert.True(error.Why == Because.Unreachable, error.ToString());
+        Assert.Contains("shutting down", error.Message, StringComparison.Ordinal);
+        await stop;
+    }
+
+    [Fact]
     public async Task Peer_that_falls_silent_ends_its_calls_with_unavailable()
     {
         await using var server = new LateServer();
