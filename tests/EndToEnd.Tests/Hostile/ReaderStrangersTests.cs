@@ -112,6 +112,14 @@ public sealed class ReaderStrangersTests
         // It asks, takes no answer, and is blocked before long; until the daemon ends the connection, or the deadline is over.
         byte[] requests = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat(Get, 1000)));
         Task asking = Task.Factory.StartNew(Ask, TaskCreationOptions.LongRunning);
+        // Nobody else waits for what it does not take.
+        using var http = new HttpClient { Timeout = Deadline };
+        while (!asking.IsCompleted)
+        {
+            Assert.Contains("migrationd_info", await http.GetStringAsync(new Uri($"http://{daemon.Web}/metrics")), StringComparison.Ordinal);
+            await Task.WhenAny(asking, Task.Delay(100));
+        }
+
         _ = await Assert.ThrowsAsync<SocketException>(() => asking.WaitAsync(PatienceWithTheKernel));
         (await daemon.CliAsync("health")).Succeeds();
 
