@@ -209,7 +209,7 @@ internal sealed partial class DaemonProcess : IAsyncDisposable
     private static extern int Kill(int process, int signal);
 
     /// <summary>Looks again and again until something holds, or the deadline has passed.</summary>
-    private async Task UntilAsync(Func<Task<bool>> holds, Func<string> otherwise)
+    public async Task UntilAsync(Func<Task<bool>> holds, Func<string> otherwise)
     {
         var clock = Stopwatch.StartNew();
         while (!await holds())

@@ -166,12 +166,15 @@ public sealed class LostGuestTests : IDisposable
     {
         await using DaemonProcess source = await StartAsync("source", "--link-timeout", "2s");
         await using (DaemonProcess destination = await StartAsync(
-            "destination", start => start.Environment["MIGRATIOND_FAULT"] = "destination.loaded:kill"))
+            "destination", start => start.Environment["MIGRATIOND_FAULT"] = "destination.loaded:wait"))
         {
             await source.CreateGuestAsync("g", "workload", "8MiB", "4MiB");
             string id = await source.BeginMigrationAsync("g", destination);
+            // What is noted of a guest that comes is written a moment later, and nobody waits for that.
+            string noted = Path.Combine(_states.PathOf("destination"), "guests", "g.json");
+            await destination.UntilAsync(() => Task.FromResult(File.Exists(noted)), () => $"there is no {noted}");
+            await destination.KillAsync();
             await source.MigrationUntilAsync(id, now => now.State == MigrationState.Failed);
-            await destination.ExitAsync();
         }
 
         await source.GuestIsWellAsync("g");

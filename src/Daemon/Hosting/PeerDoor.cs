@@ -68,7 +68,7 @@ internal sealed class PeerDoor : IAsyncDisposable
             guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
         var capacity = new NodeCapacity(node, guests, sessions);
         LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
-        LaneListener listener = Listen(
+        LaneListener listener = Bind(
             () => new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes), lanes);
         RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
         try
@@ -103,11 +103,11 @@ internal sealed class PeerDoor : IAsyncDisposable
         await _control.DisposeAsync().ConfigureAwait(false);
     }
 
-    private static LaneListener Listen(Func<LaneListener> bind, IPEndPoint lanes)
+    private static LaneListener Bind(Func<LaneListener> listener, IPEndPoint lanes)
     {
         try
         {
-            return bind();
+            return listener();
         }
         catch (SocketException error)
         {

@@ -4,7 +4,6 @@ using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Refusals;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 using WalkPattern = MigrationD.Guest.WalkPattern;
