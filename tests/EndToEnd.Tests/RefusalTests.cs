@@ -67,7 +67,8 @@ public sealed class RefusalTests
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         using CallChannel channel = CallChannel.Connect(destination.Listen);
-        Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().PrepareAsync(new PrepareRequest { ProtocolVersion = 99 }));
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(
+            async () => await channel.Transport().PrepareAsync(new PrepareRequest { ProtocolVersion = 99 }));
         Assert.Equal(Because.NotNow, refusal.Why);
         Assert.Contains("version 99", refusal.Message, StringComparison.Ordinal);
     }
@@ -157,7 +158,8 @@ public sealed class RefusalTests
         PrepareResponse prepared = await channel.Transport().PrepareAsync(Requests.Prepare("g", "state-test"));
         Assert.Equal(GuestState.Incoming, (await destination.GuestAsync("g")).State);
 
-        Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().LoadStateAsync(new LoadStateRequest { Session = prepared.Session, DeviceState = ByteString.CopyFrom(new byte[100]) }));
+        Refusal refusal = await Assert.ThrowsAsync<Refusal>(async () => await channel.Transport().LoadStateAsync(
+            new LoadStateRequest { Session = prepared.Session, DeviceState = ByteString.CopyFrom(new byte[100]) }));
 
         Assert.Contains("state", refusal.Message, StringComparison.OrdinalIgnoreCase);
         Assert.Empty(await destination.GuestsAsync());

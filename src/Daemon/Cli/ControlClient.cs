@@ -83,7 +83,8 @@ internal sealed class ControlClient : IDisposable
     public async IAsyncEnumerable<DumpChunk> DumpGuestAsync(string name, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // No deadline: how long it takes is a matter of the disk that it is written to.
-        await using var chunks = _daemon.DumpGuest(new DumpGuestRequest { Name = name }, cancellationToken: cancellation).ReadToEndAsync(cancellation)
+        await using var chunks = _daemon.DumpGuest(new DumpGuestRequest { Name = name }, cancellationToken: cancellation)
+            .ReadToEndAsync(cancellation)
             .GetAsyncEnumerator(cancellation);
         while (await NextAsync(chunks, $"dump guest {name}"))
         {
@@ -99,7 +100,9 @@ internal sealed class ControlClient : IDisposable
         string name, bool follow, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // No deadline: it lasts for as long as somebody wants to look.
-        await using var chunks = _daemon.ReadConsole(new ReadConsoleRequest { Name = name, Follow = follow }, cancellationToken: cancellation).ReadToEndAsync(cancellation)
+        await using var chunks = _daemon
+            .ReadConsole(new ReadConsoleRequest { Name = name, Follow = follow }, cancellationToken: cancellation)
+            .ReadToEndAsync(cancellation)
             .GetAsyncEnumerator(cancellation);
         while (await NextAsync(chunks, $"read the console of guest {name}"))
         {
@@ -127,7 +130,8 @@ internal sealed class ControlClient : IDisposable
         var last = MigrationState.Unspecified;
 
         // No deadline: a migration may be paused for as long as its link is down.
-        await using var updates = _daemon.WatchMigration(new WatchMigrationRequest { Id = id }, cancellationToken: cancellation).ReadToEndAsync(cancellation)
+        await using var updates = _daemon.WatchMigration(new WatchMigrationRequest { Id = id }, cancellationToken: cancellation)
+            .ReadToEndAsync(cancellation)
             .GetAsyncEnumerator(cancellation);
         while (await NextAsync(updates, tried))
         {
@@ -161,13 +165,16 @@ internal sealed class ControlClient : IDisposable
     /// <param name="to">HOST:PORT of the destination, empty for where it was.</param>
     /// <param name="cancellation">Ends the call, not the order.</param>
     public Task<Migration> RecoverMigrationAsync(string id, string to, CancellationToken cancellation) =>
-        CallAsync($"recover migration {id}", _daemon.RecoverMigrationAsync, new RecoverMigrationRequest { Id = id, To = to }, CallDeadline, cancellation);
+        CallAsync(
+            $"recover migration {id}", _daemon.RecoverMigrationAsync, new RecoverMigrationRequest { Id = id, To = to }, CallDeadline,
+            cancellation);
 
     /// <summary>Decides that the other side of a migration is gone for good.</summary>
     public Task<Migration> ResolveMigrationAsync(string id, Resolution resolution, bool force, CancellationToken cancellation) =>
         CallAsync(
             resolution == Resolution.GiveUp ? $"give up the source of migration {id}" : $"resume here in migration {id}",
-            _daemon.ResolveMigrationAsync, new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline, cancellation);
+            _daemon.ResolveMigrationAsync, new ResolveMigrationRequest { Id = id, Resolution = resolution, Force = force }, CallDeadline,
+            cancellation);
 
     /// <summary>Empties the daemon for as long as the enumeration goes on.</summary>
     public async IAsyncEnumerable<DrainUpdate> DrainAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancellation)
@@ -176,7 +183,9 @@ internal sealed class ControlClient : IDisposable
         var ended = false;
 
         // No deadline: how long it takes is a matter of the guests and of the network.
-        await using var updates = _daemon.Drain(request, cancellationToken: cancellation).ReadToEndAsync(cancellation).GetAsyncEnumerator(cancellation);
+        await using var updates = _daemon.Drain(request, cancellationToken: cancellation)
+            .ReadToEndAsync(cancellation)
+            .GetAsyncEnumerator(cancellation);
         while (await NextAsync(updates, Tried))
         {
             ended |= updates.Current.Ended;

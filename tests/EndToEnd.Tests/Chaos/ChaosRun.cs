@@ -260,7 +260,8 @@ internal sealed class ChaosRun(ChaosPlan plan, ChaosPair pair, ChaosTally tally)
     {
         try
         {
-            await Source.Calls.ResolveMigrationAsync(new ResolveMigrationRequest { Id = migration.Id, Resolution = Resolution.ResumeHere, Force = true });
+            await Source.Calls.ResolveMigrationAsync(
+                new ResolveMigrationRequest { Id = migration.Id, Resolution = Resolution.ResumeHere, Force = true });
             _isResumedHere = true;
             tally.Count("guests resumed on the source by an operator");
         }

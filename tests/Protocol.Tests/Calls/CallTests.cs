@@ -38,7 +38,7 @@ public sealed class CallTests : IClassFixture<ControlServer>
     {
         using CallChannel channel = Connect(unix);
         var seen = new List<ulong>();
-        await foreach (Migration migration in channel.Control().WatchMigration(Watch("1000 then ok"), cancellationToken: Deadlines.Token()).ReadToEndAsync(Deadlines.Token()))
+        await foreach (Migration migration in channel.Control().WatchMigration(Watch("1000 then ok")).ReadToEndAsync(Deadlines.Token()))
         {
             seen.Add(migration.PagesReceived);
         }
@@ -59,7 +59,8 @@ public sealed class CallTests : IClassFixture<ControlServer>
         int messages = 0;
         Refusal streaming = await Assert.ThrowsAsync<Refusal>(async () =>
         {
-            await foreach (Migration _ in channel.Control().WatchMigration(Watch($"3 then fail {code} {detail}"), cancellationToken: Deadlines.Token()).ReadToEndAsync(Deadlines.Token()))
+            await foreach (Migration _ in channel.Control().WatchMigration(Watch($"3 then fail {code} {detail}"))
+                .ReadToEndAsync(Deadlines.Token()))
             {
                 messages++;
             }
@@ -99,7 +100,8 @@ public sealed class CallTests : IClassFixture<ControlServer>
     {
         using CallChannel channel = Connect();
         string name = $"hang {Guid.NewGuid()}";
-        Refusal error = await Assert.ThrowsAsync<Refusal>(async () => await channel.Control().GetGuestAsync(new GetGuestRequest { Name = name }, deadline: DateTime.UtcNow + TimeSpan.FromSeconds(1)));
+        Refusal error = await Assert.ThrowsAsync<Refusal>(async () => await channel.Control().GetGuestAsync(
+            new GetGuestRequest { Name = name }, deadline: DateTime.UtcNow + TimeSpan.FromSeconds(1)));
         Assert.Equal(Because.TimedOut, error.Why);
         await _server.EndedAsync(name);
     }
@@ -133,7 +135,7 @@ public sealed class CallTests : IClassFixture<ControlServer>
     {
         using CallChannel channel = Connect(unix: true);
         string name = $"hang {Guid.NewGuid()}";
-        await foreach (Migration _ in channel.Control().WatchMigration(Watch($"1 then {name}"), cancellationToken: Deadlines.Token()).ReadToEndAsync(Deadlines.Token()))
+        await foreach (Migration _ in channel.Control().WatchMigration(Watch($"1 then {name}")).ReadToEndAsync(Deadlines.Token()))
         {
             break;
         }
