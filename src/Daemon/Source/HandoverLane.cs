@@ -132,7 +132,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
             if (answer.Code != 0)
             {
                 throw new Refusal(
-                    Enum.IsDefined((Because)answer.Code) ? (Because)answer.Code : Because.Unknown,
+                    Refusal.ReasonOf(answer.Code),
                     answer.Message.Length > 0 ? answer.Message : $"{Describe(order)}: refused with code {answer.Code} and no message");
             }
         }

@@ -19,8 +19,6 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
     private volatile bool _closed;
 
-    private string Target => target;
-
     /// <summary>From now on, calls end because the channel does.</summary>
     public void ChannelCloses() => _closed = true;
 
@@ -65,7 +63,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
         {
             call.Dispose();
             _ = answer.ContinueWith(static ended => ended.Exception, TaskScheduler.Default);
-            throw TimedOut($"{attempt.Method} on {target}", attempt.Patience!.Value, late);
+            throw TimedOut(Describe(attempt), attempt.Patience!.Value, late);
         }
         catch (RpcException error)
         {
@@ -75,7 +73,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
     private Exception Explain(RpcException error, Attempt attempt, CancellationToken cancelled)
     {
-        string call = $"{attempt.Method} on {target}";
+        string call = Describe(attempt);
         Status status = error.Status;
         // Who notices first says so, on either side; a handler that gives up for a reason of its own has a sentence for it.
         if (status is { StatusCode: StatusCode.DeadlineExceeded, Detail: "" or "Deadline Exceeded" } && attempt.Patience is { } patience)
@@ -114,7 +112,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
         return cause is HttpRequestException or IOException
             ? new Refusal(Because.Unreachable, $"{call}: the connection was lost: {cause.GetBaseException().Message}", error)
-            : new Refusal((Because)status.StatusCode, $"{call}: {status.Detail}", error);
+            : new Refusal(Refusal.ReasonOf((long)status.StatusCode), $"{call}: {status.Detail}", error);
 
         // What the server has said; or what the library makes of an answer that is not one of gRPC.
         Refusal Said() => new(Kind(), status.Detail switch
@@ -129,12 +127,14 @@ internal sealed class CallerRefusals(string target) : Interceptor
             var detail => detail,
         });
 
-        Because Kind() => status.Detail.StartsWith(NoStatus, StringComparison.Ordinal) ? Because.Failed
-            : Enum.IsDefined((Because)status.StatusCode) ? (Because)status.StatusCode
-            : Because.Unknown;
+        Because Kind() => status.Detail.StartsWith(NoStatus, StringComparison.Ordinal)
+            ? Because.Failed
+            : Refusal.ReasonOf((long)status.StatusCode);
 
         Refusal Closed() => ChannelClosed(call, error);
     }
+
+    private string Describe(Attempt attempt) => $"{attempt.Method} on {target}";
 
     private static Refusal TimedOut(string call, TimeSpan patience, Exception error) =>
         new(Because.TimedOut, $"{call}: no answer within {patience.TotalSeconds:0.###} s.", error);
@@ -156,7 +156,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
             }
             catch (ObjectDisposedException error) when (refusals._closed)
             {
-                throw ChannelClosed($"{attempt.Method} on {refusals.Target}", error);
+                throw ChannelClosed(refusals.Describe(attempt), error);
             }
             catch (RpcException error)
             {

@@ -22,4 +22,9 @@ public sealed class Refusal : Exception
 
     /// <summary>The kind of reason.</summary>
     public Because Why { get; }
+
+    /// <summary>The kind of reason that a number from a peer stands for; <see cref="Because.Unknown"/> for a number that is none.</summary>
+    public static Because ReasonOf(long code) => code is > 0 and <= int.MaxValue && Enum.IsDefined((Because)code)
+        ? (Because)code
+        : Because.Unknown;
 }

@@ -36,6 +36,5 @@ internal static class GrpcProtocol
     public static Because? ParseStatus(string value) =>
         !int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int code) ? Because.Unknown
         : code == 0 ? null
-        : Enum.IsDefined((Because)code) ? (Because)code
-        : Because.Unknown;
+        : Refusal.ReasonOf(code);
 }
