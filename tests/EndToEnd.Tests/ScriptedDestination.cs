@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

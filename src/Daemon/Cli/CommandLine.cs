@@ -3,7 +3,17 @@ using System.CommandLine.Completions;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
-using MigrationD.Daemon.Cli.Json;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Commands;
+using MigrationD.Daemon.Cli.Commands.Certs;
+using MigrationD.Daemon.Cli.Commands.Config;
+using MigrationD.Daemon.Cli.Commands.Guests;
+using MigrationD.Daemon.Cli.Commands.Migrations;
+using MigrationD.Daemon.Cli.Demo;
+using MigrationD.Daemon.Cli.Help;
+using MigrationD.Daemon.Cli.Options;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Json;
 
 namespace MigrationD.Daemon.Cli;
 

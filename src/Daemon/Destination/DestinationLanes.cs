@@ -4,6 +4,7 @@ using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

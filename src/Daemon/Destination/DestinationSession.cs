@@ -1,7 +1,8 @@
 using System.Security.Cryptography;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Faults;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;

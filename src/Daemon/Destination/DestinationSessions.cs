@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Options;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Daemon.Destination;

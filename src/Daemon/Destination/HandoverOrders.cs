@@ -1,6 +1,8 @@
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Logging;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using Google.Protobuf;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

@@ -25,3 +25,23 @@ internal sealed record DoctorReport(IReadOnlyList<DoctorFinding> Findings)
         new ThreadPriorityCheck(),
     ];
 }
+
+/// <summary>What one check found.</summary>
+/// <param name="Name">What was looked at.</param>
+/// <param name="Status">How it stands.</param>
+/// <param name="Found">What was found, as a person reads it.</param>
+/// <param name="Remedy">The command or setting that mends it; null when there is nothing to mend.</param>
+internal sealed record DoctorFinding(string Name, DoctorStatus Status, string Found, string? Remedy = null);
+
+/// <summary>What a check came to.</summary>
+internal enum DoctorStatus
+{
+    /// <summary>As it should be.</summary>
+    Ok = 0,
+
+    /// <summary>Guests can migrate here, but slower or less of them than they could.</summary>
+    Warning = 1,
+
+    /// <summary>No guest can migrate here.</summary>
+    Missing = 2,
+}

@@ -1,4 +1,5 @@
 using MigrationD.Daemon.Notation;
+using MigrationD.Guest;
 
 namespace MigrationD.Daemon.Draining;
 
@@ -61,3 +62,13 @@ internal static class DrainPlan
         : peer.FreePlaces < 1 ? "as many guests are on their way there as may be"
         : null;
 }
+
+/// <summary>A guest that is to be moved off this node.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Kind">What a peer has to be able to run.</param>
+/// <param name="MemoryBytes">Its RAM.</param>
+/// <param name="Refusals">By address, the peers that a migration of it has failed to, with the reason.</param>
+internal sealed record DrainCandidate(string Name, GuestKind Kind, long MemoryBytes, IReadOnlyDictionary<string, string> Refusals);
+
+/// <summary>A guest and the peer that it goes to.</summary>
+internal sealed record DrainMove(DrainCandidate Guest, PeerOffer Peer);

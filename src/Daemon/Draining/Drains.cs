@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Source;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

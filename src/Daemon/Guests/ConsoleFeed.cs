@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
+using MigrationD.Guest;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
@@ -172,4 +173,26 @@ internal static class ConsoleFeed
             return (false, null);
         }
     }
+}
+
+/// <summary>Where a guest's console is to be read, at one moment.</summary>
+/// <param name="Ring">What this node has of it; null when it has nothing.</param>
+/// <param name="Switchover">How many bytes the guest had written when it was given away the last time.</param>
+/// <param name="Elsewhere">Where it goes on; null when the guest is here, or is nowhere.</param>
+/// <param name="MigrationId">The migration that holds the guest or took it away; empty when none.</param>
+/// <param name="Failure">Why the guest will never write anything again; null when it may.</param>
+/// <param name="IsComing">Whether the guest is on its way here, and not owned here yet.</param>
+/// <param name="Returned">Fires when the guest is not elsewhere any more: it is back, or its record was deleted.</param>
+internal readonly record struct ConsolePlace(
+    ConsoleRing? Ring, long Switchover, IConsoleElsewhere? Elsewhere, string MigrationId, string? Failure, bool IsComing,
+    CancellationToken Returned);
+
+/// <summary>The console of a guest that went to another node, as this node reaches it.</summary>
+internal interface IConsoleElsewhere
+{
+    /// <summary>HOST:PORT of the daemon that has the guest now.</summary>
+    string Address { get; }
+
+    /// <summary>The guest's console from an offset on, over a connection of its own.</summary>
+    IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(long offset, bool follow, CancellationToken cancel);
 }

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Daemon.Files;
+using MigrationD.Daemon.Logging;
 using MigrationD.Guest;
 using MigrationD.Protocol.Refusals;
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;

@@ -101,3 +101,32 @@ internal sealed record JournalEntry(
     private static string Text(DateTimeOffset? time) =>
         time?.ToUniversalTime().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture) ?? "an unknown time";
 }
+
+/// <summary>What a daemon has to do with a guest, as far as it matters to the daemon after it.</summary>
+internal enum JournalState
+{
+    /// <summary>The guest is this daemon's alone.</summary>
+    Here,
+
+    /// <summary>It is prepared for, and has not run here: its source has it.</summary>
+    Expected,
+
+    /// <summary>It is this daemon's, and pages of it are still on its source.</summary>
+    Arriving,
+
+    /// <summary>A migration takes it away. Whether it has been handed over, this entry does not know.</summary>
+    Leaving,
+
+    /// <summary>It runs elsewhere, and pages of it are still here.</summary>
+    Away,
+}
+
+/// <summary>How the daemon ended that had a guest.</summary>
+internal enum JournalEnd
+{
+    /// <summary>Without a word: killed, crashed, or its host was.</summary>
+    Death,
+
+    /// <summary>In order, because it was told to.</summary>
+    Stop,
+}

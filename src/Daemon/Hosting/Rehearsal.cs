@@ -1,9 +1,11 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Hosting.Doors;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
+using MigrationD.Daemon.Source.Queue;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 using WalkPattern = MigrationD.Guest.WalkPattern;

@@ -1,6 +1,7 @@
 using System.Diagnostics.Tracing;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Logging;
 
 namespace MigrationD.Daemon.Metrics;
 

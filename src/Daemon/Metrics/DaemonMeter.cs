@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Grpc.Core;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Refusals;

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using MigrationD.Daemon.Interop;
 
 namespace MigrationD.Daemon.Security;
 

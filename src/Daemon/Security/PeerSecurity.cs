@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Options;
+using MigrationD.Daemon.Security.Certificates;
 using MigrationD.Protocol.Calls;
 
 namespace MigrationD.Daemon.Security;

@@ -7,6 +7,7 @@ using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source;
 using MigrationD.Daemon.Threading;

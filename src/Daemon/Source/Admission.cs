@@ -1,6 +1,8 @@
 using System.Diagnostics;
-using MigrationD.Daemon.Hosting;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Options;
+using MigrationD.Daemon.Source.Link;
+using MigrationD.Daemon.Source.Queue;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

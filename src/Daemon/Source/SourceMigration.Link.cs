@@ -1,6 +1,8 @@
 using System.Diagnostics;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source.Link;
+using MigrationD.Daemon.Source.Push;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;

@@ -1,5 +1,6 @@
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
+using MigrationD.Daemon.Source.Link;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;

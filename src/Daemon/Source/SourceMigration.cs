@@ -3,9 +3,13 @@ using System.Diagnostics;
 using System.Net;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source.Link;
+using MigrationD.Daemon.Source.Precopy;
+using MigrationD.Daemon.Source.Push;
 using MigrationD.Guest;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
@@ -103,7 +107,8 @@ internal sealed partial class SourceMigration
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(plan.To, node), prepare, plan, noted, node);
+                hosted, guest, record, new DestinationClient(plan.To, node.Timeouts, node.Security, node.Logger), prepare, plan, noted,
+                node);
             node.Migrations.Add(record);
             return migration;
         }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Source.Queue;
 
 namespace MigrationD.Daemon.Source;
 

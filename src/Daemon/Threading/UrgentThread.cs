@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Logging;
 using MigrationD.Guest.Scheduling;
 
 namespace MigrationD.Daemon.Threading;

@@ -2,10 +2,11 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using MigrationD.Daemon.Cli.Json;
 using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
+using MigrationD.Daemon.Security;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.V1;
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
 

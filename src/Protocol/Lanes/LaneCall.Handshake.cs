@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
 using MigrationD.Protocol.Refusals;

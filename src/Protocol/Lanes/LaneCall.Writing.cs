@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Lanes;

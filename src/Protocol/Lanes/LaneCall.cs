@@ -1,4 +1,5 @@
 using System.Net;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
 

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Lanes;
 

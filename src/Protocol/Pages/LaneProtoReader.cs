@@ -1,4 +1,5 @@
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Pages;

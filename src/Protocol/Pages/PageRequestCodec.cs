@@ -1,4 +1,5 @@
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Pages;
 

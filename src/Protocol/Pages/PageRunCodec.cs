@@ -1,4 +1,6 @@
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Protocol.Pages;

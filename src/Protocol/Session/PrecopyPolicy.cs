@@ -83,3 +83,50 @@ public static class PrecopyPolicy
 
     private static string Milliseconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0.#} ms");
 }
+
+/// <summary>What comes after a round of precopy, and why, in words for an operator; empty for another round.</summary>
+public readonly record struct PrecopyDecision(PrecopyStep Step, string Why);
+
+/// <summary>What comes after a round of precopy.</summary>
+public enum PrecopyStep
+{
+    /// <summary>Another round.</summary>
+    Again,
+
+    /// <summary>The switchover.</summary>
+    SwitchOver,
+
+    /// <summary>Nothing: the guest stays where it is.</summary>
+    GiveUp,
+}
+
+/// <summary>How a round of precopy went, seen when it has ended and what was written meanwhile has been counted.</summary>
+/// <param name="Number">1 for the first, which is the whole memory.</param>
+/// <param name="Sent">Pages that it sent.</param>
+/// <param name="Dirty">Pages that the guest wrote while it went on: what the next round would send.</param>
+/// <param name="Took">From its first page until the destination had its last one.</param>
+/// <param name="Elapsed">From the first page of the first round until now.</param>
+public readonly record struct PrecopyRound(int Number, long Sent, long Dirty, TimeSpan Took, TimeSpan Elapsed)
+{
+    /// <summary>How fast pages went over; at least something, so that it can be divided by.</summary>
+    public double PagesPerSecond => Math.Max(1, Sent) / Math.Max(Took.TotalSeconds, 1e-6);
+
+    /// <summary>How fast the guest wrote pages, each counted once.</summary>
+    public double DirtyPagesPerSecond => Dirty / Math.Max(Took.TotalSeconds, 1e-6);
+
+    /// <summary>How long what is dirty would take to send.</summary>
+    public TimeSpan TimeForDirty => TimeSpan.FromSeconds(Math.Min(Dirty / PagesPerSecond, TimeSpan.MaxValue.TotalSeconds / 2));
+}
+
+/// <summary>How far precopy may go.</summary>
+/// <param name="IsPure">Whether nothing is to be left for post-copy.</param>
+/// <param name="MaxRounds">Rounds at most.</param>
+/// <param name="Timeout">Time at most.</param>
+/// <param name="Downtime">Of pure precopy: how long the guest may stand still for its last pages.</param>
+/// <param name="MoveAnyway">Of pure precopy: whether the guest is moved when its last pages take longer than that.</param>
+public sealed record PrecopyLimits(bool IsPure, int MaxRounds, TimeSpan Timeout, TimeSpan Downtime, bool MoveAnyway)
+{
+    /// <summary>What an operator gets who says nothing.</summary>
+    public static PrecopyLimits Default { get; } =
+        new(IsPure: false, MaxRounds: 30, TimeSpan.FromMinutes(10), TimeSpan.FromMilliseconds(300), MoveAnyway: false);
+}

@@ -3,6 +3,8 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Benchmarks.Lanes;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Sockets;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Benchmarks.Lanes;

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Reflection;
-using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Benchmarks.Lanes;
 

@@ -1,4 +1,4 @@
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Tests.Hosting;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,4 +1,6 @@
 using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
 
 namespace MigrationD.Daemon.Tests.Cli;
 

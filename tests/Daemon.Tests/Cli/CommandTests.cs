@@ -1,5 +1,5 @@
 using System.Text.Json;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Google.Protobuf;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,5 +1,7 @@
 using System.Text.Json;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Figures;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;

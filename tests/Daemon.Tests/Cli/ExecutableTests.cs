@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
 
 namespace MigrationD.Daemon.Tests.Cli;
 

@@ -3,7 +3,9 @@ using System.CommandLine.Help;
 using System.Diagnostics;
 using System.Text.RegularExpressions;
 using MigrationD.Daemon.Cli;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Options;
 using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Cli;

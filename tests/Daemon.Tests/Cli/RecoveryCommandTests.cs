@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Google.Protobuf;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
 

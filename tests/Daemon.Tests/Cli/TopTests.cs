@@ -1,5 +1,8 @@
 using System.Text.Json;
-using MigrationD.Daemon.Cli;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Commands;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Json;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Cli;

@@ -1,7 +1,9 @@
 using System.CommandLine;
 using System.Text.Json;
 using MigrationD.Daemon.Cli;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Options;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Tests.Cli;

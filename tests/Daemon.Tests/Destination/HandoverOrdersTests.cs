@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Tests.Lanes;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 

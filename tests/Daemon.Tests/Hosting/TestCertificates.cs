@@ -1,4 +1,4 @@
-using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Security.Certificates;
 
 namespace MigrationD.Daemon.Tests.Hosting;
 

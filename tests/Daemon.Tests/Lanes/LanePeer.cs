@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 
 namespace MigrationD.Daemon.Tests.Lanes;

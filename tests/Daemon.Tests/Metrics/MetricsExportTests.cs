@@ -1,6 +1,6 @@
 using System.Net;
 using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Hosting;
+using MigrationD.Daemon.Hosting.Doors;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Security;
 using Microsoft.Extensions.Logging.Abstractions;

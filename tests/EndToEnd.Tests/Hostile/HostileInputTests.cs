@@ -1,6 +1,7 @@
 using System.Net;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

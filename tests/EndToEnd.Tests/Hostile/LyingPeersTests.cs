@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Refusals;
 

@@ -1,7 +1,9 @@
 using System.Runtime.InteropServices;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Tests.Lanes;

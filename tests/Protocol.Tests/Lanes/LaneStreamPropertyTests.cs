@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 
 namespace MigrationD.Protocol.Tests.Lanes;

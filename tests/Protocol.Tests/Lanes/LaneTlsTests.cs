@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Authentication;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Tests.Lanes;
 

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Runtime.InteropServices;
-using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;

@@ -1,5 +1,5 @@
 using System.Net;
-using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;

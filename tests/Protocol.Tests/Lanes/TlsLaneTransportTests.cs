@@ -2,7 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Tests.Lanes;

@@ -2,6 +2,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Google.Protobuf;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Tests.Lanes;
 using MigrationD.Protocol.V1;

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Logging;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
 

@@ -31,3 +31,45 @@ internal readonly record struct FrameHeader(int Length, FrameType Type, FrameFla
 
     public bool Has(FrameFlags flag) => (Flags & flag) != 0;
 }
+
+/// <summary>Frame types (RFC 9113, section 6).</summary>
+internal enum FrameType : byte
+{
+    Data = 0x0,
+    Headers = 0x1,
+    Priority = 0x2,
+    RstStream = 0x3,
+    Settings = 0x4,
+    PushPromise = 0x5,
+    Ping = 0x6,
+    GoAway = 0x7,
+    WindowUpdate = 0x8,
+    Continuation = 0x9,
+}
+
+/// <summary>Frame flags (RFC 9113, section 6). One bit means one thing in one frame type and another in another.</summary>
+[Flags]
+internal enum FrameFlags : byte
+{
+    None = 0x0,
+
+    /// <summary>On SETTINGS and PING.</summary>
+    Ack = 0x1,
+
+    /// <summary>On DATA and HEADERS.</summary>
+    EndStream = 0x1,
+    EndHeaders = 0x4,
+    Padded = 0x8,
+    Priority = 0x20,
+}
+
+/// <summary>Settings (RFC 9113, section 6.5.2).</summary>
+internal enum SettingId : ushort
+{
+    HeaderTableSize = 0x1,
+    EnablePush = 0x2,
+    MaxConcurrentStreams = 0x3,
+    InitialWindowSize = 0x4,
+    MaxFrameSize = 0x5,
+    MaxHeaderListSize = 0x6,
+}

@@ -1,4 +1,5 @@
 using System.Text;
+using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Lanes.Http2;
 

@@ -1,4 +1,6 @@
 using System.Net;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;
 
@@ -42,3 +44,15 @@ internal abstract class LaneTransport : IDisposable
     /// <summary>Closes the connection.</summary>
     public abstract void Dispose();
 }
+
+/// <summary>What a transport can do without waiting.</summary>
+[Flags]
+internal enum Readiness
+{
+    None = 0,
+    Readable = 1,
+    Writable = 2,
+}
+
+/// <summary>A deadline passed in the stream under TLS, where a read or a write has no other way to come back without bytes.</summary>
+internal sealed class WaitOverException() : Exception("the deadline has passed");

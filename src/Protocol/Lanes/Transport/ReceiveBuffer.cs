@@ -1,3 +1,5 @@
+using MigrationD.Protocol.Lanes.Contract;
+
 namespace MigrationD.Protocol.Lanes.Transport;
 
 /// <summary>

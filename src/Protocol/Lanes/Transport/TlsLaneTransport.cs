@@ -4,6 +4,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Text;
 using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Interop;
 

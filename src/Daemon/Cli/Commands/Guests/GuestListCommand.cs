@@ -1,0 +1,38 @@
+using System.CommandLine;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Json;
+
+namespace MigrationD.Daemon.Cli.Commands.Guests;
+
+/// <summary>Lists a daemon's guests.</summary>
+internal sealed class GuestListCommand : ClientCommand
+{
+    /// <summary>The command.</summary>
+    public GuestListCommand(CliConsole console)
+        : base("list", "List the daemon's guests, those that have moved to another host included.", console)
+    {
+        Examples = ["migrationd guest list", "migrationd guest list --json"];
+    }
+
+    /// <inheritdoc/>
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    {
+        var guests = await client.ListGuestsAsync(cancellation);
+        if (parse.GetValue(Json))
+        {
+            CliJson.WriteLine<IReadOnlyList<GuestJson>>(Terminal.Out, [.. guests.Select(JsonShapes.Of)]);
+        }
+        else if (guests.Count == 0)
+        {
+            Terminal.Out.WriteLine("no guests; create one with 'migrationd guest create NAME'");
+        }
+        else
+        {
+            GuestView.WriteList(Terminal.Ansi, guests);
+        }
+
+        return ExitCode.Ok;
+    }
+}

@@ -1,0 +1,44 @@
+using System.CommandLine;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Json;
+
+namespace MigrationD.Daemon.Cli.Commands;
+
+/// <summary>Shows the daemon itself: above all the ports that it chose.</summary>
+internal sealed class NodeCommand : ClientCommand
+{
+    /// <summary>The command.</summary>
+    public NodeCommand(CliConsole console)
+        : base("node", "Show the daemon itself: its name, version, and the addresses where it is reached.", console)
+    {
+        Examples = ["migrationd node", "migrationd node --json"];
+    }
+
+    /// <inheritdoc/>
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    {
+        var node = JsonShapes.Of(await client.GetNodeAsync(cancellation));
+        if (parse.GetValue(Json))
+        {
+            CliJson.WriteLine(Terminal.Out, node);
+        }
+        else
+        {
+            FieldView.Write(Terminal.Ansi,
+            [
+                ("name", node.Name),
+                ("version", node.Version),
+                ("protocol", string.Join(", ", node.ProtocolVersions)),
+                ("control", node.Listen),
+                ("lanes", node.Lanes),
+                ("web", node.Web ?? ""),
+                ("drained", node.Drained ? "yes: it takes in no guests until 'migrationd undrain'" : ""),
+                ("process", node.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+            ]);
+        }
+
+        return ExitCode.Ok;
+    }
+}

@@ -1,0 +1,74 @@
+using System.CommandLine;
+using MigrationD.Daemon.Cli.Client;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Json;
+using Spectre.Console;
+
+namespace MigrationD.Daemon.Cli.Commands;
+
+/// <summary>Shows a daemon with its guests and migrations, and on a terminal goes on showing them.</summary>
+internal sealed class TopCommand : ClientCommand
+{
+    private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>The command.</summary>
+    public TopCommand(CliConsole console)
+        : base("top", "Show the daemon with its guests and migrations in one view, refreshed on a terminal.", console)
+    {
+        Notes =
+        [
+            "On a terminal the view is drawn anew every second, until Ctrl-C. Elsewhere it is printed once, and so is the JSON object of",
+            "--json.",
+        ];
+        Examples = ["migrationd top", "migrationd top --json"];
+    }
+
+    /// <inheritdoc/>
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    {
+        if (parse.GetValue(Json))
+        {
+            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(await LookAsync(client, cancellation)));
+        }
+        else if (Terminal.CanRedraw)
+        {
+            await RefreshAsync(Terminal.Ansi, () => LookAsync(client, cancellation), RefreshInterval, cancellation);
+        }
+        else
+        {
+            Terminal.Ansi.Write(TopView.Of(await LookAsync(client, cancellation), before: null));
+        }
+
+        return ExitCode.Ok;
+    }
+
+    /// <summary>Draws the view anew until it is cancelled, which is how it is meant to end.</summary>
+    internal static Task RefreshAsync(
+        IAnsiConsole console, Func<Task<NodeSnapshot>> look, TimeSpan interval, CancellationToken cancellation) =>
+        console.Live(new Text("")).Overflow(VerticalOverflow.Crop).StartAsync(async live =>
+        {
+            try
+            {
+                NodeSnapshot? before = null;
+                while (true)
+                {
+                    var now = await look();
+                    live.UpdateTarget(TopView.Of(now, before));
+                    before = now;
+                    await Task.Delay(interval, cancellation);
+                }
+            }
+            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            {
+            }
+        });
+
+    private static async Task<NodeSnapshot> LookAsync(ControlClient client, CancellationToken cancellation)
+    {
+        var node = client.GetNodeAsync(cancellation);
+        var guests = client.ListGuestsAsync(cancellation);
+        var migrations = client.ListMigrationsAsync(cancellation);
+        return new(await node, await guests, await migrations, DateTimeOffset.UtcNow);
+    }
+}

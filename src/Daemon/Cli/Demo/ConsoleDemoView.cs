@@ -1,0 +1,65 @@
+using System.Globalization;
+using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Cli.Demo;
+
+/// <summary>Tells the demo to a person.</summary>
+internal sealed class ConsoleDemoView : IDemoView
+{
+    private const string Faster =
+        """
+        These figures are of a program that is compiled while it runs. What is shipped is native code: it starts sooner, its first migration
+        has less downtime, and it takes less memory. In a clone, with gcc or clang (Debian: gcc libc6-dev):
+          $(deploy/native.sh) demo
+        """;
+
+    private readonly CliConsole _console;
+
+    /// <summary>A view on <paramref name="console"/>.</summary>
+    public ConsoleDemoView(CliConsole console) => _console = console;
+
+    /// <inheritdoc/>
+    public void Say(string line)
+    {
+        _console.Out.WriteLine(line);
+        _console.Out.Flush();
+    }
+
+    /// <inheritdoc/>
+    public Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates) => MigrationProgress.ShowAsync(_console, updates);
+
+    /// <summary>The report at the end.</summary>
+    public void Report(DemoEvidence evidence, IReadOnlyList<string> problems)
+    {
+        Say("");
+        if (evidence.Migration is { } migration)
+        {
+            MigrationView.Write(_console.Ansi, migration);
+            Say("");
+        }
+
+        if (evidence.AtDestination is { Report: { } after } && evidence.Before is { } before)
+        {
+            FieldView.Write(_console.Ansi,
+            [
+                ("guest's steps", $"{Number(before.Steps)} before the migration, {Number(after.Steps)} at the end"),
+                ("guest's sweeps", $"{Number(before.Sweeps)} before the migration, {Number(after.Sweeps)} at the end"),
+                ("corrupt pages", Number(after.CorruptPages)),
+                ("largest gap", string.Create(CultureInfo.InvariantCulture,
+                    $"{after.LargestGapUs / 1000.0:N1} ms between two steps, as the guest itself measured")),
+            ]);
+            Say("");
+        }
+
+        Say(problems.Count == 0 ? "verdict: ok" : "verdict: FAILED");
+        if (!ThisProgram.IsNative && evidence.Migration is not null)
+        {
+            Say("");
+            Say(Faster);
+        }
+    }
+
+    private static string Number(ulong value) => value.ToString("N0", CultureInfo.InvariantCulture);
+}

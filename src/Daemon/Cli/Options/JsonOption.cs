@@ -1,0 +1,17 @@
+using System.CommandLine;
+
+namespace MigrationD.Daemon.Cli.Options;
+
+/// <summary>The <c>--json</c> that every command has.</summary>
+internal sealed class JsonOption : Option<bool>
+{
+    /// <summary>Its name on the command line.</summary>
+    public const string Flag = "--json";
+
+    /// <summary>The option.</summary>
+    public JsonOption()
+        : base(Flag)
+    {
+        Description = "Print the result as JSON on standard output, and an error as JSON on standard error.";
+    }
+}

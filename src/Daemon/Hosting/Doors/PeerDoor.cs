@@ -1,0 +1,129 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Doctor;
+using MigrationD.Daemon.Draining;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Logging;
+using MigrationD.Daemon.Metrics;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Services;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Hosting.Doors;
+
+/// <summary>Where guests come in: the control listener for other daemons, and the lanes.</summary>
+internal sealed class PeerDoor : IAsyncDisposable
+{
+    private readonly LaneListener _lanes;
+    private readonly Door _control;
+
+    private PeerDoor(DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control)
+    {
+        Health = health;
+        Sessions = sessions;
+        Capacity = capacity;
+        _lanes = lanes;
+        _control = control;
+    }
+
+    /// <summary>HOST:PORT for control, or what a unix socket is called by its server.</summary>
+    public string Listen => _control.Address;
+
+    public DestinationSessions Sessions { get; }
+
+    /// <summary>What other daemons are told that there is room for.</summary>
+    public NodeCapacity Capacity { get; }
+
+    /// <summary>Whether guests can come in, and run.</summary>
+    public NodeHealth Health { get; }
+
+    public IPEndPoint Lanes => _lanes.LocalEndPoint;
+
+    /// <summary>Opens both.</summary>
+    /// <param name="listen">Adds the control listener to a Kestrel, with TLS as <paramref name="security"/> wants it.</param>
+    /// <param name="lanes">Where lanes come in.</param>
+    /// <param name="guests">Where the guests are to live.</param>
+    /// <param name="migrations">Where their migrations are recorded.</param>
+    /// <param name="timeouts">How long to wait for their sources.</param>
+    /// <param name="limits">What others can make this daemon hold.</param>
+    /// <param name="security">Who may send guests.</param>
+    /// <param name="logging">The log.</param>
+    /// <param name="meter">What counts; null where nothing is counted.</param>
+    /// <param name="node">What the node calls itself.</param>
+    /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
+    public static async Task<PeerDoor> OpenAsync(
+        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
+        MigrationTimeouts timeouts, PeerLimits limits, PeerSecurity security, ILoggerFactory logging, DaemonMeter? meter = null,
+        string node = "")
+    {
+        ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
+        var sessions = new DestinationSessions(
+            guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
+        var capacity = new NodeCapacity(node, guests, sessions);
+        LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
+        LaneListener listener = Bind(
+            () => new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes), lanes);
+        RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
+        try
+        {
+            listener.Start();
+            var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
+            var health = new NodeHealth(node, listener.ProbeAsync);
+            Door control = await Door.ServeCallsAsync(logging, Limited, Transport.Descriptor, Serve, Map, requests).ConfigureAwait(false);
+            return new PeerDoor(sessions, capacity, health, listener, control);
+
+            void Serve(IServiceCollection services) =>
+                services.AddSingleton(transport).AddSingleton(new HealthService(health, Transport.Descriptor));
+
+            void Map(IEndpointRouteBuilder routes) => routes.MapGrpcService<TransportService>();
+        }
+        catch
+        {
+            listener.Dispose();
+            throw;
+        }
+
+        void Limited(KestrelServerOptions kestrel)
+        {
+            kestrel.Limits.MaxConcurrentConnections = limits.Connections;
+            listen(kestrel);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _lanes.Dispose();
+        await _control.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private static LaneListener Bind(Func<LaneListener> listener, IPEndPoint lanes)
+    {
+        try
+        {
+            return listener();
+        }
+        catch (SocketException error)
+        {
+            throw new IOException(
+                $"listen on {lanes} for lanes: {error.Message}; stop what listens there, or choose another --lanes", error);
+        }
+    }
+
+    /// <summary>An address that means "any" is of no use to a peer; told none, it takes the host that it has dialled.</summary>
+    private static string Advertised(IPEndPoint lanes) =>
+        lanes.Address.Equals(IPAddress.Any) || lanes.Address.Equals(IPAddress.IPv6Any) ? $":{lanes.Port}" : lanes.ToString();
+}
+
+/// <summary>What other daemons, or whoever pretends to be one, can make this one hold.</summary>
+/// <param name="Connections">Connections that each of the two listeners serves at a time.</param>
+/// <param name="Incoming">Guests on their way in at a time; each has a machine, staging and two threads before it has memory.</param>
+internal sealed record PeerLimits(int Connections, int Incoming);

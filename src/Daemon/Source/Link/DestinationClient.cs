@@ -1,0 +1,330 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using Google.Protobuf;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Logging;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Threading;
+using MigrationD.Protocol.Calls;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Refusals;
+using MigrationD.Protocol.V1;
+using Polly;
+using Polly.Retry;
+using Outcome = MigrationD.Protocol.V1.Outcome;
+
+namespace MigrationD.Daemon.Source.Link;
+
+/// <summary>The destination daemon as its source sees it: one control connection, one session.</summary>
+internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposable
+{
+    // A daemon that restarts is back within this; a dead address is said within it.
+    private static readonly TimeSpan DialFor = TimeSpan.FromSeconds(2);
+
+    // Preparing maps and registers memory and creates a machine: far below a second, but a busy host may be slow.
+    private static readonly TimeSpan PrepareDeadline = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan OutcomeDeadline = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AbortDeadline = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LongestPauseBetweenQuestions = TimeSpan.FromSeconds(5);
+
+    private readonly MigrationTimeouts _timeouts;
+    private readonly HandoverPatience _patience;
+    private readonly PeerSecurity _security;
+    private readonly ILogger _logger;
+    private readonly ResiliencePipeline _dial;
+    private readonly ResiliencePipeline _untilAnswered;
+    private string _address;
+    private volatile string _home;
+    private CallChannel _channel;
+    private string? _session;
+
+    /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
+    public DestinationClient(string address, MigrationTimeouts timeouts, PeerSecurity security, ILogger logger)
+    {
+        _address = address;
+        _home = address;
+        _timeouts = timeouts;
+        _patience = HandoverPatience.Of(timeouts);
+        _security = security;
+        _logger = logger;
+        _channel = Connect(address);
+        _dial = Dialing.Pipeline(DialFor, _logger);
+        _untilAnswered = new ResiliencePipelineBuilder()
+            .AddRetry(new RetryStrategyOptions
+            {
+                // A daemon that answers has said what there is to say.
+                ShouldHandle = new PredicateBuilder().Handle<Refusal>(
+                    error => error.Why is not (Because.NotFound or Because.NotNow or Because.Gone))
+                    .Handle<SocketException>(),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                Delay = TimeSpan.FromMilliseconds(50),
+                MaxDelay = LongestPauseBetweenQuestions,
+                MaxRetryAttempts = int.MaxValue,
+                OnRetry = retry =>
+                {
+                    DaemonLog.AskingAgain(_logger, _session!, _address, retry.Outcome.Exception?.Message ?? "");
+                    Redial();
+                    return ValueTask.CompletedTask;
+                },
+            })
+            .Build();
+    }
+
+    /// <summary>The session's name on the destination; null before it has prepared.</summary>
+    public string? Session => _session;
+
+    /// <summary>Where the daemon is dialled.</summary>
+    public string Address => _address;
+
+    /// <summary>
+    /// Where the session was last found to be known: only a daemon that is asked there can say that it does not have the guest. At any other
+    /// address is somebody who cannot know.
+    /// </summary>
+    public string Home => _home;
+
+    /// <summary>Dials another address from now on.</summary>
+    public void MoveTo(string address)
+    {
+        _address = address;
+        Redial();
+    }
+
+    /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
+    /// <param name="request">What is to come.</param>
+    /// <param name="again">Whether it has prepared before, and the link was lost: then it is dialled for as long as for any lost link.</param>
+    /// <param name="cancel">Gives up.</param>
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel)
+    {
+        if (again)
+        {
+            Redial();
+        }
+
+        ResiliencePipeline dial = again ? Dialing.Pipeline(_timeouts.Recovery, _logger) : _dial;
+        try
+        {
+            PrepareResponse response = await dial.ExecuteAsync(
+                async stop => await Calls.PrepareAsync(request, deadline: Within(PrepareDeadline), cancellationToken: stop)
+                    .ConfigureAwait(false),
+                cancel).ConfigureAwait(false);
+            _session = response.Session.Length > 0 ? response.Session : _session;
+            return response;
+        }
+        catch (Refusal refusal) when (refusal.Why is Because.AlreadyThere or Because.Busy
+            or Because.NotNow or Because.Invalid)
+        {
+            // Its "this node" is not this one.
+            throw new Refusal(refusal.Why, $"the destination {_address} refuses: {refusal.Message}", refusal);
+        }
+    }
+
+    /// <summary>
+    /// Where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
+    /// several.
+    /// </summary>
+    public async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancel)
+    {
+        if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
+            || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
+        {
+            throw new Refusal(
+                Because.Failed, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
+        }
+
+        // The host that was dialled may have addresses where nothing listens, or where another daemon does.
+        IPAddress[] addresses = named.Host.Length > 0
+            ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
+            : [_channel.ReachedAddress ?? throw new Refusal(Because.Unreachable, $"the connection to {_address} is closed")];
+        IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
+        return allowed.Length > 0
+            ? [.. allowed.Select(address => new IPEndPoint(address, named.Port))]
+            : throw new Refusal(
+                Because.Untrusted, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
+    }
+
+    /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
+    public async Task<SourceLanes> DialLanesAsync(
+        IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        await _dial.ExecuteAsync(async _ => await OpenLanesAsync(lanes, open).ConfigureAwait(false), cancel).ConfigureAwait(false);
+
+    /// <summary>
+    /// Restores the link: asks which pages the destination holds and opens new lanes, until both have been done.
+    /// </summary>
+    /// <param name="open">Opens lanes after the destination's answer.</param>
+    /// <param name="cancel">Gives up.</param>
+    /// <returns>The lanes, or null when the destination holds every page.</returns>
+    /// <exception cref="Refusal">NotFound, NotNow or Gone: the destination answers, and does not have the guest.</exception>
+    public async Task<SourceLanes?> RecoverAsync(
+        Func<RecoverResponse, IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+        await _untilAnswered.ExecuteAsync(
+            async stop =>
+            {
+                RecoverResponse answer = await Calls.RecoverAsync(
+                    new RecoverRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: stop)
+                    .ConfigureAwait(false);
+                _home = _address;
+                if (answer.Complete)
+                {
+                    return null;
+                }
+
+                IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(answer.Lanes, stop).ConfigureAwait(false);
+                return await OpenLanesAsync(lanes, (address, options) => open(answer, address, options)).ConfigureAwait(false);
+            },
+            cancel).ConfigureAwait(false);
+
+    /// <inheritdoc/>
+    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    {
+        foreach (ForgetRequest some in StalePages.Messages(stale))
+        {
+            some.Session = _session;
+            await Calls.ForgetAsync(some, deadline: Within(_patience.Forget), cancellationToken: cancel).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task LoadStateAsync(byte[] state, CancellationToken cancel) => await Calls.LoadStateAsync(
+        new LoadStateRequest { Session = _session, DeviceState = UnsafeByteOperations.UnsafeWrap(state) },
+        deadline: Within(_patience.LoadState), cancellationToken: cancel).ConfigureAwait(false);
+
+    /// <inheritdoc/>
+    public async Task RunAsync(CancellationToken cancel) => await Calls.RunAsync(
+        new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancel).ConfigureAwait(false);
+
+    /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
+    public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
+    {
+        QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
+            async stop => await Calls.QueryOutcomeAsync(
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(OutcomeDeadline), cancellationToken: stop)
+                .ConfigureAwait(false),
+            cancel).ConfigureAwait(false);
+        return answer.Outcome;
+    }
+
+    /// <summary>
+    /// Asks once, at <see cref="Home"/>, what the destination knows of the guest; on a new connection, as the old one may be dead.
+    /// </summary>
+    public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
+    {
+        using CallChannel channel = Connect(_home);
+        try
+        {
+            QueryOutcomeResponse answer = await new Transport.TransportClient(channel.Invoker).QueryOutcomeAsync(
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: cancel)
+                .ConfigureAwait(false);
+            return answer.Outcome == Outcome.Running ? DestinationWord.HasGuest : DestinationWord.KnowsNothing;
+        }
+        catch (Refusal error)
+        {
+            return error.Why is Because.NotFound or Because.NotNow or Because.Gone
+                ? DestinationWord.KnowsNothing
+                : DestinationWord.Silent;
+        }
+    }
+
+    /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
+    public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) => _untilAnswered.ExecuteAsync(
+        async stop => await Calls.CompleteAsync(
+            new CompleteRequest { Session = _session }, cancellationToken: stop).ConfigureAwait(false),
+        cancel).AsTask();
+
+    /// <summary>Tells the destination to forget the session, if it can be told; it finds out by itself otherwise.</summary>
+    public async Task TryAbortAsync(string reason)
+    {
+        if (_session is null)
+        {
+            return;
+        }
+
+        try
+        {
+            await Calls.AbortAsync(
+                new AbortRequest { Session = _session, Reason = reason }, deadline: Within(AbortDeadline)).ConfigureAwait(false);
+        }
+        catch (Refusal error)
+        {
+            DaemonLog.AbortUndelivered(_logger, _session, _address, error.Message);
+        }
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Goes on working after <see cref="Dispose"/>: a console is read for as long as anybody wants to, a migration ends.</remarks>
+    public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
+        long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        using CallChannel channel = Connect(_home);
+        var request = new RelayConsoleRequest { Session = _session, Offset = (ulong)offset, Follow = follow };
+        await foreach (ConsoleChunk chunk in new Transport.TransportClient(channel.Invoker).RelayConsole(request, cancellationToken: cancel)
+            .ReadToEndAsync(cancel).ConfigureAwait(false))
+        {
+            yield return chunk;
+        }
+    }
+
+    public void Dispose() => _channel.Dispose();
+
+    private Transport.TransportClient Calls => new(_channel.Invoker);
+
+    private static DateTime Within(TimeSpan patience) => DateTime.UtcNow + patience;
+
+    private CallChannel Connect(string address) => CallChannel.Connect(
+        address,
+        new CallChannelOptions
+        {
+            KeepAlive = _timeouts.Link / 2,
+            ConnectTimeout = _timeouts.Link,
+            Tls = _security.Outgoing(address),
+            RefuseAddress = _security.RefusePlaintext,
+            // The received bitmap of the largest guest, in case that it cannot be packed.
+            MaxReceiveMessageBytes = 32 * 1024 * 1024,
+        });
+
+    /// <summary>A new connection: the old one may be dead without knowing it.</summary>
+    private void Redial()
+    {
+        _channel.Dispose();
+        _channel = Connect(_address);
+    }
+
+    private async Task<SourceLanes> OpenLanesAsync(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open)
+    {
+        try
+        {
+            LaneOptions options = new LaneOptions { HandshakeTimeout = _timeouts.Link, Tls = _security.Outgoing(_address) }
+                .WithSilence(_timeouts.Link);
+            return await DedicatedThread.Start("dial lanes", () => OpenAtFirstThatAnswers(lanes, address => open(address, options)))
+                .ConfigureAwait(false);
+        }
+        catch (LaneException error)
+        {
+            throw new Refusal(
+                Because.Unreachable,
+                $"the lanes of {_address} cannot be opened: {error.Message}; look at that daemon's --lanes",
+                error);
+        }
+    }
+
+    private static SourceLanes OpenAtFirstThatAnswers(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, SourceLanes> open)
+    {
+        foreach (IPEndPoint address in lanes.SkipLast(1))
+        {
+            try
+            {
+                return open(address);
+            }
+            catch (LaneException)
+            {
+                // The next one may answer; why the last one does not is said.
+            }
+        }
+
+        return open(lanes[^1]);
+    }
+}

@@ -1,0 +1,21 @@
+using MigrationD.Protocol.Refusals;
+
+namespace MigrationD.Daemon.Source.Link;
+
+/// <summary>What is said to the destination at the switchover, most of it while the guest stands still.</summary>
+internal interface IHandover
+{
+    /// <summary>Tells which pages were written after they were sent. Nothing is pushed until it is answered.</summary>
+    /// <exception cref="Refusal">It is refused, or not answered.</exception>
+    Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel);
+
+    /// <summary>Sends the device state; the answer means that the guest could run there now. Never repeated.</summary>
+    /// <exception cref="Refusal">It is refused, or not answered.</exception>
+    Task LoadStateAsync(byte[] state, CancellationToken cancel);
+
+    /// <summary>
+    /// Lets the guest run there. Sent once: when no answer comes, <see cref="DestinationClient.AskOutcomeAsync"/> finds out.
+    /// </summary>
+    /// <exception cref="Refusal">It is refused, or not answered.</exception>
+    Task RunAsync(CancellationToken cancel);
+}

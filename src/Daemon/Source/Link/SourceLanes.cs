@@ -1,0 +1,312 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source.Push;
+using MigrationD.Daemon.Threading;
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source.Link;
+
+/// <summary>
+/// The lanes of one migration on its source, with the threads that serve them: one for urgent pages, one or more for the push, and one for
+/// what is said at the switchover where the destination takes it.
+/// </summary>
+/// <remarks>
+/// No page goes over two push lanes: they take their blocks from one <see cref="PushOrder"/> or <see cref="RoundBlocks"/>, and claim each
+/// page in one <see cref="SentPages"/>.
+/// </remarks>
+internal sealed class SourceLanes : IDisposable
+{
+    // Of the pages that are sent ahead, as many go over one push lane before the next one has its turn.
+    private const int PagesAheadInTurn = GuestPage.PerBlock;
+
+    private static readonly TimeSpan CloseDeadline = TimeSpan.FromSeconds(5);
+
+    private readonly LaneCall _urgent;
+    private readonly PushLane[] _push;
+    private readonly HandoverLane? _handover;
+    private readonly UrgentGate _gate = new();
+    private readonly PushOrder _order;
+    private readonly OutgoingMemory _outgoing;
+    private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<Task> _threads = [];
+    private readonly Timer _ping;
+    private PushReport? _report;
+    private volatile bool _mayRelease;
+    private volatile bool _closing;
+
+    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, HandoverLane? handover, OutgoingMemory outgoing)
+    {
+        _handover = handover;
+        _urgent = urgent;
+        _push = [.. push.Select(call => new PushLane(call))];
+        _outgoing = outgoing;
+        _order = new PushOrder(outgoing.Memory.BlockCount);
+        // A guest may need nothing for long, and a destination must tell that from a source that hangs; so must this side.
+        _ping = new Timer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
+    }
+
+    /// <summary>Ends, with the cause, when a lane breaks.</summary>
+    public Task<Exception> Lost => _lost.Task;
+
+    /// <summary>The lane for the switchover; null where there is none.</summary>
+    public IHandover? Handover => _handover;
+
+    /// <summary>What is known of the migration from the lanes.</summary>
+    public LiveFigures Figures
+    {
+        get
+        {
+            PushReport? report = Volatile.Read(ref _report);
+            return new LiveFigures(
+                Calls.Sum(call => call.BytesWritten), (long)(report?.PagesReceived ?? 0), report?.Placement,
+                _outgoing.Released?.Bytes ?? 0, _outgoing.Compression.Figures);
+        }
+    }
+
+    private IEnumerable<LaneCall> Calls =>
+        [_urgent, .. _push.Select(lane => lane.Call), .. _handover is null ? [] : (LaneCall[])[_handover.Call]];
+
+    /// <summary>What has been sent so far, over these lanes and those before.</summary>
+    public RamMap Map() => RamMap.OfSent(_outgoing.Sent.CountBlocks());
+
+    /// <summary>Dials all lanes; the urgent one answers from now on. Blocks.</summary>
+    /// <param name="address">Where to.</param>
+    /// <param name="session">The session's name.</param>
+    /// <param name="secret">Its secret.</param>
+    /// <param name="options">How each is dialled.</param>
+    /// <param name="wanted">Which the session has.</param>
+    /// <param name="outgoing">What they send.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="cancel">Gives up.</param>
+    public static SourceLanes Open(
+        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, LanesWanted wanted, OutgoingMemory outgoing,
+        ILogger logger, CancellationToken cancel)
+    {
+        var opened = new List<LaneCall>();
+        try
+        {
+            opened.Add(LaneClient.Open(address, PageLanePaths.Urgent, LaneMetadata.For(session, secret), options, cancel));
+            for (int lane = 0; lane < wanted.Push; lane++)
+            {
+                opened.Add(LaneClient.Open(address, PageLanePaths.Push, LaneMetadata.For(session, secret, lane), options, cancel));
+            }
+
+            if (wanted.Handover is not null)
+            {
+                opened.Add(LaneClient.Open(address, PageLanePaths.Handover, LaneMetadata.For(session, secret), options, cancel));
+            }
+        }
+        catch
+        {
+            opened.ForEach(call => call.Dispose());
+            throw;
+        }
+
+        HandoverLane? handover = wanted.Handover is null ? null : new HandoverLane(opened[^1], wanted.Handover, logger);
+        var lanes = new SourceLanes(opened[0], opened.Skip(1).Take(wanted.Push), handover, outgoing);
+        lanes.Start(logger);
+        return lanes;
+    }
+
+    /// <summary>
+    /// Sends a round of precopy: every page that is not marked as sent. Ends when the destination has put all of them into their places.
+    /// </summary>
+    /// <param name="mustStop">Asked now and then, by any thread; true ends the round early.</param>
+    /// <param name="mark">What to say behind it.</param>
+    /// <param name="isPaced">Whether it keeps to the bandwidth.</param>
+    /// <param name="cancel">Gives up waiting.</param>
+    /// <returns>Pages sent.</returns>
+    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
+    {
+        long before = _outgoing.Sent.Count();
+        var blocks = new RoundBlocks(_outgoing.Memory.BlockCount);
+        await SendMarkedAsync(
+            push => push.SendRound(blocks, () => cancel.IsCancellationRequested || mustStop(), isPaced), mark, cancel).ConfigureAwait(false);
+        return _outgoing.Sent.Count() - before;
+    }
+
+    /// <summary>Sends a mark alone; ends as <see cref="SendRoundAsync"/> does.</summary>
+    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendMarkedAsync(_ => { }, mark, cancel);
+
+    /// <summary>
+    /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
+    /// they would only take time from what the guest waits for.
+    /// </summary>
+    public void StartPush() => _push[0].Add(push => push.SendFirst());
+
+    /// <summary>The guest runs on the destination.</summary>
+    /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
+    public void GuestRuns(ReadOnlyMemory<long> hottest)
+    {
+        _mayRelease = true;
+        _handover?.Finish();
+        for (int i = 0; i < _push.Length; i++)
+        {
+            int first = i;
+            PushLane lane = _push[i];
+            lane.Add(push =>
+            {
+                for (int turn = first * PagesAheadInTurn; turn < hottest.Length; turn += _push.Length * PagesAheadInTurn)
+                {
+                    push.SendAhead(hottest.Span[turn..Math.Min(turn + PagesAheadInTurn, hottest.Length)]);
+                }
+
+                push.SendRest();
+                lane.Call.FinishWriting();
+            });
+        }
+    }
+
+    /// <summary>Closes all lanes and waits until no thread uses the guest's memory any more.</summary>
+    public async Task CloseAsync(bool complete)
+    {
+        _closing = true;
+        foreach (PushLane lane in _push)
+        {
+            lane.Close(complete);
+        }
+
+        Task ended = Task.WhenAll(_threads);
+        if (complete)
+        {
+            try
+            {
+                _urgent.FinishWriting();
+                await ended.WaitAsync(CloseDeadline).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is LaneException or TimeoutException)
+            {
+                // The destination has every page: that it is gone or silent now must not keep the guest's memory here.
+            }
+        }
+
+        if (!ended.IsCompleted)
+        {
+            Abort("the migration is over");
+        }
+
+        await ended.ConfigureAwait(false);
+    }
+
+    public void Dispose()
+    {
+        _ping.Dispose();
+        _urgent.Dispose();
+        _handover?.Dispose();
+        foreach (PushLane lane in _push)
+        {
+            lane.Dispose();
+        }
+    }
+
+    private void Start(ILogger logger)
+    {
+        var sender = new UrgentSender(_urgent, _outgoing, _order, _gate, logger);
+        Start("urgent", () =>
+        {
+            using (sender)
+            {
+                sender.Run();
+            }
+        });
+        if (_handover is { } handover)
+        {
+            Start("handover", handover.ReadAnswers);
+        }
+
+        for (int i = 0; i < _push.Length; i++)
+        {
+            PushLane lane = _push[i];
+            string name = i == 0 ? "" : $" {i}";
+            Start($"reports{name}", () => lane.ReadReports(Note));
+            Start($"push{name}", () =>
+            {
+                using var push = new PushSender(lane.Call, _outgoing, _order, _gate, () => _closing || _lost.Task.IsCompleted);
+                lane.Push(push);
+            });
+        }
+    }
+
+    private void Start(string role, Action work) => _threads.Add(DedicatedThread.Start($"{role} {_outgoing.Guest}", () =>
+    {
+        try
+        {
+            work();
+        }
+        catch (Exception error)
+        {
+            // Whatever ends a lane thread, the other lanes are of no use alone: both sides see the loss at once.
+            if (!_closing)
+            {
+                _lost.TrySetResult(error);
+                Abort(error.Message);
+            }
+        }
+    }));
+
+    private void Abort(string reason)
+    {
+        foreach (LaneCall call in Calls)
+        {
+            call.Abort(reason);
+        }
+    }
+
+    private void Ping(object? state)
+    {
+        foreach (LaneCall call in Calls)
+        {
+            call.Ping();
+        }
+    }
+
+    /// <summary>Has every push thread send something that ends in a mark, and waits until the destination says that all of it is there.</summary>
+    private async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancel)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        Task sent = Task.WhenAll(_push.Select(lane => lane.SendMarkedAsync(send, mark, stop.Token)));
+        if (await Task.WhenAny(sent, _lost.Task).ConfigureAwait(false) == _lost.Task)
+        {
+            await stop.CancelAsync().ConfigureAwait(false);
+            await sent.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw new LinkLostException(await _lost.Task.ConfigureAwait(false));
+        }
+
+        await sent.ConfigureAwait(false);
+    }
+
+    private void Note(PushReport report)
+    {
+        Release(report);
+        Volatile.Write(ref _report, report);
+    }
+
+    /// <summary>Gives back what the destination confirms; not before its word that the guest runs there.</summary>
+    private void Release(PushReport report)
+    {
+        if (_outgoing.Released is not { } released)
+        {
+            return;
+        }
+
+        foreach ((long first, long count) in RunList.Unpack(report.ConfirmedRuns, _outgoing.Memory.BlockCount))
+        {
+            released.Confirm(first, count);
+        }
+
+        if (_mayRelease)
+        {
+            released.Release();
+        }
+    }
+}
+
+/// <summary>Which lanes are opened besides the urgent one.</summary>
+/// <param name="Push">How many for the push.</param>
+/// <param name="Handover">How long answers on the handover lane may take; null for no such lane.</param>
+internal sealed record LanesWanted(int Push, HandoverPatience? Handover = null);

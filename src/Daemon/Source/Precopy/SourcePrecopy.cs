@@ -1,0 +1,235 @@
+using System.Diagnostics;
+using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Source.Link;
+using MigrationD.Daemon.Source.Push;
+using MigrationD.Guest;
+using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Session;
+using MigrationD.Protocol.V1;
+
+namespace MigrationD.Daemon.Source.Precopy;
+
+/// <summary>
+/// Copies a guest's memory while the guest runs, round by round, until <see cref="PrecopyPolicy"/> says that it has paid; then tells what
+/// went stale. One attempt: a lost link takes a new one.
+/// </summary>
+/// <remarks>
+/// <see cref="SentPages"/> is the one truth about what the destination has as it is now: a harvest takes pages out of it, a round sends what
+/// is not in it, and what is not in it at the switchover follows by post-copy. Always harvest first, send then: see
+/// <see cref="IDirtyLog"/>.
+/// </remarks>
+internal sealed class SourcePrecopy : IDisposable
+{
+    // A quarter of a GiB: what comes later comes as fast in blocks.
+    private const long MostHottest = 65536;
+
+    // Each half as long as the one before: the shortest tells the hottest apart, the longest finds those that are less hot.
+    private const int Looks = 4;
+
+    private readonly SentPages _sent;
+    private readonly SourceLanes _lanes;
+    private readonly MigrationRecord _record;
+    private readonly IDirtyLog _log;
+    private readonly VcpuThrottle? _throttle;
+    private readonly PageSet _dirty;
+    private readonly WriteHistory _history;
+    private readonly long _pages;
+    private readonly long _began;
+    private volatile PrecopyLimits _limits;
+    private volatile bool _switchOverNow;
+    private bool _timedOut;
+    private bool _looked;
+
+    /// <summary>Precopy over lanes that have sent nothing yet.</summary>
+    /// <param name="guest">The guest.</param>
+    /// <param name="limits">How far to go.</param>
+    /// <param name="lanes">Where to send.</param>
+    /// <param name="sent">What has been sent over them: nothing.</param>
+    /// <param name="throttle">What holds the guest back when it writes too fast; null when it is not to be. Ends with precopy.</param>
+    /// <param name="record">Told of figures.</param>
+    /// <param name="began">When the first attempt began, as a timestamp of <see cref="Stopwatch"/>.</param>
+    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, SentPages sent, VcpuThrottle? throttle,
+        MigrationRecord record, long began)
+    {
+        _limits = limits;
+        _lanes = lanes;
+        _sent = sent;
+        _record = record;
+        _began = began;
+        _throttle = throttle;
+        _pages = guest.Memory.PageCount;
+        _dirty = new PageSet(_pages);
+        _history = new WriteHistory(_pages);
+        _log = guest.OpenDirtyLog();
+    }
+
+    private TimeSpan Elapsed => Stopwatch.GetElapsedTime(_began);
+
+    /// <summary>Goes by other limits from now on.</summary>
+    public void Change(PrecopyLimits limits) => _limits = limits;
+
+    /// <summary>The operator wants no further page before the switchover.</summary>
+    public void SwitchOverNow() => _switchOverNow = true;
+
+    /// <summary>Sends rounds until one is the last. Then the lane is at rest: everything that was sent is in its place.</summary>
+    /// <returns>Why it ended.</returns>
+    /// <exception cref="PrecopyException">It gives up: the guest writes faster than the limits allow for.</exception>
+    public async Task<string> RunAsync(CancellationToken cancel)
+    {
+        try
+        {
+            return await SendRoundsAsync(cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            // From here on others pause the guest, and resume it.
+            if (_throttle is not null)
+            {
+                await Task.Run(_throttle.Dispose, CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>
+    /// While the guest still runs: says that precopy is over, and gives what is stale by now, so that little is left for the downtime.
+    /// </summary>
+    public async Task<IEnumerable<(long First, long Count)>> EndAsync(CancellationToken cancel)
+    {
+        await _lanes.SendMarkAsync(PrecopyMark.PrecopyEnded, cancel).ConfigureAwait(false);
+        // Not what was harvested last: a round that was stopped has left older pages behind.
+        return _sent.UnsentRuns(_pages);
+    }
+
+    /// <summary>
+    /// The guest is paused: counts what it wrote last. In hybrid mode that is stale; what <see cref="SendLastAsync"/> sends in pure precopy.
+    /// </summary>
+    public void HarvestLast()
+    {
+        _dirty.Clear();
+        _log.HarvestLast(_dirty);
+        _sent.Remove(_dirty);
+    }
+
+    /// <summary>
+    /// The pages that the guest works on, the hottest first: what it will need first. What it writes once and leaves is not among them, if there
+    /// was time to look.
+    /// </summary>
+    public ReadOnlyMemory<long> Hottest()
+    {
+        _history.Add(_dirty);
+        long[] hottest = new long[(int)Math.Min(_pages, MostHottest)];
+        return hottest.AsMemory(0, _looked ? _history.CopyHottest(hottest, least: 2, harvests: Looks + 1) : _history.CopyHottest(hottest));
+    }
+
+    /// <summary>What the last harvest made stale.</summary>
+    public IEnumerable<(long First, long Count)> Stale()
+    {
+        for (long from = 0; _dirty.TryNextRun(from, out long first, out long count); from = first + count)
+        {
+            yield return (first, count);
+        }
+    }
+
+    /// <summary>In pure precopy, the guest being paused: sends what is left.</summary>
+    /// <exception cref="PrecopyException">It takes much longer than the downtime limit.</exception>
+    public async Task SendLastAsync(TimeSpan grace, CancellationToken cancel)
+    {
+        Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, isPaced: false, cancel);
+        try
+        {
+            await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, cancel).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw new PrecopyException(
+                $"the last pages did not go over within {(_limits.Downtime + grace).TotalMilliseconds:0} ms, though the downtime limit is "
+                + $"{_limits.Downtime.TotalMilliseconds:0} ms");
+        }
+    }
+
+    /// <summary>Ends the log: the guest writes at full speed again.</summary>
+    public void Dispose() => _log.Dispose();
+
+    private async Task<string> SendRoundsAsync(CancellationToken cancel)
+    {
+        await Task.Run(_log.Arm, cancel).ConfigureAwait(false);
+        long dirtyBefore = _pages;
+        for (int number = 1; ; number++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
+            TimeSpan took = Stopwatch.GetElapsedTime(start);
+            long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
+            var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
+            _record.NotePrecopyRound(round);
+            PrecopyDecision next = _switchOverNow
+                ? new PrecopyDecision(PrecopyStep.SwitchOver, "an operator ordered the switchover")
+                : PrecopyPolicy.Next(_limits, round, dirtyBefore);
+            switch (next.Step)
+            {
+                case PrecopyStep.SwitchOver:
+                    await LookAsync(round, cancel).ConfigureAwait(false);
+                    return next.Why;
+                case PrecopyStep.GiveUp:
+                    throw new PrecopyException(next.Why);
+                default:
+                    HoldBack(round, dirtyBefore);
+                    dirtyBefore = dirty;
+                    break;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Harvests a few times more, and sends nothing: rounds are so long that in the end every hot page is in each of them, and with it what the
+    /// guest wrote once.
+    /// </summary>
+    private async Task LookAsync(PrecopyRound last, CancellationToken cancel)
+    {
+        TimeSpan look = _limits.IsPure || _switchOverNow ? TimeSpan.Zero : PrecopyPolicy.LookFor(last);
+        if (look == TimeSpan.Zero)
+        {
+            return;
+        }
+
+        for (int i = 0; i < Looks; i++)
+        {
+            look /= 2;
+            await Task.Delay(look, cancel).ConfigureAwait(false);
+            await Task.Run(Harvest, cancel).ConfigureAwait(false);
+        }
+
+        _looked = true;
+    }
+
+    private void HoldBack(PrecopyRound round, long dirtyBefore)
+    {
+        if (_throttle is not null)
+        {
+            _throttle.Percent = ThrottlePolicy.Next(_throttle.Percent, round, dirtyBefore);
+            _record.NoteThrottle(_throttle.Percent);
+        }
+    }
+
+    private bool MustStop()
+    {
+        // Pure precopy that goes on to its end whatever it takes is not stopped in the middle of a round.
+        _timedOut |= Elapsed >= _limits.Timeout;
+        return _switchOverNow || (_timedOut && !(_limits.IsPure && _limits.MoveAnyway));
+    }
+
+    private long Harvest()
+    {
+        _dirty.Clear();
+        _log.Harvest(_dirty);
+        _sent.Remove(_dirty);
+        _history.Add(_dirty);
+        return _pages - _sent.Count();
+    }
+}
+
+/// <summary>Precopy does not come to its end within the limits that it was given; the guest goes on where it is.</summary>
+internal sealed class PrecopyException(string why) : Exception(
+    $"precopy gives up: {why}. Give it more (--downtime-limit, --max-rounds, --precopy-timeout), let it move the guest all the same "
+    + "(--timeout-strategy continue), or let post-copy take over (--mode hybrid)");
