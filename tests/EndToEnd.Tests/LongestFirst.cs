@@ -3,12 +3,13 @@ using MigrationD.EndToEnd.Tests.Chaos;
 using MigrationD.EndToEnd.Tests.Limits;
 using MigrationD.EndToEnd.Tests.Precopy;
 using MigrationD.EndToEnd.Tests.Versions;
-using Xunit.Abstractions;
+using Xunit.Sdk;
+using Xunit.v3;
 
 // Tests mostly wait: for links that are slow on purpose, for timeouts, for programs to start. More classes than there are processors run at
 // a time, and no test may mind; what it waits for is a condition, within a deadline that is far above what it takes.
-[assembly: CollectionBehavior(MaxParallelThreads = 3)]
-[assembly: TestCollectionOrderer("MigrationD.EndToEnd.Tests." + nameof(LongestFirst), "MigrationD.EndToEnd.Tests")]
+[assembly: Parallelization(MaxThreads = 3)]
+[assembly: TestCollectionOrderer(typeof(LongestFirst))]
 
 namespace MigrationD.EndToEnd.Tests;
 
@@ -24,13 +25,15 @@ public sealed class LongestFirst : ITestCollectionOrderer
     ];
 
     /// <inheritdoc/>
-    public IEnumerable<ITestCollection> OrderTestCollections(IEnumerable<ITestCollection> testCollections) =>
-        testCollections.OrderBy(Rank).ThenBy(collection => collection.DisplayName, StringComparer.Ordinal);
+    public IReadOnlyCollection<TTestCollection> OrderTestCollections<TTestCollection>(IReadOnlyCollection<TTestCollection> testCollections)
+        where TTestCollection : ITestCollection =>
+        [.. testCollections.OrderBy(Rank).ThenBy(collection => collection.TestCollectionDisplayName, StringComparer.Ordinal)];
 
     // A class without a collection of its choice is one, and is named in it.
-    private static int Rank(ITestCollection collection)
+    private static int Rank<TTestCollection>(TTestCollection collection)
+        where TTestCollection : ITestCollection
     {
-        int place = Array.FindIndex(Longest, name => collection.DisplayName.EndsWith($".{name}", StringComparison.Ordinal));
+        int place = Array.FindIndex(Longest, name => collection.TestCollectionDisplayName.EndsWith($".{name}", StringComparison.Ordinal));
         return place < 0 ? Longest.Length : place;
     }
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
-using Xunit.Abstractions;
 
 namespace MigrationD.EndToEnd.Tests;
 

@@ -1,6 +1,5 @@
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
-using Xunit.Abstractions;
 
 namespace MigrationD.EndToEnd.Tests;
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MigrationD.TestSupport;
 
 /// <summary>A fact that is skipped, with the reason, on a machine that lacks what it needs.</summary>
@@ -5,7 +7,8 @@ namespace MigrationD.TestSupport;
 public sealed class MachineFactAttribute : FactAttribute
 {
     /// <summary>A fact that needs <paramref name="needs"/>.</summary>
-    public MachineFactAttribute(Needs needs)
+    public MachineFactAttribute(Needs needs, [CallerFilePath] string? file = null, [CallerLineNumber] int line = -1)
+        : base(file, line)
     {
         Needs = needs;
         Skip = Machine.Lacks(needs);

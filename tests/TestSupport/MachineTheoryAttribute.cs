@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace MigrationD.TestSupport;
 
 /// <summary>A theory that is skipped, with the reason, on a machine that lacks what it needs.</summary>
@@ -5,7 +7,8 @@ namespace MigrationD.TestSupport;
 public sealed class MachineTheoryAttribute : TheoryAttribute
 {
     /// <summary>A theory that needs <paramref name="needs"/>.</summary>
-    public MachineTheoryAttribute(Needs needs)
+    public MachineTheoryAttribute(Needs needs, [CallerFilePath] string? file = null, [CallerLineNumber] int line = -1)
+        : base(file, line)
     {
         Needs = needs;
         Skip = Machine.Lacks(needs);

@@ -11,9 +11,9 @@ public sealed class CompletionTests : IAsyncLifetime
 
     private ScriptedDaemon _daemon = null!;
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public Task DisposeAsync() => _daemon.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _daemon.DisposeAsync();
 
     [Theory]
     [InlineData("gu", "guest")]

@@ -13,9 +13,9 @@ public sealed class ConsoleCommandTests : IAsyncLifetime
 
     private ScriptedDaemon _daemon = null!;
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public Task DisposeAsync() => _daemon.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _daemon.DisposeAsync();
 
     [Fact]
     public async Task Into_a_pipe_every_byte_goes_as_it_is()

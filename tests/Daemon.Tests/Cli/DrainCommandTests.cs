@@ -13,9 +13,9 @@ public sealed class DrainCommandTests : IAsyncLifetime
 {
     private ScriptedDaemon _daemon = null!;
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public Task DisposeAsync() => _daemon.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _daemon.DisposeAsync();
 
     private Task<CliRun> Run(params string[] args) => CliRun.OfAsync([.. args, "--control", _daemon.Socket]);
 

@@ -14,9 +14,9 @@ public sealed class RecoveryCommandTests : IAsyncLifetime
 
     private string Image => Path.Combine(_folder.FullName, "web.ram");
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public async Task DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         await _daemon.DisposeAsync();
         _folder.Delete(recursive: true);

@@ -13,9 +13,9 @@ public sealed class TerminalTests : IAsyncLifetime
 
     private ScriptedDaemon _daemon = null!;
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public Task DisposeAsync() => _daemon.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _daemon.DisposeAsync();
 
     [MachineFact(Needs.Terminal)]
     public async Task Watch_draws_a_view_and_ends_with_the_summary()

@@ -14,9 +14,9 @@ public sealed class TopTests : IAsyncLifetime
 
     private ScriptedDaemon _daemon = null!;
 
-    public async Task InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
+    public async ValueTask InitializeAsync() => _daemon = await ScriptedDaemon.StartAsync();
 
-    public Task DisposeAsync() => _daemon.DisposeAsync().AsTask();
+    public ValueTask DisposeAsync() => _daemon.DisposeAsync();
 
     [Fact]
     public async Task Elsewhere_than_on_a_terminal_it_is_printed_once()

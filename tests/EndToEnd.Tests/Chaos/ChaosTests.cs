@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using MigrationD.TestSupport;
-using Xunit.Abstractions;
 
 namespace MigrationD.EndToEnd.Tests.Chaos;
 

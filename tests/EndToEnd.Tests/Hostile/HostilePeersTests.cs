@@ -5,7 +5,6 @@ using System.Net.Sockets;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using MigrationD.TestSupport;
-using Xunit.Abstractions;
 
 namespace MigrationD.EndToEnd.Tests.Hostile;
 

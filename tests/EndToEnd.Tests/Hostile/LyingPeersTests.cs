@@ -7,7 +7,6 @@ using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using MigrationD.TestSupport;
-using Xunit.Abstractions;
 
 namespace MigrationD.EndToEnd.Tests.Hostile;
 

@@ -15,13 +15,13 @@ public sealed class ReaderScripts : IAsyncLifetime
     private readonly NodeScripts _scripts = new();
 
     /// <summary>Installs them.</summary>
-    public Task InitializeAsync() => _scripts.InstallAsync("Readers", InstallDeadline);
+    public async ValueTask InitializeAsync() => await _scripts.InstallAsync("Readers", InstallDeadline);
 
     /// <summary>Removes them.</summary>
-    public Task DisposeAsync()
+    public ValueTask DisposeAsync()
     {
         _scripts.Dispose();
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>A path in the folder of the scripts.</summary>

@@ -23,7 +23,7 @@ public sealed class PreviousProgram : IAsyncLifetime
         ?? throw new InvalidOperationException($"commit {PreviousVersion.Commit} was not built: the test does not say what it needs");
 
     /// <summary>Builds it, unless this machine lacks what the tests of it need.</summary>
-    public async Task InitializeAsync()
+    public async ValueTask InitializeAsync()
     {
         if (Machine.Lacks(Needs.Userfaultfd | Needs.PreviousVersion) is not null)
         {
@@ -37,10 +37,10 @@ public sealed class PreviousProgram : IAsyncLifetime
     }
 
     /// <summary>Removes it.</summary>
-    public Task DisposeAsync()
+    public ValueTask DisposeAsync()
     {
         _scratch.Dispose();
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 
     private async Task BuildAsync(CancellationToken cancellation)

@@ -10,12 +10,19 @@ namespace MigrationD.Guest.Tests.Pulse;
 /// </summary>
 internal static class OtherProcess
 {
-    /// <summary>Entry of this assembly when it is run as a program.</summary>
+    private const string Command = "other-process";
+
+    /// <summary>Entry of this assembly, which is a program: the other process, or else the runner of its tests.</summary>
     public static int Main(string[] arguments)
     {
+        if (arguments is not [Command, var folder, ..])
+        {
+            return Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(arguments).GetAwaiter().GetResult();
+        }
+
         try
         {
-            Host(arguments[0], Parse(arguments.AsSpan(1)));
+            Host(folder, Parse(arguments.AsSpan(2)));
             return 0;
         }
         catch (Exception error)
@@ -60,7 +67,7 @@ internal static class OtherProcess
 
     private static void Start(string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo("dotnet", [typeof(OtherProcess).Assembly.Location, .. arguments])
+        using Process process = Process.Start(new ProcessStartInfo("dotnet", [typeof(OtherProcess).Assembly.Location, Command, .. arguments])
         {
             RedirectStandardError = true,
         })!;

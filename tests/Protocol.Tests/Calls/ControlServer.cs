@@ -58,9 +58,9 @@ public sealed class ControlServer : Control.ControlBase, IAsyncLifetime
     /// <summary>127.0.0.1:PORT.</summary>
     public string TcpTarget { get; private set; } = "";
 
-    public Task InitializeAsync() => StartAsync();
+    public async ValueTask InitializeAsync() => await StartAsync();
 
-    async Task IAsyncLifetime.DisposeAsync()
+    async ValueTask IAsyncDisposable.DisposeAsync()
     {
         await _app.DisposeAsync();
         Directory.Delete(_folder, recursive: true);

@@ -229,8 +229,8 @@ public sealed class DialingTests
     {
         public ControlServer Server { get; } = new(socketPath);
 
-        public Task StartAsync() => Server.InitializeAsync();
+        public async Task StartAsync() => await Server.InitializeAsync();
 
-        public async ValueTask DisposeAsync() => await ((IAsyncLifetime)Server).DisposeAsync();
+        public async ValueTask DisposeAsync() => await ((IAsyncDisposable)Server).DisposeAsync();
     }
 }

@@ -17,13 +17,13 @@ public sealed class OfficialGrpcClient : IAsyncLifetime
     public static string Protos => Path.Combine(AppContext.BaseDirectory, "protos");
 
     /// <summary>Installs them.</summary>
-    public Task InitializeAsync() => _scripts.InstallAsync("OfficialClient", InstallDeadline);
+    public async ValueTask InitializeAsync() => await _scripts.InstallAsync("OfficialClient", InstallDeadline);
 
     /// <summary>Removes them.</summary>
-    public Task DisposeAsync()
+    public ValueTask DisposeAsync()
     {
         _scripts.Dispose();
-        return Task.CompletedTask;
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>

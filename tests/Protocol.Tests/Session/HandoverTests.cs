@@ -1,5 +1,4 @@
 using MigrationD.Protocol.Session;
-using Xunit.Abstractions;
 
 namespace MigrationD.Protocol.Tests.Session;
 
