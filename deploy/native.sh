@@ -36,6 +36,8 @@ for variable in $(compgen -e | grep -E '^(_?MSBUILD|VSTEST|DOTNET_HOST_PATH$)' |
 
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
+{ [ -w "$cache" ] && { [ ! -e "$cache/lock" ] || [ -w "$cache/lock" ]; }; } ||
+  die "$cache belongs to $(stat -c %U "$cache"), who made the program here before; remove it, or say another place by MIGRATIOND_NATIVE"
 exec {lock}>"$cache/lock"
 flock "$lock"
 stamp=$(stamp)
