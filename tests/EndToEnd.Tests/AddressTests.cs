@@ -16,7 +16,7 @@ public sealed class AddressTests : IDisposable
     public AddressTests() => File.WriteAllText(_scratch.PathOf("hosts"), $"::1 {Name}\n127.0.0.1 {Name}\n");
 
     [MachineFact(Host)]
-    public async Task LanesGoToTheAddressThatAnsweredForControl()
+    public async Task Lanes_go_to_the_address_that_answered_for_control()
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", ListenForLanesEverywhere);
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", KnowTheName);
@@ -28,7 +28,7 @@ public sealed class AddressTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task EachAddressOfTheHostThatTheDestinationNamesIsTried()
+    public async Task Each_address_of_the_host_that_the_destination_names_is_tried()
     {
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
         PrepareResponse prepared = destination.Prepared;

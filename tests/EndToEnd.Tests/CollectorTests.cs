@@ -16,7 +16,7 @@ public sealed class CollectorTests
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task CollectionsFromAllSidesDoNotStopAMigration(string kind)
+    public async Task Collections_from_all_sides_do_not_stop_a_migration(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", CollectEagerly);
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", CollectEagerly);

@@ -19,7 +19,7 @@ public sealed partial class ConsoleTests
     private const int Some = 600;
 
     [MachineFact(Host)]
-    public async Task AFollowedConsoleGoesThroughAMigrationWithEveryLineOnceAndInOrder()
+    public async Task A_followed_console_goes_through_a_migration_with_every_line_once_and_in_order()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -55,7 +55,7 @@ public sealed partial class ConsoleTests
     }
 
     [MachineFact(Host)]
-    public async Task ItIsFollowedThereAndBackAndOnToAThirdNode()
+    public async Task It_is_followed_there_and_back_and_on_to_a_third_node()
     {
         // With certificates: what is passed on goes the way that pages go, and nobody else hears it.
         using var authority = new Authority();
@@ -83,7 +83,7 @@ public sealed partial class ConsoleTests
     }
 
     [MachineFact(Host)]
-    public async Task WhenTheGuestGoesOnAtTheSourceWhatItWroteElsewhereIsSaidToBeVoid()
+    public async Task When_the_guest_goes_on_at_the_source_what_it_wrote_elsewhere_is_said_to_be_void()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync(
             "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.stream:wait",
@@ -116,7 +116,7 @@ public sealed partial class ConsoleTests
     }
 
     [MachineFact(Host)]
-    public async Task AConsoleWhoseNodeIsGoneIsWaitedForUntilItsRecordIsDeleted()
+    public async Task A_console_whose_node_is_gone_is_waited_for_until_its_record_is_deleted()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -134,7 +134,7 @@ public sealed partial class ConsoleTests
     }
 
     [MachineFact(Host)]
-    public async Task AReaderMayLeaveAndOneFileTakesBothOutputs()
+    public async Task A_reader_may_leave_and_one_file_takes_both_outputs()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -150,7 +150,7 @@ public sealed partial class ConsoleTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AGuestWithoutASerialPortIsRefusedHereAndWhereItWent()
+    public async Task A_guest_without_a_serial_port_is_refused_here_and_where_it_went()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");

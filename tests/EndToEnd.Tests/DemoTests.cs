@@ -21,7 +21,7 @@ public sealed class DemoTests
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData("kvm", "256MiB", "192MiB")]
     [InlineData("workload", "64MiB", "32MiB")]
-    public async Task ItsJsonIsOneObjectWithTheVerdict(string kind, string memory, string workingSet)
+    public async Task Its_JSON_is_one_object_with_the_verdict(string kind, string memory, string workingSet)
     {
         CommandResult result = await RunAsync("demo", "--json", "--guest", kind, "--memory", memory, "--working-set", workingSet);
         JsonObject demo = result.Succeeds().Json.AsObject();
@@ -35,7 +35,7 @@ public sealed class DemoTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ItsReportSaysWhatHappened()
+    public async Task Its_report_says_what_happened()
     {
         CommandResult result = await RunAsync("demo", "--guest", "workload", "--memory", "32MiB", "--working-set", "16MiB", "--placement", "copy");
         result.Succeeds();
@@ -52,7 +52,7 @@ public sealed class DemoTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ItRefusesAGuestThatCannotBe() =>
+    public async Task It_refuses_a_guest_that_cannot_be() =>
         (await RunAsync("demo", "--memory", "32MiB", "--working-set", "64MiB")).Fails("working");
 
     private static string[] Keys(JsonNode node) => [.. node.AsObject().Select(pair => pair.Key).Order(StringComparer.Ordinal)];

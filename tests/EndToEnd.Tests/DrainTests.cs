@@ -19,7 +19,7 @@ public sealed class DrainTests
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     [MachineFact(Host)]
-    public async Task EveryGuestGoesToThePeerWithTheMostRoomAndTheHostStaysEmpty()
+    public async Task Every_guest_goes_to_the_peer_with_the_most_room_and_the_host_stays_empty()
     {
         await using DaemonProcess roomy = await DaemonProcess.StartAsync("roomy", "--guest-memory", "112MiB");
         await using DaemonProcess small = await DaemonProcess.StartAsync("small", "--guest-memory", "40MiB");
@@ -56,7 +56,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task WhatFitsNowhereOrCannotGoOnStaysAndIsNamedWithTheReasonOfEachPeer()
+    public async Task What_fits_nowhere_or_cannot_go_on_stays_and_is_named_with_the_reason_of_each_peer()
     {
         await using DaemonProcess small = await DaemonProcess.StartAsync("small", "--guest-memory", "40MiB");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
@@ -91,7 +91,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task APeerThatRefusesAGuestIsPassedOverForTheNext()
+    public async Task A_peer_that_refuses_a_guest_is_passed_over_for_the_next()
     {
         await using DaemonProcess first = await DaemonProcess.StartAsync("first", "--guest-memory", "512MiB");
         await using DaemonProcess second = await DaemonProcess.StartAsync("second", "--guest-memory", "256MiB");
@@ -111,7 +111,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task NoMoreAreUnderWayThanIsSaidAndAPeerWithOnePlaceGetsOneAfterTheOther()
+    public async Task No_more_are_under_way_than_is_said_and_a_peer_with_one_place_gets_one_after_the_other()
     {
         await using DaemonProcess one = await DaemonProcess.StartAsync("one", "--max-incoming", "1");
         await using DaemonProcess many = await HangingAsync("many");
@@ -137,7 +137,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task ADrainWhoseCommandIsKilledBeginsNothingMoreAndTheNextGoesOnWhereItWas()
+    public async Task A_drain_whose_command_is_killed_begins_nothing_more_and_the_next_goes_on_where_it_was()
     {
         // The first guest is under way until the next drain has seen it there; the peer answers meanwhile how much room it has.
         await using DaemonProcess peer = await HangingAsync("peer");
@@ -172,7 +172,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task CtrlCLeavesWhatIsUnderWayAndSaysSo()
+    public async Task Ctrl_C_leaves_what_is_under_way_and_says_so()
     {
         await using DaemonProcess peer = await HangingAsync("peer");
         await using DaemonProcess source = await PatientAsync("--peers", peer.Listen);
@@ -201,7 +201,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task ASecondDrainIsRefusedAndUndrainEndsTheFirst()
+    public async Task A_second_drain_is_refused_and_undrain_ends_the_first()
     {
         await using DaemonProcess peer = await HangingAsync("peer");
         await using DaemonProcess source = await PatientAsync();
@@ -222,7 +222,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task AGuestWhoseMigrationAnOperatorCancelsStays()
+    public async Task A_guest_whose_migration_an_operator_cancels_stays()
     {
         await using DaemonProcess peer = await HangingAsync("peer");
         await using DaemonProcess source = await PatientAsync();
@@ -234,7 +234,7 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task WithCertificatesAPeerThatTakesNoGuestsFromHereSaysNothingOfItselfAndGetsNone()
+    public async Task With_certificates_a_peer_that_takes_no_guests_from_here_says_nothing_of_itself_and_gets_none()
     {
         using var authority = new Authority();
         await using DaemonProcess closed = await StartAsync(authority, "closed", "--allow-senders", "somebody");

@@ -21,7 +21,7 @@ public sealed class HandoverLaneTests
     [MachineTheory(Host)]
     [InlineData(true, "lane ")]
     [InlineData(false, "")]
-    public async Task OrdersAreGivenOnTheLaneOrByCalls(bool takes, string prefix)
+    public async Task Orders_are_given_on_the_lane_or_by_calls(bool takes, string prefix)
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -41,7 +41,7 @@ public sealed class HandoverLaneTests
     }
 
     [MachineFact(Host)]
-    public async Task ASourceThatDoesNotKnowTheLaneGetsNone()
+    public async Task A_source_that_does_not_know_the_lane_gets_none()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);
@@ -55,7 +55,7 @@ public sealed class HandoverLaneTests
     [MachineTheory(Host)]
     [InlineData("before")]
     [InlineData("LoadState")]
-    public async Task ALaneThatIsCutBeforeRunLeavesTheGuestWhereItIs(string when)
+    public async Task A_lane_that_is_cut_before_Run_leaves_the_guest_where_it_is(string when)
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -76,7 +76,7 @@ public sealed class HandoverLaneTests
     [MachineTheory(Host)]
     [InlineData(Outcome.NeverStarted)]
     [InlineData(Outcome.Running)]
-    public async Task ALaneThatIsCutAtRunLeavesTheLastWordToTheDestination(Outcome outcome)
+    public async Task A_lane_that_is_cut_at_Run_leaves_the_last_word_to_the_destination(Outcome outcome)
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -108,7 +108,7 @@ public sealed class HandoverLaneTests
     }
 
     [MachineFact(Host)]
-    public async Task AnOperatorWhoCancelsWhileTheDestinationLoadsHasTheGuestBack()
+    public async Task An_operator_who_cancels_while_the_destination_loads_has_the_guest_back()
     {
         using var over = new ManualResetEventSlim();
         await using DaemonProcess source = await SourceAsync("--switchover-timeout", "60s");
@@ -138,7 +138,7 @@ public sealed class HandoverLaneTests
     [InlineData("destination.loading", MigrationMode.Postcopy)]
     [InlineData("destination.loaded", MigrationMode.Postcopy)]
     [InlineData("destination.forget", MigrationMode.Hybrid)]
-    public async Task AStepThatFailsUnforeseenAtTheDestination(string step, MigrationMode mode)
+    public async Task A_step_that_fails_unforeseen_at_the_destination(string step, MigrationMode mode)
     {
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync(
@@ -150,7 +150,7 @@ public sealed class HandoverLaneTests
     }
 
     [MachineFact(Host)]
-    public async Task ARunThatFailsUnforeseenWhenTheGuestRunsIsARun()
+    public async Task A_Run_that_fails_unforeseen_when_the_guest_runs_is_a_Run()
     {
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync(

@@ -10,7 +10,7 @@ public sealed class HealthTests
     private const int Continue = 18;
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
-    public async Task ADaemonIsWellUntilItHangsAndAgainWhenItGoesOn()
+    public async Task A_daemon_is_well_until_it_hangs_and_again_when_it_goes_on()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         CommandResult well = await WellAsync(daemon, "--json");

@@ -12,7 +12,7 @@ public sealed class LongevityTests(ITestOutputHelper output)
 
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData("kvm")]
-    public async Task FiveHundredMigrationsLeaveNothingBehind(string kind)
+    public async Task Five_hundred_migrations_leave_nothing_behind(string kind)
     {
         // Otherwise the heap grows for as long as the machine has memory to give, and says nothing about what is still in use.
         await using DaemonProcess one = await DaemonProcess.StartAsync("one", start => start.Environment["DOTNET_GCConserveMemory"] = "5");

@@ -18,7 +18,7 @@ public sealed class LostGuestTests : IDisposable
     public void Dispose() => _states.Dispose();
 
     [Fact]
-    public async Task GuestsOfADaemonThatWasKilledAreLostUntilSomebodyDeletesThem()
+    public async Task Guests_of_a_daemon_that_was_killed_are_lost_until_somebody_deletes_them()
     {
         await using (DaemonProcess daemon = await StartAsync("node"))
         {
@@ -63,7 +63,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [Fact]
-    public async Task GuestsOfADaemonThatWasStoppedEndedByTheStop()
+    public async Task Guests_of_a_daemon_that_was_stopped_ended_by_the_stop()
     {
         await using (DaemonProcess daemon = await StartAsync("node"))
         {
@@ -82,7 +82,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Hosts)]
-    public async Task ADestinationThatWasKilledSaysWhereThePagesAreAndTakesTheGuestAgain()
+    public async Task A_destination_that_was_killed_says_where_the_pages_are_and_takes_the_guest_again()
     {
         using var network = NetworkPair.Create(Rate);
         await using DaemonProcess source = await StartAsync("source", network.One.Enter, "--link-timeout", "2s");
@@ -116,7 +116,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Hosts)]
-    public async Task ASourceThatWasKilledInPostCopySaysWhereItsGuestRuns()
+    public async Task A_source_that_was_killed_in_postcopy_says_where_its_guest_runs()
     {
         using var network = NetworkPair.Create(Rate);
         await using DaemonProcess destination = await StartAsync(
@@ -162,7 +162,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ADestinationThatDiesBeforeTheGuestRunsThereHasLostNothing()
+    public async Task A_destination_that_dies_before_the_guest_runs_there_has_lost_nothing()
     {
         await using DaemonProcess source = await StartAsync("source", "--link-timeout", "2s");
         await using (DaemonProcess destination = await StartAsync(
@@ -184,7 +184,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AReportIsBackWhenTheGuestThatWasToReplaceItDoesNotCome()
+    public async Task A_report_is_back_when_the_guest_that_was_to_replace_it_does_not_come()
     {
         await using (DaemonProcess daemon = await StartAsync("destination"))
         {
@@ -212,7 +212,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task GuestsThatHaveMovedAreNoLossOfTheirSource()
+    public async Task Guests_that_have_moved_are_no_loss_of_their_source()
     {
         await using DaemonProcess destination = await StartAsync("destination");
         await using (DaemonProcess source = await StartAsync("source"))
@@ -230,7 +230,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [Fact]
-    public async Task ADirectoryHasOneDaemon()
+    public async Task A_directory_has_one_daemon()
     {
         await using DaemonProcess daemon = await StartAsync("node");
         using Process second = Process.Start(ProgramUnderTest.Start(
@@ -245,7 +245,7 @@ public sealed class LostGuestTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AJournalThatCannotBeWrittenStopsNothingButNewGuests()
+    public async Task A_journal_that_cannot_be_written_stops_nothing_but_new_guests()
     {
         await using DaemonProcess destination = await StartAsync("destination");
         await using DaemonProcess source = await StartAsync("source");

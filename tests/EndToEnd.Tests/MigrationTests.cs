@@ -14,7 +14,7 @@ public sealed class MigrationTests
     [InlineData("kvm", "copy", "zipf")]
     [InlineData("workload", "move", "sequential")]
     [InlineData("workload", "copy", "uniform")]
-    public async Task ARunningGuestGoesOnWhereItArrives(string kind, string placement, string pattern)
+    public async Task A_running_guest_goes_on_where_it_arrives(string kind, string placement, string pattern)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -47,7 +47,7 @@ public sealed class MigrationTests
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task APausedGuestHasTheSameMemoryOnBothSidesAndStaysPaused(string kind)
+    public async Task A_paused_guest_has_the_same_memory_on_both_sides_and_stays_paused(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -66,7 +66,7 @@ public sealed class MigrationTests
     [MachineTheory(Host)]
     [InlineData("kvm", "uniform")]
     [InlineData("workload", "zipf")]
-    public async Task TwentyMigrationsThereAndBackLoseNothing(string kind, string pattern)
+    public async Task Twenty_migrations_there_and_back_lose_nothing(string kind, string pattern)
     {
         await using DaemonProcess one = await DaemonProcess.StartAsync("one");
         await using DaemonProcess two = await DaemonProcess.StartAsync("two");
@@ -82,7 +82,7 @@ public sealed class MigrationTests
     }
 
     [MachineFact(Host)]
-    public async Task MappingsDoNotGrowWithPages()
+    public async Task Mappings_do_not_grow_with_pages()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -102,7 +102,7 @@ public sealed class MigrationTests
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task TheGuestKeepsItsHugePages(string kind)
+    public async Task The_guest_keeps_its_huge_pages(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -124,7 +124,7 @@ public sealed class MigrationTests
     }
 
     [MachineFact(Host)]
-    public async Task SeveralGuestsMoveAtTheSameTime()
+    public async Task Several_guests_move_at_the_same_time()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--max-outgoing", "3");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -143,7 +143,7 @@ public sealed class MigrationTests
     }
 
     [MachineFact(Host)]
-    public async Task ADetachedMigrationIsWatchedAndListed()
+    public async Task A_detached_migration_is_watched_and_listed()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");

@@ -27,7 +27,7 @@ public sealed class NativeProgramTests : IDisposable
     [InlineData("workload", MigrationMode.Postcopy)]
     [InlineData("workload", MigrationMode.Precopy)]
     [InlineData("workload", MigrationMode.Hybrid)]
-    public async Task AGuestMovesToItAndBackOverTls(string kind, MigrationMode mode)
+    public async Task A_guest_moves_to_it_and_back_over_TLS(string kind, MigrationMode mode)
     {
         await using DaemonProcess compiled = await StartAsync(MigrationdProgram.OfThisTree, "compiled");
         await using DaemonProcess native = await StartAsync(await NativeProgram.GetAsync(), "native");
@@ -50,7 +50,7 @@ public sealed class NativeProgramTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ItSaysWhatItServesToClientsWithoutAProtoFile()
+    public async Task It_says_what_it_serves_to_clients_without_a_proto_file()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync(await NativeProgram.GetAsync(), "native", _ => { });
         await SaysWhatItServesAsync($"unix:{daemon.Control}", "migrationd.v1.Control");
@@ -58,7 +58,7 @@ public sealed class NativeProgramTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ItsCommandsAndItsDemoWork()
+    public async Task Its_commands_and_its_demo_work()
     {
         MigrationdProgram native = await NativeProgram.GetAsync();
         Assert.True(native.IsNative);
@@ -71,7 +71,7 @@ public sealed class NativeProgramTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ItMayHaveAsManyDescriptorsAsItsHostPermits()
+    public async Task It_may_have_as_many_descriptors_as_its_host_permits()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync(await NativeProgram.GetAsync(), "native", Lower);
         string limit = (await File.ReadAllLinesAsync($"/proc/{daemon.ProcessId}/limits"))
@@ -94,7 +94,7 @@ public sealed class NativeProgramTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ItEndsInOrder()
+    public async Task It_ends_in_order()
     {
         const int HangUp = 1;
         await using DaemonProcess daemon = await DaemonProcess.StartAsync(await NativeProgram.GetAsync(), "native", _ => { });

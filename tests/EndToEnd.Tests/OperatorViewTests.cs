@@ -15,7 +15,7 @@ public sealed class OperatorViewTests
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task ShowHasEveryFigureOnBothSides(string kind)
+    public async Task Show_has_every_figure_on_both_sides(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -58,7 +58,7 @@ public sealed class OperatorViewTests
     }
 
     [MachineFact(Host)]
-    public async Task TheWaitsOfAWorkloadAreItsWalkers()
+    public async Task The_waits_of_a_workload_are_its_walkers()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -72,7 +72,7 @@ public sealed class OperatorViewTests
     }
 
     [MachineFact(Host)]
-    public async Task TopShowsGuestsAndMigrationsOfANode()
+    public async Task Top_shows_guests_and_migrations_of_a_node()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -91,7 +91,7 @@ public sealed class OperatorViewTests
     }
 
     [MachineFact(Host)]
-    public async Task CompletionAsksTheDaemon()
+    public async Task Completion_asks_the_daemon()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("node");
         await daemon.CreateGuestAsync("only-one", "workload", "32MiB", "16MiB");
@@ -105,7 +105,7 @@ public sealed class OperatorViewTests
     }
 
     [MachineFact(Host | Needs.Terminal)]
-    public async Task MigrateDrawsItsViewOnATerminal()
+    public async Task Migrate_draws_its_view_on_a_terminal()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");

@@ -10,27 +10,27 @@ public sealed class ProgramUnderTestTests
     [Theory]
     [InlineData(null)]
     [InlineData("")]
-    public void ItIsThisTreesBuildUnlessItIsSaid(string? value) => Assert.Equal(Beside, ProgramUnderTest.Choose(value).Start().FileName);
+    public void It_is_this_trees_build_unless_it_is_said(string? value) => Assert.Equal(Beside, ProgramUnderTest.Choose(value).Start().FileName);
 
     [Fact]
-    public void AnExecutableIsStartedAsItIs() => Assert.Equal("/bin/sh", ProgramUnderTest.Choose("/bin/sh").Start("-c").FileName);
+    public void An_executable_is_started_as_it_is() => Assert.Equal("/bin/sh", ProgramUnderTest.Choose("/bin/sh").Start("-c").FileName);
 
     [Theory]
     [InlineData("migrationd")]
     [InlineData("/nowhere/migrationd")]
     [InlineData("/etc/passwd")]
-    public void WhatCannotBeRunIsNamed(string value)
+    public void What_cannot_be_run_is_named(string value)
     {
         ArgumentException error = Assert.Throws<ArgumentException>(() => ProgramUnderTest.Choose(value));
         Assert.Contains($"MIGRATIOND_TEST_PROGRAM is '{value}'", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public async Task AnExecutableAndItsAssemblyAreTheSameProgram() =>
+    public async Task An_executable_and_its_assembly_are_the_same_program() =>
         Assert.Equal(await VersionAsync(MigrationdProgram.At(Beside)), await VersionAsync(MigrationdProgram.At($"{Beside}.dll")));
 
     [Fact]
-    public void AFileThatIsNotThereIsNamed()
+    public void A_file_that_is_not_there_is_named()
     {
         FileNotFoundException error = Assert.Throws<FileNotFoundException>(() => MigrationdProgram.At("/nowhere/migrationd"));
         Assert.Contains("/nowhere/migrationd", error.Message, StringComparison.Ordinal);

@@ -19,7 +19,7 @@ public sealed class RecoveryCommandTests
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     [MachineFact(Host)]
-    public async Task BeforeTheSwitchoverASecondMigrationIsRefusedAndTheFirstCanBeCancelled()
+    public async Task Before_the_switchover_a_second_migration_is_refused_and_the_first_can_be_cancelled()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "60s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -50,7 +50,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task AfterTheSwitchoverNothingIsCancelledAndALostLinkIsRestoredByCommand()
+    public async Task After_the_switchover_nothing_is_cancelled_and_a_lost_link_is_restored_by_command()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -75,7 +75,7 @@ public sealed class RecoveryCommandTests
 
     /// <summary>A healthy daemon answers there, and does not have the guest, which runs elsewhere: no reason to let it run here as well.</summary>
     [MachineFact(Host)]
-    public async Task ThatAStrangerAtAMistypedAddressDoesNotHaveTheGuestSaysNothing()
+    public async Task That_a_stranger_at_a_mistyped_address_does_not_have_the_guest_says_nothing()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "2s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -100,7 +100,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task WhenTheDestinationIsGoneAnOperatorLetsTheGuestGoOnAtTheSource()
+    public async Task When_the_destination_is_gone_an_operator_lets_the_guest_go_on_at_the_source()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -127,7 +127,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatWasRestartedSaysItselfThatTheGuestIsGone()
+    public async Task A_destination_that_was_restarted_says_itself_that_the_guest_is_gone()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--link-timeout", "2s", "--recovery-timeout", "1s");
         // At an address of its own, where nobody else is given its port while it is away.
@@ -145,7 +145,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task WhenTheSourceIsGoneTheGuestStandsStillAndWhatIsHereCanBeSaved()
+    public async Task When_the_source_is_gone_the_guest_stands_still_and_what_is_here_can_be_saved()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--recovery-timeout", "1s");
@@ -175,7 +175,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task AnOperatorNeedNotWaitUntilTheSourceIsGivenUp()
+    public async Task An_operator_need_not_wait_until_the_source_is_given_up()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         // Until its source is dead it must not take a source that is stopped for a lost link.
@@ -195,7 +195,7 @@ public sealed class RecoveryCommandTests
     }
 
     [MachineFact(Host)]
-    public async Task ADumpOfAPausedGuestIsItsMemory()
+    public async Task A_dump_of_a_paused_guest_is_its_memory()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("node");
         await daemon.CreateGuestAsync("g", "workload", "64MiB", "16MiB");

@@ -31,7 +31,7 @@ public sealed class RecoveryTests
     [InlineData("workload", "link", "zipf")]
     [InlineData("workload", "drop", "uniform")]
     [InlineData("workload", "reset", "sequential")]
-    public async Task ALinkThatComesBackIsRestored(string kind, string cut, string pattern)
+    public async Task A_link_that_comes_back_is_restored(string kind, string cut, string pattern)
     {
         await using var world = await World.CreateAsync(LinkTimeout(cut));
         await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB", pattern: pattern);
@@ -56,7 +56,7 @@ public sealed class RecoveryTests
     [MachineTheory(Hosts)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task ALinkThatIsLostManyTimesBringsEveryPageOnce(string kind)
+    public async Task A_link_that_is_lost_many_times_brings_every_page_once(string kind)
     {
         const uint Cuts = 5;
         await using var world = await World.CreateAsync(Patient);
@@ -82,7 +82,7 @@ public sealed class RecoveryTests
     [MachineTheory(Hosts)]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task ADaemonThatHangsIsALostLink(bool source)
+    public async Task A_daemon_that_hangs_is_a_lost_link(bool source)
     {
         await using var world = await World.CreateAsync(Impatient);
         await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
@@ -107,7 +107,7 @@ public sealed class RecoveryTests
     [MachineTheory(Hosts)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task AGuestThatWasDeclaredLostGoesOnWhenItsSourceReturns(string kind)
+    public async Task A_guest_that_was_declared_lost_goes_on_when_its_source_returns(string kind)
     {
         await using var world = await World.CreateAsync(Impatient, "--recovery-timeout", "2s");
         await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");
@@ -130,7 +130,7 @@ public sealed class RecoveryTests
     [MachineTheory(Hosts)]
     [InlineData(0)]
     [InlineData(1)]
-    public async Task OneLaneThatIsLostIsALostLink(int lane)
+    public async Task One_lane_that_is_lost_is_a_lost_link(int lane)
     {
         await using var world = await World.CreateAsync(Patient);
         await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
@@ -147,7 +147,7 @@ public sealed class RecoveryTests
     }
 
     [MachineFact(Hosts)]
-    public async Task PagesDoNotNeedTheControlConnection()
+    public async Task Pages_do_not_need_the_control_connection()
     {
         await using var world = await World.CreateAsync(Patient);
         await world.Source.CreateGuestAsync("g", "kvm", "32MiB", "24MiB");
@@ -167,7 +167,7 @@ public sealed class RecoveryTests
     [MachineTheory(Hosts)]
     [InlineData("kvm", "link")]
     [InlineData("workload", "reset")]
-    public async Task AMemoryThatNobodyWritesIsTheSameAfterALostLink(string kind, string cut)
+    public async Task A_memory_that_nobody_writes_is_the_same_after_a_lost_link(string kind, string cut)
     {
         await using var world = await World.CreateAsync(LinkTimeout(cut));
         await world.Source.CreateGuestAsync("g", kind, "32MiB", "24MiB");

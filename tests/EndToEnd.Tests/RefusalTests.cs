@@ -14,7 +14,7 @@ public sealed class RefusalTests
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     [MachineFact(Host)]
-    public async Task ADeadAddress()
+    public async Task A_dead_address()
     {
         await using DaemonProcess source = await SourceAsync();
         using var dead = new DeadAddress();
@@ -23,7 +23,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task AnAddressThatIsNone()
+    public async Task An_address_that_is_none()
     {
         await using DaemonProcess source = await SourceAsync();
         (await source.CliAsync("migrate", "g", "--to", "nowhere", "--mode", "postcopy")).Fails("nowhere", "HOST:PORT");
@@ -31,7 +31,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ANameThatIsTaken()
+    public async Task A_name_that_is_taken()
     {
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -42,7 +42,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task TooLittleMemory()
+    public async Task Too_little_memory()
     {
         await using DaemonProcess source = await SourceAsync();
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--guest-memory", "16MiB");
@@ -52,7 +52,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task APeerOfAnotherProtocolVersion()
+    public async Task A_peer_of_another_protocol_version()
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination other = await ScriptedDestination.StartAsync();
@@ -63,7 +63,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ASourceOfAnotherProtocolVersion()
+    public async Task A_source_of_another_protocol_version()
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         using CallChannel channel = CallChannel.Connect(destination.Listen);
@@ -74,14 +74,14 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task AGuestThatIsNotThere()
+    public async Task A_guest_that_is_not_there()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         Assert.Equal(4, (await source.CliAsync("migrate", "nobody", "--to", "127.0.0.1:1", "--mode", "postcopy")).Fails("'nobody'").ExitCode);
     }
 
     [MachineFact(Host)]
-    public async Task LanesThatCannotBeDialled()
+    public async Task Lanes_that_cannot_be_dialled()
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -94,7 +94,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ADeviceStateThatIsRefused()
+    public async Task A_device_state_that_is_refused()
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -105,7 +105,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatDiesWhileItLoads()
+    public async Task A_destination_that_dies_while_it_loads()
     {
         await using DaemonProcess source = await SourceAsync();
         ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -123,7 +123,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ARunThatIsNotAnsweredByADestinationThatNeverStarted()
+    public async Task A_Run_that_is_not_answered_by_a_destination_that_never_started()
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -134,7 +134,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ARunThatIsNotAnsweredByADestinationWhereItRuns()
+    public async Task A_Run_that_is_not_answered_by_a_destination_where_it_runs()
     {
         await using DaemonProcess source = await SourceAsync();
         await using ScriptedDestination destination = await ScriptedDestination.StartAsync();
@@ -151,7 +151,7 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationRefusesDeviceStateThatItDoesNotKnowAndForgetsTheGuest()
+    public async Task A_destination_refuses_device_state_that_it_does_not_know_and_forgets_the_guest()
     {
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
         using CallChannel channel = CallChannel.Connect(destination.Listen);

@@ -16,7 +16,7 @@ public sealed class ReturningSourceTests
     [MachineTheory(Needs.Userfaultfd)]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task AGuestThatIsGivenUpMeanwhileGoesOnAsItWas(bool paused)
+    public async Task A_guest_that_is_given_up_meanwhile_goes_on_as_it_was(bool paused)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync(
             "source", start => start.Environment["MIGRATIOND_FAULT"] = "source.recover-lanes:stop", "--link-timeout", "2s");

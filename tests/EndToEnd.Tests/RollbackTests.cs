@@ -13,7 +13,7 @@ public sealed class RollbackTests(ITestOutputHelper output)
     [InlineData("workload", false)]
     [InlineData("kvm", true)]
     [InlineData("workload", true)]
-    public async Task ADestinationThatIsSilentAtTheSwitchover(string kind, bool onLane)
+    public async Task A_destination_that_is_silent_at_the_switchover(string kind, bool onLane)
     {
         using var over = new ManualResetEventSlim();
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", "--switchover-timeout", "900ms");
@@ -44,7 +44,7 @@ public sealed class RollbackTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatIsKilledBeforeRun()
+    public async Task A_destination_that_is_killed_before_Run()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");

@@ -23,7 +23,7 @@ public sealed class SeveralLanesTests
     [InlineData("workload", "zipf", MigrationMode.Postcopy, 16)]
     [InlineData("workload", "uniform", MigrationMode.Hybrid, 5)]
     [InlineData("workload", "sequential", MigrationMode.Precopy, 4)]
-    public async Task AGuestThatWritesGoesThereAndBack(string kind, string pattern, MigrationMode mode, int lanes)
+    public async Task A_guest_that_writes_goes_there_and_back(string kind, string pattern, MigrationMode mode, int lanes)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -44,7 +44,7 @@ public sealed class SeveralLanesTests
     }
 
     [MachineFact(Host)]
-    public async Task EachLaneIsAConnectionOfItsOwnAndBringsPages()
+    public async Task Each_lane_is_a_connection_of_its_own_and_brings_pages()
     {
         const int Lanes = 4;
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
@@ -73,7 +73,7 @@ public sealed class SeveralLanesTests
     }
 
     [MachineFact(Host)]
-    public async Task NoMoreAreTakenThanThereMayBe()
+    public async Task No_more_are_taken_than_there_may_be()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
@@ -86,7 +86,7 @@ public sealed class SeveralLanesTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task PrecopyIsOverWhenItIsOverOnEachLane()
+    public async Task Precopy_is_over_when_it_is_over_on_each_lane()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);
@@ -117,7 +117,7 @@ public sealed class SeveralLanesTests
     [InlineData("-1", "does not say in a number which one it is")]
     [InlineData("one", "does not say in a number which one it is")]
     [InlineData("99999999999", "does not say in a number which one it is")]
-    public async Task ALaneThatTheSessionDoesNotHaveIsRefused(string lane, string why)
+    public async Task A_lane_that_the_session_does_not_have_is_refused(string lane, string why)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);
@@ -137,7 +137,7 @@ public sealed class SeveralLanesTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ASessionWithTooManyLanesIsNotPrepared()
+    public async Task A_session_with_too_many_lanes_is_not_prepared()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);

@@ -24,7 +24,7 @@ public sealed class SmallPagesTests
     [InlineData(false, true)]
     [InlineData(true, false)]
     [InlineData(true, true)]
-    public async Task AGuestMovesBetweenHostsWithoutHugePages(bool sourceWithout, bool destinationWithout)
+    public async Task A_guest_moves_between_hosts_without_huge_pages(bool sourceWithout, bool destinationWithout)
     {
         using var scratch = new Scratch();
         string launcher = Compile(scratch);

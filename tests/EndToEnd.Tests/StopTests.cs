@@ -17,7 +17,7 @@ public sealed class StopTests
     private const string SlowRate = "20mbit";
 
     [MachineFact(Hosts)]
-    public async Task ADaemonThatIsStoppedFinishesItsMigrationFirst()
+    public async Task A_daemon_that_is_stopped_finishes_its_migration_first()
     {
         using var network = NetworkPair.Create(Rate);
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
@@ -34,7 +34,7 @@ public sealed class StopTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AStreamThatIsOpenEndsWithAWordWhenItsDaemonStops()
+    public async Task A_stream_that_is_open_ends_with_a_word_when_its_daemon_stops()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect($"unix:{daemon.Control}");
@@ -50,7 +50,7 @@ public sealed class StopTests
     }
 
     [MachineFact(Hosts)]
-    public async Task ADaemonThatCannotFinishWithinItsStopTimeoutSaysSo()
+    public async Task A_daemon_that_cannot_finish_within_its_stop_timeout_says_so()
     {
         using var network = NetworkPair.Create(SlowRate);
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, "--stop-timeout", "1s");
@@ -67,7 +67,7 @@ public sealed class StopTests
     }
 
     [MachineFact(Hosts)]
-    public async Task ADestinationThatWasStartedAgainIsKnownAndTheGuestGoesOnAtTheSource()
+    public async Task A_destination_that_was_started_again_is_known_and_the_guest_goes_on_at_the_source()
     {
         using var network = NetworkPair.Create(SlowRate);
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter, "--link-timeout", "2s");

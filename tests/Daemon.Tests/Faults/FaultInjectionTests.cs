@@ -6,7 +6,7 @@ namespace MigrationD.Daemon.Tests.Faults;
 public sealed class FaultInjectionTests
 {
     [Fact]
-    public void EveryStepTakesEveryAction()
+    public void Every_step_takes_every_action()
     {
         foreach (string step in FaultInjection.Steps)
         {
@@ -21,7 +21,7 @@ public sealed class FaultInjectionTests
     [Theory]
     [InlineData(null)]
     [InlineData("")]
-    public void NothingSaidIsNoFault(string? text)
+    public void Nothing_said_is_no_fault(string? text)
     {
         Assert.True(FaultInjection.TryParse(text, out FaultInjection? fault));
         Assert.Null(fault);
@@ -38,5 +38,5 @@ public sealed class FaultInjectionTests
     [InlineData("source.stream:delay:60001")]
     [InlineData("source.stream:kill:1")]
     [InlineData("source.stream:wait:1")]
-    public void AnythingElseIsRefused(string text) => Assert.False(FaultInjection.TryParse(text, out _));
+    public void Anything_else_is_refused(string text) => Assert.False(FaultInjection.TryParse(text, out _));
 }

@@ -21,7 +21,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
     private const int ReportedFailures = 5;
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm | Needs.NetworkNamespaces)]
-    public async Task AGuestRunsExactlyOnceWhateverHappens()
+    public async Task A_guest_runs_exactly_once_whatever_happens()
     {
         int? only = Read("MIGRATIOND_CHAOS_SEED");
         int first = only ?? Random.Shared.Next(1_000_000_000);

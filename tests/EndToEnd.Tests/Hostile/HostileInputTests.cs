@@ -19,7 +19,7 @@ public sealed class HostileInputTests
     [MachineTheory(Host)]
     [InlineData(16u << 8, 1u, 0u)]
     [InlineData(0u, 1u, 1u)]
-    public async Task APageOutsideTheGuestEndsItsSessionAndNothingElse(uint page, uint count, uint block)
+    public async Task A_page_outside_the_guest_ends_its_session_and_nothing_else(uint page, uint count, uint block)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         await daemon.CreateGuestAsync("other", "workload", "16MiB", "4MiB", vcpus: 1);
@@ -37,7 +37,7 @@ public sealed class HostileInputTests
     }
 
     [MachineFact(Host)]
-    public async Task ALaneWithoutTheSecretIsRefused()
+    public async Task A_lane_without_the_secret_is_refused()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);
@@ -61,7 +61,7 @@ public sealed class HostileInputTests
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatAsksForPagesTheGuestDoesNotHaveLosesTheMigration()
+    public async Task A_destination_that_asks_for_pages_the_guest_does_not_have_loses_the_migration()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await source.CreateGuestAsync("g", "kvm", "32MiB", "16MiB");

@@ -35,7 +35,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     private static readonly TimeSpan AttackDeadline = TimeSpan.FromHours(1);
 
     [MachineFact(Host)]
-    public async Task StrangersHarmNobody()
+    public async Task Strangers_harm_nobody()
     {
         int seed = Read("MIGRATIOND_HOSTILE_SEED") ?? Random.Shared.Next(1_000_000_000);
         int inputs = Read("MIGRATIOND_HOSTILE_INPUTS") ?? DefaultInputs;
@@ -67,7 +67,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task AFloodOfConnectionsIsHeldToTheLimit()
+    public async Task A_flood_of_connections_is_held_to_the_limit()
     {
         const int Limit = 24;
         const int Flood = 300;
@@ -123,7 +123,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task ASlowClientIsCutOff()
+    public async Task A_slow_client_is_cut_off()
     {
         const int Clients = 20;
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
@@ -148,7 +148,7 @@ public sealed class HostilePeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task MoreGuestsThanTheLimitAreRefused()
+    public async Task More_guests_than_the_limit_are_refused()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--max-incoming", "3");
         using CallChannel channel = CallChannel.Connect(daemon.Listen);

@@ -22,7 +22,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
     [MachineFact(Host)]
-    public async Task ASourceThatLiesLosesItsSessionOnly()
+    public async Task A_source_that_lies_loses_its_session_only()
     {
         const int Sessions = 400;
         const int MostMessages = 40;
@@ -75,7 +75,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task ASourceThatLiesOnItsHandoverLaneLosesItsSessionOnly()
+    public async Task A_source_that_lies_on_its_handover_lane_loses_its_session_only()
     {
         const int Sessions = 200;
         const int MostOrders = 12;
@@ -129,7 +129,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task OrdersAreTakenInTheirOrderAndOnOneLane()
+    public async Task Orders_are_taken_in_their_order_and_on_one_lane()
     {
         (PrepareRequest prepare, LoadStateRequest state) = await RecordPausedGuestAsync();
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--link-timeout", "60s");
@@ -165,7 +165,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     [InlineData(0, Because.Invalid)]
     [InlineData(3, Because.Invalid)]
     [InlineData(3 << 20, Because.Busy)]
-    public async Task AMessageThatIsNoOrderEndsTheSession(int length, Because why)
+    public async Task A_message_that_is_no_order_ends_the_session(int length, Because why)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         PrepareResponse prepared = await PrepareAsync(daemon, "m", precopy: false);
@@ -195,7 +195,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task APageThatComesAgainWithOtherContentsChangesNothing()
+    public async Task A_page_that_comes_again_with_other_contents_changes_nothing()
     {
         (PrepareRequest prepare, LoadStateRequest state) = await RecordPausedGuestAsync();
         // This source says nothing on its urgent lane while it pushes, however long that takes.
@@ -244,7 +244,7 @@ public sealed class LyingPeersTests(ITestOutputHelper output)
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatLiesNeverGetsTheGuest()
+    public async Task A_destination_that_lies_never_gets_the_guest()
     {
         const int Migrations = 60;
         const int MostRequests = 200;

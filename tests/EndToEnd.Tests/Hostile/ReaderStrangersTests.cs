@@ -19,7 +19,7 @@ public sealed class ReaderStrangersTests
     private static readonly TimeSpan PatienceWithTheKernel = TimeSpan.FromMinutes(3);
 
     [Fact]
-    public async Task ItsConnectionsCountAgainstTheLimit()
+    public async Task Its_connections_count_against_the_limit()
     {
         const int Limit = 8;
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", [.. DaemonProcess.Readable, "--max-connections", $"{Limit}"]);
@@ -59,7 +59,7 @@ public sealed class ReaderStrangersTests
     }
 
     [Fact]
-    public async Task AConnectionThatDoesNotGoOnIsClosed()
+    public async Task A_connection_that_does_not_go_on_is_closed()
     {
         (string Beginning, string Answer)[] all =
         [
@@ -96,7 +96,7 @@ public sealed class ReaderStrangersTests
     [InlineData("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "404")]
     [InlineData("GET /migrationd.v1.Transport/Prepare HTTP/1.1\r\nHost: localhost\r\n\r\n", "404")]
     [InlineData("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: 64KiB\r\n\r\n", "431")]
-    public async Task WhatIsWrongIsRefused(string request, string status)
+    public async Task What_is_wrong_is_refused(string request, string status)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket socket = Connect(daemon);
@@ -105,7 +105,7 @@ public sealed class ReaderStrangersTests
     }
 
     [Fact]
-    public async Task WhoAsksAndDoesNotReadIsCutOff()
+    public async Task Who_asks_and_does_not_read_is_cut_off()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket socket = Connect(daemon);
@@ -133,7 +133,7 @@ public sealed class ReaderStrangersTests
     }
 
     [Fact]
-    public async Task WithoutTlsHttp2IsNotSpokenToReadersNorHttp11ToDaemons()
+    public async Task Without_TLS_HTTP_2_is_not_spoken_to_readers_nor_HTTP_1_1_to_daemons()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket reader = Connect(daemon);
@@ -152,7 +152,7 @@ public sealed class ReaderStrangersTests
     }
 
     [Fact]
-    public async Task ADaemonThatStopsDoesNotWaitForIt()
+    public async Task A_daemon_that_stops_does_not_wait_for_it()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using Socket silent = Connect(daemon);

@@ -12,7 +12,7 @@ public sealed class AutoConvergeTests
     [MachineTheory(Needs.Userfaultfd | Needs.Kvm)]
     [InlineData("kvm", 150)]
     [InlineData("workload", 400)]
-    public async Task AGuestThatIsHeldBackConverges(string kind, uint downtimeMs)
+    public async Task A_guest_that_is_held_back_converges(string kind, uint downtimeMs)
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -37,7 +37,7 @@ public sealed class AutoConvergeTests
     }
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
-    public async Task AGuestIsLetGoWhenItsMigrationIsCancelled()
+    public async Task A_guest_is_let_go_when_its_migration_is_cancelled()
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -53,7 +53,7 @@ public sealed class AutoConvergeTests
     }
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm)]
-    public async Task NobodyIsHeldBackWithoutBeingAskedTo()
+    public async Task Nobody_is_held_back_without_being_asked_to()
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");

@@ -9,7 +9,7 @@ public sealed class QueueTests
     private const int HangUp = 1;
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task MigrationsBeginInTheOrderOfTheirRequestAndMayBeCancelledBefore()
+    public async Task Migrations_begin_in_the_order_of_their_request_and_may_be_cancelled_before()
     {
         await using var source = await DaemonProcess.StartAsync("source", "--max-outgoing", "1");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -41,7 +41,7 @@ public sealed class QueueTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task TheLimitIsChangedWhileTheDaemonRuns()
+    public async Task The_limit_is_changed_while_the_daemon_runs()
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -63,7 +63,7 @@ public sealed class QueueTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AFullDestinationIsWaitedForAndOthersGoElsewhereMeanwhile()
+    public async Task A_full_destination_is_waited_for_and_others_go_elsewhere_meanwhile()
     {
         await using var source = await DaemonProcess.StartAsync("source", "--max-outgoing", "2");
         await using var full = await DaemonProcess.StartAsync("full", "--max-incoming", "1");
@@ -84,7 +84,7 @@ public sealed class QueueTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AFullDestinationIsNotWaitedForForever()
+    public async Task A_full_destination_is_not_waited_for_forever()
     {
         await using var source = await DaemonProcess.StartAsync("source", "--queue-timeout", "1s");
         await using var full = await DaemonProcess.StartAsync("full", "--max-incoming", "1");
@@ -97,7 +97,7 @@ public sealed class QueueTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ADaemonThatStopsBeginsNoneThatWaits()
+    public async Task A_daemon_that_stops_begins_none_that_waits()
     {
         await using var source = await DaemonProcess.StartAsync("source", "--max-outgoing", "1");
         await using var destination = await DaemonProcess.StartAsync("destination");

@@ -14,7 +14,7 @@ public sealed class ReleaseRamTests
     [InlineData("kvm", MigrationMode.Postcopy)]
     [InlineData("workload", MigrationMode.Postcopy)]
     [InlineData("kvm", MigrationMode.Hybrid)]
-    public async Task MemoryIsGivenBackAsItIsConfirmed(string kind, MigrationMode mode)
+    public async Task Memory_is_given_back_as_it_is_confirmed(string kind, MigrationMode mode)
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -43,7 +43,7 @@ public sealed class ReleaseRamTests
     }
 
     [MachineFact(Host)]
-    public async Task MemoryIsKeptWithoutTheOption()
+    public async Task Memory_is_kept_without_the_option()
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
@@ -60,7 +60,7 @@ public sealed class ReleaseRamTests
     }
 
     [MachineFact(Host | Needs.NetworkNamespaces)]
-    public async Task ALostLinkIsRestoredAndTheGuestCannotBeTakenBack()
+    public async Task A_lost_link_is_restored_and_the_guest_cannot_be_taken_back()
     {
         using NetworkPair network = NetworkPair.Create();
         string[] options = ["--link-timeout", "2s", "--switchover-timeout", "10s"];

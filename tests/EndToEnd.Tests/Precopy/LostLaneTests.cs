@@ -13,7 +13,7 @@ public sealed class LostLaneTests
 
     /// <summary>The guest's name and memory are taken there until the first attempt is cleared up.</summary>
     [MachineFact(Hosts)]
-    public async Task ItBeginsAnewThoughTheDestinationIsNotDoneWithTheFirstAttempt()
+    public async Task It_begins_anew_though_the_destination_is_not_done_with_the_first_attempt()
     {
         using NetworkPair network = NetworkPair.Create();
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
@@ -34,7 +34,7 @@ public sealed class LostLaneTests
 
     /// <summary>It gives up, and refuses what the source asks next, before the source has seen that its lane is gone.</summary>
     [MachineFact(Hosts)]
-    public async Task ItBeginsAnewThoughTheDestinationNoticesFirst()
+    public async Task It_begins_anew_though_the_destination_notices_first()
     {
         using NetworkPair network = NetworkPair.Create();
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", start => Fail(start, network.One, "source.forget:stop"));

@@ -16,7 +16,7 @@ public sealed class PrecopyTests
     [InlineData("workload", "zipf", MigrationMode.Hybrid)]
     [InlineData("workload", "uniform", MigrationMode.Precopy)]
     [InlineData("workload", "sequential", MigrationMode.Precopy)]
-    public async Task AGuestThatWritesGoesThereAndBack(string kind, string pattern, MigrationMode mode)
+    public async Task A_guest_that_writes_goes_there_and_back(string kind, string pattern, MigrationMode mode)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -41,7 +41,7 @@ public sealed class PrecopyTests
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task AfterPrecopyAloneTheGuestWaitsForNoPage(string kind)
+    public async Task After_precopy_alone_the_guest_waits_for_no_page(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -57,7 +57,7 @@ public sealed class PrecopyTests
     [MachineTheory(Host)]
     [InlineData(MigrationMode.Precopy)]
     [InlineData(MigrationMode.Hybrid)]
-    public async Task APausedGuestIsTheSameToTheLastByte(MigrationMode mode)
+    public async Task A_paused_guest_is_the_same_to_the_last_byte(MigrationMode mode)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -75,7 +75,7 @@ public sealed class PrecopyTests
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task AnOperatorEndsPrecopy(string kind)
+    public async Task An_operator_ends_precopy(string kind)
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -99,7 +99,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Host)]
-    public async Task PostCopyIsNotBegunWhereThereIsNone()
+    public async Task Postcopy_is_not_begun_where_there_is_none()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.precopy"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -114,7 +114,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Hosts)]
-    public async Task PrecopyThatDoesNotGetThereLeavesTheGuestWhereItIsOrMovesItAsToldTo()
+    public async Task Precopy_that_does_not_get_there_leaves_the_guest_where_it_is_or_moves_it_as_told_to()
     {
         using NetworkPair network = NetworkPair.Create("30mbit");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
@@ -132,7 +132,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Hosts)]
-    public async Task PrecopyThatTakesTooLongIsEndedInTheMiddleOfARound()
+    public async Task Precopy_that_takes_too_long_is_ended_in_the_middle_of_a_round()
     {
         using NetworkPair network = NetworkPair.Create("100mbit");
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", network.One.Enter);
@@ -148,7 +148,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Host)]
-    public async Task CancelledInPrecopyNothingIsLeftOfIt()
+    public async Task Cancelled_in_precopy_nothing_is_left_of_it()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -171,7 +171,7 @@ public sealed class PrecopyTests
     [InlineData("kvm", "link", MigrationMode.Hybrid)]
     [InlineData("workload", "reset", MigrationMode.Precopy)]
     [InlineData("kvm", "drop", MigrationMode.Precopy)]
-    public async Task ALinkThatIsLostInPrecopyIsDialledAgainAndTheGuestFeelsNothing(string kind, string cut, MigrationMode mode)
+    public async Task A_link_that_is_lost_in_precopy_is_dialled_again_and_the_guest_feels_nothing(string kind, string cut, MigrationMode mode)
     {
         // A round takes ten seconds at first: it is not over when the link is cut.
         using NetworkPair network = NetworkPair.Create("20mbit");
@@ -204,7 +204,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatDiesInPrecopyCostsTheGuestNothing()
+    public async Task A_destination_that_dies_in_precopy_costs_the_guest_nothing()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"), "--recovery-timeout", "2s");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
@@ -220,7 +220,7 @@ public sealed class PrecopyTests
     }
 
     [MachineFact(Host)]
-    public async Task ASourceThatDiesInPrecopyLeavesNothingOnTheDestination()
+    public async Task A_source_that_dies_in_precopy_leaves_nothing_on_the_destination()
     {
         await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.forget"));
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");

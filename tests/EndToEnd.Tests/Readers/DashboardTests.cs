@@ -9,7 +9,7 @@ public sealed partial class DashboardTests
     private static readonly string Dashboard = Path.Combine(AppContext.BaseDirectory, "grafana", "migrationd.json");
 
     [Fact]
-    public void EachMetricThatItNamesIsOnThePageOfMetrics()
+    public void Each_metric_that_it_names_is_on_the_page_of_metrics()
     {
         JsonNode dashboard = JsonNode.Parse(File.ReadAllText(Dashboard))!;
         IReadOnlyDictionary<string, string> types = MetricsPage.Families;
@@ -32,7 +32,7 @@ public sealed partial class DashboardTests
     }
 
     [Fact]
-    public void ItIsWholeAndItsPanelsDoNotOverlap()
+    public void It_is_whole_and_its_panels_do_not_overlap()
     {
         JsonNode dashboard = JsonNode.Parse(File.ReadAllText(Dashboard))!;
         JsonArray panels = dashboard["panels"]!.AsArray();

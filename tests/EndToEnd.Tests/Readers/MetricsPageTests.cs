@@ -15,7 +15,7 @@ public sealed partial class MetricsPageTests
     private static readonly string Document = Path.Combine(AppContext.BaseDirectory, "docs", "metrics.md");
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AfterAMigrationEachWayItHasTheNamesLabelsTypesAndBucketsThatArePromised()
+    public async Task After_a_migration_each_way_it_has_the_names_labels_types_and_buckets_that_are_promised()
     {
         await using DaemonProcess here = await DaemonProcess.StartAsync("here", DaemonProcess.Readable);
         // It pushes nothing for a while, so that the guest waits for pages when it comes back.
@@ -36,7 +36,7 @@ public sealed partial class MetricsPageTests
     }
 
     [Fact]
-    public void TheDocumentNamesEachOfThemWithItsTypeAndLabels()
+    public void The_document_names_each_of_them_with_its_type_and_labels()
     {
         Dictionary<string, (string, string)> documented = Row().Matches(File.ReadAllText(Document)).ToDictionary(
             row => row.Groups["name"].Value,

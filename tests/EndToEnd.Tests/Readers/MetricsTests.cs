@@ -19,7 +19,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     private static readonly Marshaller<byte[]> AsItIs = Marshallers.Create(bytes => bytes, bytes => bytes);
 
     [MachineFact(Host)]
-    public async Task FiguresOfAMigrationAreThereWhileItGoesOnAndAfterIt()
+    public async Task Figures_of_a_migration_are_there_while_it_goes_on_and_after_it()
     {
         // The guest runs at the destination, which gets only what it asks for, until the source goes on.
         await using DaemonProcess source = await DaemonProcess.StartAsync(
@@ -65,7 +65,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [MachineFact(Host)]
-    public async Task RefusalsAreCountedUnderTheRouteThatIsMappedAndNoOther()
+    public async Task Refusals_are_counted_under_the_route_that_is_mapped_and_no_other()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();
@@ -83,7 +83,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [MachineFact(Needs.Node)]
-    public async Task WhatNoDoorServesIsOther()
+    public async Task What_no_door_serves_is_other()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         foreach (string target in new[] { daemon.Listen, $"unix:{daemon.Control}" })
@@ -107,7 +107,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     [Theory]
     [InlineData("*/*")]
     [InlineData("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")]
-    public async Task EverybodyGetsTheSameText(string accept)
+    public async Task Everybody_gets_the_same_text(string accept)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();
@@ -129,7 +129,7 @@ public sealed class MetricsTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     [InlineData("POST")]
     [InlineData("PUT")]
     [InlineData("DELETE")]
-    public async Task NothingButReadingIsAnswered(string method)
+    public async Task Nothing_but_reading_is_answered(string method)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();

@@ -11,7 +11,7 @@ public sealed class OtlpTests
     [Theory]
     [InlineData("grpc")]
     [InlineData("http/protobuf")]
-    public async Task ACollectorGetsTheFiguresOfTheMetricsPage(string protocol)
+    public async Task A_collector_gets_the_figures_of_the_metrics_page(string protocol)
     {
         await using OtlpCollector collector = await OtlpCollector.StartAsync(protocol);
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", Often(protocol), "--otlp", collector.Address);
@@ -29,7 +29,7 @@ public sealed class OtlpTests
     }
 
     [Fact]
-    public async Task TheUsualVariableAloneWillDo()
+    public async Task The_usual_variable_alone_will_do()
     {
         await using OtlpCollector collector = await OtlpCollector.StartAsync("grpc");
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", start =>
@@ -47,7 +47,7 @@ public sealed class OtlpTests
     [Theory]
     [InlineData("grpc")]
     [InlineData("http/protobuf")]
-    public async Task ACollectorThatRefusesIsMentionedOnce(string protocol)
+    public async Task A_collector_that_refuses_is_mentioned_once(string protocol)
     {
         await using OtlpCollector collector = await OtlpCollector.StartAsync(protocol, refuses: true);
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", Often(protocol), "--otlp", collector.Address);
@@ -59,7 +59,7 @@ public sealed class OtlpTests
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task ACollectorThatIsNotThereHarmsNothing()
+    public async Task A_collector_that_is_not_there_harms_nothing()
     {
         // Reserved, and nothing listens there: tcpmux.
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", Often("grpc"), "--otlp", "http://127.0.0.1:1");

@@ -13,7 +13,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     private const string Health = "grpc.health.v1.Health";
 
     [MachineFact(Host)]
-    public async Task TheControlSocketTellsAnOfficialClientWhatItServes()
+    public async Task The_control_socket_tells_an_official_client_what_it_serves()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         JsonNode found = await AskAsync($"unix:{daemon.Control}", "migrationd.v1.Control", "GetNode");
@@ -25,7 +25,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     }
 
     [MachineFact(Host)]
-    public async Task ThePeersDoorServesTransportAndNoControl()
+    public async Task The_peers_door_serves_transport_and_no_control()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         JsonNode found = await AskAsync(daemon.Listen, "migrationd.v1.Transport", "GetCapacity");
@@ -37,7 +37,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     [MachineTheory(Host)]
     [InlineData("")]
     [InlineData("migrationd.v1.Transport")]
-    public async Task AProbeFindsTheNodeServing(string service)
+    public async Task A_probe_finds_the_node_serving(string service)
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         JsonNode found = await AskAsync(daemon.Listen, Health, "Check", new { service });
@@ -45,7 +45,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     }
 
     [MachineFact(Host)]
-    public async Task AProbeForAServiceThatIsNotThereIsToldWhatIs()
+    public async Task A_probe_for_a_service_that_is_not_there_is_told_what_is()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         JsonNode found = await AskAsync(daemon.Listen, Health, "Check", new { service = "migrationd.v1.Control" });
@@ -54,7 +54,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     }
 
     [MachineFact(Host)]
-    public async Task OverTlsAProbeIsAdmittedLikeAnyOtherPeer()
+    public async Task Over_TLS_a_probe_is_admitted_like_any_other_peer()
     {
         using var authority = new Authority();
         string daemonsFolder = authority.Issue("alpha", "127.0.0.1");
@@ -72,7 +72,7 @@ public sealed class ReflectionTests(ReaderScripts scripts) : IClassFixture<Reade
     }
 
     [MachineFact(Host)]
-    public async Task AStreamOfQuestionsThatIsOpenEndsWithAWordWhenItsDaemonStops()
+    public async Task A_stream_of_questions_that_is_open_ends_with_a_word_when_its_daemon_stops()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("alpha");
         string status = await scripts.TalkAsync("linger.js", $"unix:{daemon.Control}", async lines =>

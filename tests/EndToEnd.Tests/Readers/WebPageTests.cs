@@ -18,7 +18,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     private static readonly string[] Paths = ["missing", "urgent", "push", "zero", "mixed", "sent"];
 
     [MachineFact(Host | Browser)]
-    public async Task TheMapOfAGuestsMemoryFillsUp()
+    public async Task The_map_of_a_guests_memory_fills_up()
     {
         // The guest runs at the destination, which gets only what it asks for, until the browser has seen that: half of the map is empty.
         await using DaemonProcess source = await DaemonProcess.StartAsync(
@@ -62,7 +62,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [MachineFact(Browser | Needs.Userfaultfd)]
-    public async Task WhatAPeerCallsItselfIsTextOnThePage()
+    public async Task What_a_peer_calls_itself_is_text_on_the_page()
     {
         const string Markup = "<img src=x onerror=alert(1)><script>alert(2)</script>&amp;";
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
@@ -85,7 +85,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [MachineFact(Browser)]
-    public async Task TwoHundredGuestsAreListedFilteredAndSorted()
+    public async Task Two_hundred_guests_are_listed_filtered_and_sorted()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         (await daemon.CliAsync(
@@ -99,7 +99,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [Fact]
-    public async Task WithoutTheOptionThereIsNothingToRead()
+    public async Task Without_the_option_there_is_nothing_to_read()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         Assert.Equal("", daemon.Web);
@@ -117,7 +117,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [Fact]
-    public async Task TheAnswersCarryWhatKeepsABrowserInBounds()
+    public async Task The_answers_carry_what_keeps_a_browser_in_bounds()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient { BaseAddress = new Uri($"http://{daemon.Web}") };
@@ -141,7 +141,7 @@ public sealed class WebPageTests(ReaderScripts scripts) : IClassFixture<ReaderSc
     }
 
     [Fact]
-    public async Task ANameThatIsNotThisHostsIsNotAnsweredOnLoopback()
+    public async Task A_name_that_is_not_this_hosts_is_not_answered_on_loopback()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", DaemonProcess.Readable);
         using var http = new HttpClient();

@@ -10,7 +10,7 @@ public sealed class ControlSocketTests
     private const string Nobody = "65534";
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm | Needs.Root)]
-    public async Task AStrangerIsRefused()
+    public async Task A_stranger_is_refused()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
         OpenToAll(daemon);
@@ -22,7 +22,7 @@ public sealed class ControlSocketTests
     }
 
     [MachineFact(Needs.Userfaultfd | Needs.Kvm | Needs.Root)]
-    public async Task AMemberOfTheGroupIsLetIn()
+    public async Task A_member_of_the_group_is_let_in()
     {
         await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon", "--control-group", "nogroup");
         File.SetUnixFileMode(Path.GetDirectoryName(daemon.Control)!, Everybody);

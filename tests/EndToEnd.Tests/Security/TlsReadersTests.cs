@@ -19,7 +19,7 @@ public sealed class TlsReadersTests : IDisposable
     [InlineData("2.0", "/metrics", "migrationd_info")]
     [InlineData("1.1", "/", "<title>")]
     [InlineData("2.0", "/api/state", "\"guests\"")]
-    public async Task AReaderIsAnsweredInTheHttpThatItSpeaks(string version, string path, string contains)
+    public async Task A_reader_is_answered_in_the_HTTP_that_it_speaks(string version, string path, string contains)
     {
         await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
 
@@ -31,7 +31,7 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task SendersMayReadAsWell()
+    public async Task Senders_may_read_as_well()
     {
         await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
         using HttpResponseMessage answer = await ReadAsync(daemon, "alpha", "/metrics", HttpVersion.Version11);
@@ -39,7 +39,7 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task WhoIsOnNoListReadsNothing()
+    public async Task Who_is_on_no_list_reads_nothing()
     {
         await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
         _ = await Assert.ThrowsAsync<HttpRequestException>(() => ReadAsync(daemon, "stranger", "/metrics", HttpVersion.Version11));
@@ -48,7 +48,7 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task NothingIsReadWhereDaemonsCall()
+    public async Task Nothing_is_read_where_daemons_call()
     {
         await using DaemonProcess daemon = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
         using HttpResponseMessage answer = await ReadAsync(daemon.Listen, "prometheus", "/metrics", HttpVersion.Version20);
@@ -57,7 +57,7 @@ public sealed class TlsReadersTests : IDisposable
     }
 
     [MachineFact(Needs.Userfaultfd)]
-    public async Task AReaderMaySendNoGuest()
+    public async Task A_reader_may_send_no_guest()
     {
         await using DaemonProcess destination = await StartAsync("--allow-senders", "alpha", "--allow-readers", "prometheus");
         await using DaemonProcess source = await DaemonProcess.StartAsync("prometheus", "--tls", _authority.Issue("prometheus", "127.0.0.1"));

@@ -23,7 +23,7 @@ public sealed class TlsTests : IDisposable
     [MachineTheory(Host)]
     [InlineData("kvm")]
     [InlineData("workload")]
-    public async Task AGuestMovesBetweenDaemonsThatKnowEachOther(string kind)
+    public async Task A_guest_moves_between_daemons_that_know_each_other(string kind)
     {
         await using DaemonProcess source = await StartAsync("source", "--allow-senders", "destination", "--allow-receivers", "destination");
         await using DaemonProcess destination = await StartAsync("destination", "--allow-senders", "source", "--allow-receivers", "source");
@@ -34,7 +34,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationOfAnotherAuthorityIsRefused()
+    public async Task A_destination_of_another_authority_is_refused()
     {
         using var stranger = new Authority();
         await using DaemonProcess source = await StartAsync("source");
@@ -43,7 +43,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ASourceOfAnotherAuthorityIsRefused()
+    public async Task A_source_of_another_authority_is_refused()
     {
         using var stranger = new Authority();
         string folder = stranger.Issue("source", "127.0.0.1");
@@ -57,7 +57,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationWithAnotherNameThanWasDialledIsRefused()
+    public async Task A_destination_with_another_name_than_was_dialled_is_refused()
     {
         await using DaemonProcess source = await StartAsync("source");
         await using DaemonProcess destination = await DaemonProcess.StartAsync("destination", "--tls", _authority.Issue("destination", "10.9.8.7"));
@@ -65,7 +65,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ADestinationThatIsNotOnTheListIsRefused()
+    public async Task A_destination_that_is_not_on_the_list_is_refused()
     {
         await using DaemonProcess source = await StartAsync("source", "--allow-receivers", "somebody,else");
         await using DaemonProcess destination = await StartAsync("destination");
@@ -73,7 +73,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task ASourceThatIsTakenOffTheListIsRefusedFromThenOn()
+    public async Task A_source_that_is_taken_off_the_list_is_refused_from_then_on()
     {
         await using DaemonProcess source = await StartAsync("source");
         await using DaemonProcess destination = await StartAsync("destination");
@@ -91,7 +91,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task CertificatesAreExchangedWithoutARestart()
+    public async Task Certificates_are_exchanged_without_a_restart()
     {
         await using DaemonProcess source = await StartAsync("source");
         await using DaemonProcess destination = await StartAsync("destination");
@@ -110,7 +110,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task WhatIsWrongWithNewCertificatesChangesNothing()
+    public async Task What_is_wrong_with_new_certificates_changes_nothing()
     {
         await using DaemonProcess source = await StartAsync("source");
         await using DaemonProcess destination = await StartAsync("destination");
@@ -125,7 +125,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task WhoShowsNothingOrSomethingThatHasExpiredIsLetInNowhere()
+    public async Task Who_shows_nothing_or_something_that_has_expired_is_let_in_nowhere()
     {
         await using DaemonProcess daemon = await StartAsync("daemon");
         using X509Certificate2 expired = _authority.IssueClient("source", DateTimeOffset.UtcNow.AddMinutes(-1));
@@ -140,7 +140,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host)]
-    public async Task PlainTextAndTlsDoNotMix()
+    public async Task Plain_text_and_TLS_do_not_mix()
     {
         await using DaemonProcess plain = await DaemonProcess.StartAsync("plain");
         await using DaemonProcess secure = await StartAsync("secure");
@@ -149,7 +149,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host | Needs.NetworkNamespaces)]
-    public async Task NoGuestLeavesThisHostInPlainTextUnlessTheOperatorSaysSo()
+    public async Task No_guest_leaves_this_host_in_plain_text_unless_the_operator_says_so()
     {
         using NetworkPair network = NetworkPair.Create();
         // It is in the first host's network, and has not been told that this network is trusted.
@@ -166,7 +166,7 @@ public sealed class TlsTests : IDisposable
     }
 
     [MachineFact(Host | Needs.NetworkNamespaces)]
-    public async Task ALostLinkIsRestoredOverTls()
+    public async Task A_lost_link_is_restored_over_TLS()
     {
         const ulong Pages = 8192;
         // Ten seconds of pages: some are missing when the link is cut, on a busy machine too.
@@ -192,7 +192,7 @@ public sealed class TlsTests : IDisposable
     [MachineTheory(Host)]
     [InlineData("server-key.pem")]
     [InlineData("client-key.pem")]
-    public async Task AKeyThatOthersMayReadIsRefusedAtStart(string key)
+    public async Task A_key_that_others_may_read_is_refused_at_start(string key)
     {
         string folder = _authority.Issue("daemon", "127.0.0.1");
         string file = Path.Combine(folder, key);

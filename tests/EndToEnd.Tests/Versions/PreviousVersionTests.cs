@@ -17,7 +17,7 @@ public sealed class PreviousVersionTests(PreviousProgram previous) : IClassFixtu
     private const ulong Pages = 8192;
 
     [MachineFact(Host)]
-    public async Task ThePreviousVersionIsWhatWasBuilt()
+    public async Task The_previous_version_is_what_was_built()
     {
         await using DaemonProcess daemon = await StartSourceAsync(Way.Upgrade);
         Node node = await daemon.Calls.GetNodeAsync(new GetNodeRequest());
@@ -28,19 +28,19 @@ public sealed class PreviousVersionTests(PreviousProgram previous) : IClassFixtu
     [InlineData(Way.Upgrade, MigrationMode.Postcopy)]
     [InlineData(Way.Downgrade, MigrationMode.Hybrid)]
     [InlineData(Way.Upgrade, MigrationMode.Precopy)]
-    public Task AMachineMovesThisWayAndBack(Way first, MigrationMode mode) => AGuestMovesThereAndBackAsync("kvm", first, mode);
+    public Task A_machine_moves_this_way_and_back(Way first, MigrationMode mode) => AGuestMovesThereAndBackAsync("kvm", first, mode);
 
     [MachineTheory(Host)]
     [InlineData(Way.Downgrade, MigrationMode.Postcopy)]
     [InlineData(Way.Upgrade, MigrationMode.Hybrid)]
     [InlineData(Way.Downgrade, MigrationMode.Precopy)]
-    public Task AWorkloadMovesThisWayAndBack(Way first, MigrationMode mode) => AGuestMovesThereAndBackAsync("workload", first, mode);
+    public Task A_workload_moves_this_way_and_back(Way first, MigrationMode mode) => AGuestMovesThereAndBackAsync("workload", first, mode);
 
     [MachineFact(Host)]
-    public Task PagesGoOverSeveralLanes() => AGuestMovesThereAndBackAsync("workload", Way.Upgrade, MigrationMode.Hybrid, lanes: 4);
+    public Task Pages_go_over_several_lanes() => AGuestMovesThereAndBackAsync("workload", Way.Upgrade, MigrationMode.Hybrid, lanes: 4);
 
     [MachineFact(Host)]
-    public async Task AGuestMovesBetweenDaemonsThatKnowEachOtherByCertificates()
+    public async Task A_guest_moves_between_daemons_that_know_each_other_by_certificates()
     {
         using var authority = new Authority();
         string[] Options(string node, string other) =>
@@ -53,7 +53,7 @@ public sealed class PreviousVersionTests(PreviousProgram previous) : IClassFixtu
     [MachineTheory(Host | Needs.NetworkNamespaces)]
     [InlineData(Way.Upgrade)]
     [InlineData(Way.Downgrade)]
-    public async Task ALostLinkIsRestored(Way way)
+    public async Task A_lost_link_is_restored(Way way)
     {
         // Ten seconds of pages, so that some are missing when the link is cut, on a busy machine too. The source is told of a reset; a host
         // that was too busy for a while must not be a lost link besides.
@@ -80,7 +80,7 @@ public sealed class PreviousVersionTests(PreviousProgram previous) : IClassFixtu
     [MachineTheory(Host)]
     [InlineData(Way.Upgrade)]
     [InlineData(Way.Downgrade)]
-    public async Task CommandsOfOneVersionWorkWithDaemonsOfTheOther(Way way)
+    public async Task Commands_of_one_version_work_with_daemons_of_the_other(Way way)
     {
         const int NotFound = 4;
         MigrationdProgram commands = Source(way);

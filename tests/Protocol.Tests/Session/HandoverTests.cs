@@ -11,14 +11,14 @@ public sealed class HandoverTests(ITestOutputHelper output)
     private static readonly Lazy<HandoverProof> Proof = new(() => HandoverProof.Explore(HandoverRules.Real));
 
     [Fact]
-    public void NoInterleavingRunsTheGuestTwiceOrLosesIt()
+    public void No_interleaving_runs_the_guest_twice_or_loses_it()
     {
         Assert.Null(Proof.Value.Violation);
         output.WriteLine($"Figure: handover, {Proof.Value.Reached.Count} states explored, 0 violations");
     }
 
     [Fact]
-    public void TheExplorationReachesEveryStateOfBothSides()
+    public void The_exploration_reaches_every_state_of_both_sides()
     {
         Assert.Equal(
             Enum.GetValues<SourceState>().Except([SourceState.Idle]).Order(),
@@ -28,7 +28,7 @@ public sealed class HandoverTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void AFinalStateOfTheSourceIsLeftByNothing() => Assert.All(
+    public void A_final_state_of_the_source_is_left_by_nothing() => Assert.All(
         from state in Enum.GetValues<SourceState>()
         where SourceMachine.IsFinal(state)
         from happened in Enum.GetValues<SourceEvent>()
@@ -36,7 +36,7 @@ public sealed class HandoverTests(ITestOutputHelper output)
         Assert.Null);
 
     [Fact]
-    public void AFinalStateOfTheDestinationIsLeftByNothing() => Assert.All(
+    public void A_final_state_of_the_destination_is_left_by_nothing() => Assert.All(
         from state in Enum.GetValues<DestinationState>()
         where DestinationMachine.IsFinal(state)
         from happened in Enum.GetValues<DestinationEvent>()
@@ -57,7 +57,7 @@ public sealed class HandoverTests(ITestOutputHelper output)
     [InlineData("ask only once whether it runs", "does not settle")]
     [InlineData("never answer a source that is back", "does not settle")]
     [InlineData("refuse to hand the bitmap over", "does not settle")]
-    public void AMistakeIsFound(string mistake, string violation)
+    public void A_mistake_is_found(string mistake, string violation)
     {
         HandoverProof proof = HandoverProof.Explore(Mutants[mistake]);
         output.WriteLine($"{mistake}: after {proof.Reached.Count} states: {proof.Violation}");
