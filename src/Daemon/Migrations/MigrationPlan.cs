@@ -53,6 +53,14 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
                 $"guest '{request.Guest}' cannot be moved over {request.Lanes} lanes; at most {PageLanePaths.MaxPushLanes} are possible");
         }
 
+        if (request.AutoConverge && mode != MigrationMode.Precopy)
+        {
+            throw new Refusal(
+                Because.Invalid,
+                $"guest '{request.Guest}' cannot be held back in mode {Words.Of(mode)}: --auto-converge needs --mode precopy, as post-copy "
+                + "ends whatever the guest writes");
+        }
+
         return new MigrationPlan(
             request.To, request.Placement, mode,
             new PrecopyLimits(
@@ -67,7 +75,7 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
             Lanes = Math.Max(1, (int)request.Lanes),
             ReleaseRam = request.ReleaseRam,
             Compress = request.Compress == CompressMode.Unspecified ? CompressMode.Auto : request.Compress,
-            AutoConverge = request.AutoConverge && mode == MigrationMode.Precopy,
+            AutoConverge = request.AutoConverge,
         };
     }
 

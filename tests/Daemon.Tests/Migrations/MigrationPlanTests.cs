@@ -1,4 +1,5 @@
 using MigrationD.Daemon.Migrations;
+using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Migrations;
@@ -39,6 +40,20 @@ public sealed class MigrationPlanTests
         Assert.Equal(
             new MigrationLimits { Bandwidth = 5000, PostcopyBandwidth = 3000, MaxRounds = 30 }, Plan(MigrationMode.Hybrid).Limits());
         Assert.Equal(new MigrationLimits { Bandwidth = 5000, PostcopyBandwidth = 3000 }, Plan(MigrationMode.Postcopy).Limits());
+    }
+
+    [Theory]
+    [InlineData(MigrationMode.Postcopy, "postcopy")]
+    [InlineData(MigrationMode.Hybrid, "hybrid")]
+    [InlineData(MigrationMode.Unspecified, "hybrid")]
+    public void Only_a_guest_that_moves_by_precopy_can_be_held_back(MigrationMode mode, string name)
+    {
+        var refusal = Assert.Throws<Refusal>(
+            () => MigrationPlan.Of(new MigrateRequest { Guest = "web", Mode = mode, AutoConverge = true }));
+        Assert.Equal(Because.Invalid, refusal.Why);
+        Assert.Contains($"guest 'web' cannot be held back in mode {name}: --auto-converge needs --mode precopy", refusal.Message,
+            StringComparison.Ordinal);
+        Assert.True(MigrationPlan.Of(new MigrateRequest { Mode = MigrationMode.Precopy, AutoConverge = true }).AutoConverge);
     }
 
     private static MigrationPlan Plan(MigrationMode mode) => MigrationPlan.Of(

@@ -70,13 +70,6 @@ internal sealed class MigrationPlanOptions
         command.Options.Add(_precopyTimeout);
         command.Options.Add(_downtimeLimit);
         command.Options.Add(_timeoutStrategy);
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(_autoConverge) && result.GetResult(_mode)?.Tokens is not [{ Value: "precopy" }])
-            {
-                result.AddError("--auto-converge needs --mode precopy: post-copy ends whatever the guest writes");
-            }
-        });
         command.Options.Add(_autoConverge);
         command.Options.Add(_releaseRam);
         command.Options.Add(_compress);
