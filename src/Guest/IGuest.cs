@@ -43,7 +43,7 @@ public interface IGuest : IDisposable
     byte[] SaveState();
 
     /// <summary>
-    /// Loads what <see cref="SaveState"/> gave on another host into a guest made by <see cref="GuestFactory.Incoming"/>. May touch guest
+    /// Loads what <see cref="SaveState"/> gave on another host into a guest made by <c>GuestFactory.Incoming</c>. May touch guest
     /// memory that is missing, and then waits for it.
     /// </summary>
     /// <exception cref="GuestStateException">A section or version is unknown, or the state does not fit this guest.</exception>
@@ -58,3 +58,13 @@ public interface IGuest : IDisposable
     /// <summary>The guest's own counters as last reported.</summary>
     GuestReport Report();
 }
+
+/// <summary>What the guest itself reports, counted since it was created, on whatever hosts it ran.</summary>
+/// <param name="Steps">Pages visited, over all vCPUs.</param>
+/// <param name="Sweeps">Whole passes over every page of the working set; the least over the vCPUs.</param>
+/// <param name="CorruptPages">Visits that found a wrong index, version or checksum.</param>
+/// <param name="LargestGap">
+/// The longest time between two steps of one vCPU, by the guest's own clock, which goes on while it is paused and while it is on its
+/// way to another host.
+/// </param>
+public readonly record struct GuestReport(long Steps, long Sweeps, long CorruptPages, TimeSpan LargestGap);

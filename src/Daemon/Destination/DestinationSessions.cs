@@ -7,6 +7,8 @@ using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
 using MigrationD.Guest;
+using MigrationD.Guest.Devices;
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
@@ -77,12 +79,12 @@ internal sealed class DestinationSessions(
                 + $"{string.Join(" and ", ProtocolVersion.Accepted)}; upgrade the older of the two daemons");
         }
 
-        if (request.DeviceStateVersion != GuestFactory.DeviceStateVersion)
+        if (request.DeviceStateVersion != DeviceState.Version)
         {
             throw new Refusal(
                 Because.NotNow,
                 $"the source saves device state in version {request.DeviceStateVersion} and this node loads version "
-                + $"{GuestFactory.DeviceStateVersion}; upgrade the older of the two daemons");
+                + $"{DeviceState.Version}; upgrade the older of the two daemons");
         }
 
         GuestSpec spec = GuestMessages.FromMessage(request.Guest);

@@ -1,4 +1,4 @@
-using MigrationD.Guest;
+using MigrationD.Guest.Kinds;
 using MigrationD.Protocol.Refusals;
 using GuestContent = MigrationD.Guest.GuestContent;
 using GuestKind = MigrationD.Guest.GuestKind;

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Refusals;
 using GuestSpec = MigrationD.Guest.GuestSpec;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using MigrationD.Guest;
+using MigrationD.Guest.Kinds;
 
 namespace MigrationD.Daemon.Guests;
 

@@ -22,7 +22,7 @@ using MigrationD.Daemon.Services;
 using MigrationD.Daemon.Source;
 using MigrationD.Daemon.Source.Queue;
 using MigrationD.Daemon.Web;
-using MigrationD.Guest.Scheduling;
+using MigrationD.Guest.Threads;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

@@ -11,6 +11,7 @@ using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Precopy;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Guest;
+using MigrationD.Guest.Devices;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
@@ -92,7 +93,7 @@ internal sealed partial class SourceMigration
                 ProtocolVersion = Math.Max(plan.NeededVersion, ProtocolVersion.Needed(more: hosted.Spec.Content != GuestContent.Random)),
                 Guest = GuestMessages.ToMessage(hosted.Spec),
                 RamBlocks = { new RamBlock { Id = "ram", Bytes = (ulong)guest.Memory.Length } },
-                DeviceStateVersion = GuestFactory.DeviceStateVersion,
+                DeviceStateVersion = DeviceState.Version,
                 MachineProfile = ByteString.CopyFrom(guest.MachineProfile()),
                 Placement = plan.Placement,
                 Mode = plan.Mode,

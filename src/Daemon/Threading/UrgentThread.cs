@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
-using MigrationD.Guest.Scheduling;
+using MigrationD.Guest.Threads;
 
 namespace MigrationD.Daemon.Threading;
 

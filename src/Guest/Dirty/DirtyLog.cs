@@ -19,11 +19,11 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
 
     /// <summary>Throws when a guest still has this log.</summary>
     /// <exception cref="InvalidOperationException">It does: two logs would take each other's pages.</exception>
-    public static void ThrowIfOpen(DirtyLog? log, GuestSpec spec)
+    public static void ThrowIfOpen(DirtyLog? log, string guest)
     {
         if (log is { IsDisposed: false })
         {
-            throw new InvalidOperationException($"guest {spec.Name} has a dirty log already; dispose it before opening another");
+            throw new InvalidOperationException($"guest {guest} has a dirty log already; dispose it before opening another");
         }
     }
 

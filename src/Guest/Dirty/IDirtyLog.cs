@@ -5,7 +5,7 @@ using MigrationD.Guest.Userfault;
 namespace MigrationD.Guest.Dirty;
 
 /// <summary>
-/// Which pages of a guest's memory were written, from harvest to harvest, while the guest runs. <see cref="IGuest.OpenDirtyLog"/> gives the
+/// Which pages of a guest's memory were written, from harvest to harvest, while the guest runs. <c>IGuest.OpenDirtyLog</c> gives the
 /// one that fits the guest.
 /// </summary>
 /// <remarks>
@@ -15,7 +15,7 @@ namespace MigrationD.Guest.Dirty;
 /// ever. Copying the whole memory comes after <see cref="Arm"/>, for the same reason.</para>
 /// <para>A harvest may name more pages than were written, never fewer: all pages of a huge page that came with the first touch of its
 /// block, a page that was only read for the first time, and pages that were written with what they held already.</para>
-/// <para>Everything that <see cref="IGuest.Pause"/> waits for is over when it returns, so what a harvest of a paused guest names is all
+/// <para>Everything that <c>IGuest.Pause</c> waits for is over when it returns, so what a harvest of a paused guest names is all
 /// that the copy lacks.</para>
 /// <para>Pages must not be taken away meanwhile (MADV_DONTNEED, MADV_REMOVE): a page that turns to zeros that way is not named.</para>
 /// <para><b>What it costs</b> is paid by the guest: its first write to each page after a harvest is a fault. The benchmark <c>dirty</c>

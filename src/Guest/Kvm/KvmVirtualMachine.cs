@@ -1,6 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Kvm;
 
@@ -16,9 +16,7 @@ internal sealed unsafe class KvmVirtualMachine : IDisposable
     private KvmVirtualMachine(SafeFileHandle vm, GuestMemory memory)
     {
         _vm = vm;
-        _slots = memory.Length > PulseImage.HoleStart
-            ? [Slot(0, memory, 0, PulseImage.HoleStart), Slot(1, memory, PulseImage.HoleStart, memory.Length - PulseImage.HoleStart)]
-            : [Slot(0, memory, 0, memory.Length)];
+        _slots = [.. AddressMap.PiecesOf(memory.Length).Select((piece, number) => Slot(number, memory, piece))];
     }
 
     /// <summary>The pieces that RAM consists of, in the order of <see cref="GuestMemory"/>, without a gap there.</summary>
@@ -121,11 +119,11 @@ internal sealed unsafe class KvmVirtualMachine : IDisposable
 
     public void Dispose() => _vm.Dispose();
 
-    private static KvmMemoryRegion Slot(uint number, GuestMemory memory, long offset, long length) => new()
+    private static KvmMemoryRegion Slot(int number, GuestMemory memory, RamPiece piece) => new()
     {
-        Slot = number,
-        GuestPhysicalAddress = (ulong)PulseImage.PhysicalAddress(offset),
-        MemorySize = (ulong)length,
-        UserspaceAddress = (ulong)(memory.Address + offset),
+        Slot = (uint)number,
+        GuestPhysicalAddress = (ulong)piece.PhysicalAddress,
+        MemorySize = (ulong)piece.Length,
+        UserspaceAddress = (ulong)(memory.Address + (nint)piece.Offset),
     };
 }

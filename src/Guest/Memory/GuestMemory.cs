@@ -1,4 +1,3 @@
-using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Memory;

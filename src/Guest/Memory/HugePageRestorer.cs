@@ -1,5 +1,5 @@
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Scheduling;
+using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Memory;
 

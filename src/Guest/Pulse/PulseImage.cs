@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Pulse;
 
@@ -18,14 +19,8 @@ internal static class PulseImage
     /// <summary>Size of a task state segment (AMD64 manual, volume 2, section 12.2.5).</summary>
     public const int TssSize = 104;
 
-    public const int GdtSize = FirstTss + (PulseLayout.MaxVcpus * 16);
+    public const int GdtSize = FirstTss + (AddressMap.MaxVcpus * 16);
     public const int IdtSize = PulseProgram.Exceptions * 16;
-
-    /// <summary>Up to here physical addresses are offsets in RAM; the devices of a PC lie above it, the rest of RAM 1 GiB higher.</summary>
-    public const long HoleStart = 3L << 30;
-
-    /// <summary>Where RAM goes on.</summary>
-    public const long HoleEnd = 4L << 30;
 
     private const int TssStride = 128;
 
@@ -136,16 +131,13 @@ internal static class PulseImage
                 long offset = ((long)gib << 30) + ((long)entry * GuestPage.BlockSize);
                 if (offset < memory.Length)
                 {
-                    directory[entry] = (ulong)PhysicalAddress(offset) | LargePageEntry;
+                    directory[entry] = (ulong)AddressMap.PhysicalAddress(offset) | LargePageEntry;
                 }
             }
 
             memory.Write(table, MemoryMarshal.AsBytes(directory));
         }
     }
-
-    /// <summary>Where a byte of RAM is for the guest's processor.</summary>
-    public static long PhysicalAddress(long offset) => offset < HoleStart ? offset : offset - HoleStart + HoleEnd;
 
     public static long TssAddress(int vcpu) => PulseLayout.TssOffset + (vcpu * TssStride);
 

@@ -1,4 +1,5 @@
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Pulse;
 
@@ -20,17 +21,11 @@ namespace MigrationD.Guest.Pulse;
 /// </code>
 /// The working set is at the end, so that it is made of whole 2 MiB blocks when its size is, and so that a guest with more than 3 GiB uses
 /// memory on both sides of the hole.
-/// All offsets are in bytes from the start of RAM. The guest's linear addresses are these offsets; its physical addresses are too,
-/// up to 3 GiB, and lie 1 GiB higher from there on.
+/// All offsets are in bytes from the start of RAM. The guest's linear addresses are these offsets; its physical addresses are what
+/// <see cref="AddressMap"/> makes of them.
 /// </remarks>
 public sealed class PulseLayout
 {
-    /// <summary>The most vCPUs a guest may have.</summary>
-    public const int MaxVcpus = 4;
-
-    /// <summary>The largest RAM, in bytes: what one page-map entry of the guest reaches.</summary>
-    public const long MaxMemory = 511L << 30;
-
     internal const long GdtOffset = 0x1000;
     internal const long IdtOffset = 0x2000;
     internal const long TssOffset = 0x3000;
@@ -41,7 +36,7 @@ public sealed class PulseLayout
     internal const int PagesPerVcpu = 3;
     internal const int VersionSize = sizeof(ulong);
 
-    /// <summary>The layout of a guest that <see cref="GuestFactory.Validate"/> has no objection to.</summary>
+    /// <summary>The layout of a guest that nobody has an objection to.</summary>
     /// <exception cref="ArgumentException">The working set does not fit into the memory.</exception>
     public PulseLayout(GuestSpec spec)
         : this(spec.MemoryBytes, spec.Vcpus, spec.WorkingSetBytes, spec.Pattern)

@@ -215,3 +215,23 @@ internal sealed unsafe class FaultLedger
         _served?.Invoke(ticks);
     }
 }
+
+/// <summary>What a fault message comes to.</summary>
+internal enum FaultOutcome
+{
+    /// <summary>The page has to be asked for.</summary>
+    Request,
+
+    /// <summary>It was asked for before, and has not come.</summary>
+    Repeated,
+
+    /// <summary>It has come since the fault.</summary>
+    Received,
+}
+
+/// <summary>A page that somebody waits for.</summary>
+/// <param name="Page">Its index in guest memory.</param>
+/// <param name="ThreadId">
+/// The kernel's id of the thread that touched it first. Not always a vCPU's: with an in-kernel LAPIC a kworker raises the fault.
+/// </param>
+public readonly record struct PageFault(long Page, uint ThreadId);

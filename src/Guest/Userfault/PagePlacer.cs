@@ -443,3 +443,25 @@ public sealed class PagePlacer : IDisposable
     private static SystemCallException Failed(string call, nint destination, nint source, long pages, Errno error) =>
         new($"{call} dst=0x{destination:x} src=0x{source:x} len=0x{pages << GuestPage.Shift:x}", error);
 }
+
+/// <summary>How a page that was received gets to its address.</summary>
+public enum Placement
+{
+    /// <summary>
+    /// The page that was received into is itself moved there (UFFDIO_MOVE, Linux 6.8); copied only where the kernel refuses.
+    /// </summary>
+    Move,
+
+    /// <summary>Its content is copied into a new page (UFFDIO_COPY).</summary>
+    Copy,
+}
+
+/// <summary>Which way a page came.</summary>
+public enum PagePath
+{
+    /// <summary>Asked for, because the guest waits for it.</summary>
+    Urgent,
+
+    /// <summary>Sent by the source of its own accord.</summary>
+    Push,
+}

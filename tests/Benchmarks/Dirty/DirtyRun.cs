@@ -3,6 +3,7 @@ using MigrationD.Benchmarks.Migrate;
 using MigrationD.Benchmarks.Report;
 using MigrationD.Guest;
 using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 
 namespace MigrationD.Benchmarks.Dirty;

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Iced.Intel;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Platform;
 using MigrationD.Guest.Pulse;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -20,7 +21,7 @@ namespace MigrationD.Benchmarks.Peers;
 internal static class QemuGuestImage
 {
     /// <summary>The largest guest: with the block that stands in for its first one it ends where a PC's devices begin.</summary>
-    public const long MostMemoryMiB = (PulseImage.HoleStart - ExtraBytes) >> 20;
+    public const long MostMemoryMiB = (AddressMap.HoleStart - ExtraBytes) >> 20;
 
     private const long ExtraBytes = GuestPage.BlockSize;
 
@@ -52,7 +53,7 @@ internal static class QemuGuestImage
     public static byte[] Create(GuestSpec spec, ulong reportTicks)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(spec.Vcpus, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(MachineBytes(spec), PulseImage.HoleStart);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(MachineBytes(spec), AddressMap.HoleStart);
         var layout = new PulseLayout(spec);
         long moved = spec.MemoryBytes;
         long load = (layout.WorkingSetOffset + GuestPage.BlockSize - 1) / GuestPage.BlockSize * GuestPage.BlockSize;

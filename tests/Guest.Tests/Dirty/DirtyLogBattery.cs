@@ -1,6 +1,7 @@
 using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Pulse;
-using MigrationD.Guest.Tests.Pulse;
+using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;
 

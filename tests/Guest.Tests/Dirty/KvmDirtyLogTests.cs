@@ -1,6 +1,7 @@
 using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Platform;
 using MigrationD.Guest.Pulse;
-using MigrationD.Guest.Tests.Pulse;
+using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;
 
@@ -51,7 +52,7 @@ public sealed class KvmDirtyLogTests
     public void Memory_on_both_sides_of_the_hole_is_logged()
     {
         using Subject subject = Subject.Running(
-            GuestKind.Kvm, WalkPattern.Uniform, hugePages: true, memoryBytes: PulseImage.HoleStart + (64L << 20));
+            GuestKind.Kvm, WalkPattern.Uniform, hugePages: true, memoryBytes: AddressMap.HoleStart + (64L << 20));
         using IDirtyLog log = subject.Guest.OpenDirtyLog();
         var dirty = new PageSet(subject.Memory.PageCount);
         log.Arm();

@@ -1,5 +1,6 @@
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Pulse;
-using MigrationD.Guest.Tests.Pulse;
+using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;
 

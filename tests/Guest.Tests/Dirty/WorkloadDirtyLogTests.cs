@@ -1,4 +1,4 @@
-using MigrationD.Guest.Tests.Pulse;
+using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;
 

@@ -1,5 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
+using MigrationD.Guest.Kinds;
+using MigrationD.Guest.Platform;
 using MigrationD.Guest.Pulse;
 
 namespace MigrationD.Guest.Tests.Pulse;
@@ -62,7 +64,7 @@ public sealed class PulseLayoutTests
     {
         Gen<GuestSpec> specs =
             from blocks in Gen.Choose(1, 8192)
-            from vcpus in Gen.Choose(1, PulseLayout.MaxVcpus)
+            from vcpus in Gen.Choose(1, AddressMap.MaxVcpus)
             from pattern in Gen.Elements(Enum.GetValues<WalkPattern>())
             select Good with { MemoryBytes = blocks * (long)GuestPage.BlockSize, Vcpus = vcpus, Pattern = pattern };
         Prop.ForAll(specs.ToArbitrary(), spec =>
@@ -78,7 +80,7 @@ public sealed class PulseLayoutTests
     {
         Gen<GuestSpec> specs =
             from blocks in Gen.Choose(1, 4096)
-            from vcpus in Gen.Choose(1, PulseLayout.MaxVcpus)
+            from vcpus in Gen.Choose(1, AddressMap.MaxVcpus)
             from pattern in Gen.Elements(Enum.GetValues<WalkPattern>())
             from part in Gen.Choose(1, 100)
             let memory = blocks * (long)GuestPage.BlockSize

@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using MigrationD.Guest.Platform;
 using MigrationD.Guest.Pulse;
 
 namespace MigrationD.Guest.Tests.Pulse;
@@ -14,7 +15,7 @@ public sealed class WalkTests
     {
         Gen<(int Pages, int Vcpu)> shares =
             from pages in Gen.Choose(1, 3000)
-            from vcpu in Gen.Choose(0, PulseLayout.MaxVcpus - 1)
+            from vcpu in Gen.Choose(0, AddressMap.MaxVcpus - 1)
             select (pages, vcpu);
         Prop.ForAll(shares.ToArbitrary(), share =>
         {

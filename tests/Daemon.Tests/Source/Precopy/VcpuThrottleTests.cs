@@ -1,5 +1,6 @@
 using MigrationD.Daemon.Source.Precopy;
 using MigrationD.Guest;
+using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 
 namespace MigrationD.Daemon.Tests.Source.Precopy;

@@ -1,0 +1,41 @@
+namespace MigrationD.Guest.Platform;
+
+/// <summary>
+/// Where a guest's processor finds RAM, and how much of a machine there may be. The one owner of addresses: whatever lies anywhere asks
+/// here.
+/// </summary>
+/// <remarks>
+/// Offsets in RAM are those of <see cref="Memory.GuestMemory"/>, without a gap. Physical addresses are the same up to
+/// <see cref="HoleStart"/>; from there to <see cref="HoleEnd"/> lie the devices of a PC, its APICs among them, and the rest of RAM above.
+/// </remarks>
+internal static class AddressMap
+{
+    /// <summary>The most vCPUs a guest may have.</summary>
+    public const int MaxVcpus = 4;
+
+    /// <summary>The largest RAM, in bytes: what one entry of a guest's page-map reaches.</summary>
+    public const long MaxMemory = 511L << 30;
+
+    /// <summary>Up to here physical addresses are offsets in RAM.</summary>
+    public const long HoleStart = 3L << 30;
+
+    /// <summary>Where RAM goes on.</summary>
+    public const long HoleEnd = 4L << 30;
+
+    /// <summary>Where a byte of RAM is for the guest's processor.</summary>
+    public static long PhysicalAddress(long offset) => offset < HoleStart ? offset : offset - HoleStart + HoleEnd;
+
+    /// <summary>The pieces of RAM of this many bytes, in the order of their offsets: one, or one on either side of the hole.</summary>
+    public static IReadOnlyList<RamPiece> PiecesOf(long memoryBytes) => memoryBytes > HoleStart
+        ? [new RamPiece(0, HoleStart), new RamPiece(HoleStart, memoryBytes - HoleStart)]
+        : [new RamPiece(0, memoryBytes)];
+}
+
+/// <summary>A piece of RAM whose physical addresses follow each other.</summary>
+/// <param name="Offset">Where it begins in RAM.</param>
+/// <param name="Length">In bytes.</param>
+internal readonly record struct RamPiece(long Offset, long Length)
+{
+    /// <summary>Where it begins for the guest's processor.</summary>
+    public long PhysicalAddress => AddressMap.PhysicalAddress(Offset);
+}

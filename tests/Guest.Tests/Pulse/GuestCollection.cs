@@ -1,8 +1,0 @@
-namespace MigrationD.Guest.Tests.Pulse;
-
-/// <summary>Tests that run guests: one after the other, because they count threads and load the machine.</summary>
-[CollectionDefinition(Name)]
-public sealed class GuestCollection
-{
-    public const string Name = "guests";
-}
