@@ -67,4 +67,12 @@ public interface IGuest : IDisposable
 /// The longest time between two steps of one vCPU, by the guest's own clock, which goes on while it is paused and while it is on its
 /// way to another host.
 /// </param>
-public readonly record struct GuestReport(long Steps, long Sweeps, long CorruptPages, TimeSpan LargestGap);
+public readonly record struct GuestReport(long Steps, long Sweeps, long CorruptPages, TimeSpan LargestGap)
+{
+    /// <summary>What the guest reports whose vCPUs report this.</summary>
+    internal static GuestReport Over(IEnumerable<GuestReport> vcpus) => vcpus.Aggregate((all, one) => new GuestReport(
+        all.Steps + one.Steps,
+        Math.Min(all.Sweeps, one.Sweeps),
+        all.CorruptPages + one.CorruptPages,
+        all.LargestGap > one.LargestGap ? all.LargestGap : one.LargestGap));
+}

@@ -40,116 +40,95 @@ public sealed partial class KvmGuest
     /// <inheritdoc/>
     public byte[] SaveState()
     {
-        lock (_lifecycle)
+        using Lock.Scope still = _crew.HoldToSave();
+        var writer = new DeviceStateWriter();
+
+        // First, so that the realtime and the time stamp counters, which go on, are read close together.
+        writer.Add(ClockSection, SectionVersion, new ClockState
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running)
-            {
-                throw new InvalidOperationException($"guest {Spec.Name} runs; pause it before saving its state");
-            }
-
-            if (_failure is not null)
-            {
-                throw new InvalidOperationException($"guest {Spec.Name} has failed and has no state to save: {_failure}");
-            }
-
-            var writer = new DeviceStateWriter();
-
-            // First, so that the realtime and the time stamp counters, which go on, are read close together.
-            writer.Add(ClockSection, SectionVersion, new ClockState
-            {
-                KvmclockNs = _machine.GetClock().Clock,
-                RealtimeUnixNs = Realtime.NowUnixNanoseconds(),
-            });
-            for (int number = 0; number < _vcpus.Length; number++)
-            {
-                writer.Add(VcpuSection(number), SectionVersion, Save(_vcpus[number].Kernel));
-            }
-
-            var irqchip = new IrqchipState();
-            for (uint chip = 0; chip < 3; chip++)
-            {
-                irqchip.Chips.Add(ByteString.CopyFrom(_machine.GetIrqchip(chip)));
-            }
-
-            writer.Add(IrqchipSection, SectionVersion, irqchip);
-            writer.Add(PitSection, SectionVersion, new PitState { State = ByteString.CopyFrom(_machine.GetPit()) });
-            writer.Add(SerialSection, SectionVersion, Save(_serial.State, _console));
-            writer.Add(ReportSection, SectionVersion, SaveReports());
-            return writer.ToArray();
+            KvmclockNs = _machine.GetClock().Clock,
+            RealtimeUnixNs = Realtime.NowUnixNanoseconds(),
+        });
+        for (int number = 0; number < _vcpus.Length; number++)
+        {
+            writer.Add(VcpuSection(number), SectionVersion, Save(_vcpus[number].Kernel));
         }
+
+        var irqchip = new IrqchipState();
+        for (uint chip = 0; chip < 3; chip++)
+        {
+            irqchip.Chips.Add(ByteString.CopyFrom(_machine.GetIrqchip(chip)));
+        }
+
+        writer.Add(IrqchipSection, SectionVersion, irqchip);
+        writer.Add(PitSection, SectionVersion, new PitState { State = ByteString.CopyFrom(_machine.GetPit()) });
+        writer.Add(SerialSection, SectionVersion, Save(_serial.State, _console));
+        writer.Add(ReportSection, SectionVersion, SaveReports());
+        return writer.ToArray();
     }
 
     /// <inheritdoc/>
     public void LoadState(ReadOnlySpan<byte> state)
     {
-        lock (_lifecycle)
+        using Lock.Scope still = _crew.HoldToLoad();
+        Dictionary<string, uint> expected = new()
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running)
+            [ClockSection] = SectionVersion,
+            [IrqchipSection] = SectionVersion,
+            [PitSection] = SectionVersion,
+            [SerialSection] = SectionVersion,
+            [ReportSection] = SectionVersion,
+        };
+        for (int number = 0; number < _vcpus.Length; number++)
+        {
+            expected[VcpuSection(number)] = SectionVersion;
+        }
+
+        var reader = new DeviceStateReader(state, expected);
+        var clock = reader.Get(ClockSection, ClockState.Parser);
+        var irqchip = reader.Get(IrqchipSection, IrqchipState.Parser);
+        var pit = reader.Get(PitSection, PitState.Parser);
+        var serial = reader.Get(SerialSection, SerialState.Parser);
+        var reports = reader.Get(ReportSection, ReportState.Parser);
+        var vcpus = new VcpuState[_vcpus.Length];
+        for (int number = 0; number < vcpus.Length; number++)
+        {
+            vcpus[number] = reader.Get(VcpuSection(number), VcpuState.Parser);
+            Check(vcpus[number], number);
+        }
+
+        Check(irqchip);
+        Check(reports);
+        Check(serial);
+        WaitForTables();
+        try
+        {
+            foreach (ByteString chip in irqchip.Chips)
             {
-                throw new InvalidOperationException($"guest {Spec.Name} runs; state is loaded into a paused guest");
+                _machine.SetIrqchip(chip.Span);
             }
 
-            Dictionary<string, uint> expected = new()
-            {
-                [ClockSection] = SectionVersion,
-                [IrqchipSection] = SectionVersion,
-                [PitSection] = SectionVersion,
-                [SerialSection] = SectionVersion,
-                [ReportSection] = SectionVersion,
-            };
-            for (int number = 0; number < _vcpus.Length; number++)
-            {
-                expected[VcpuSection(number)] = SectionVersion;
-            }
-
-            var reader = new DeviceStateReader(state, expected);
-            var clock = reader.Get(ClockSection, ClockState.Parser);
-            var irqchip = reader.Get(IrqchipSection, IrqchipState.Parser);
-            var pit = reader.Get(PitSection, PitState.Parser);
-            var serial = reader.Get(SerialSection, SerialState.Parser);
-            var reports = reader.Get(ReportSection, ReportState.Parser);
-            var vcpus = new VcpuState[_vcpus.Length];
+            _machine.SetPit(pit.State.Span);
+            _machine.SetClock(new KvmClockData { Clock = clock.KvmclockNs + (ulong)NanosecondsSince(clock.RealtimeUnixNs) });
             for (int number = 0; number < vcpus.Length; number++)
             {
-                vcpus[number] = reader.Get(VcpuSection(number), VcpuState.Parser);
-                Check(vcpus[number], number);
+                Load(_vcpus[number].Kernel, vcpus[number]);
             }
+        }
+        catch (SystemCallException error)
+        {
+            throw new GuestStateException($"this host's KVM refuses the state of guest {Spec.Name}: {error.Message}", error);
+        }
 
-            Check(irqchip);
-            Check(reports);
-            Check(serial);
-            WaitForTables();
-            try
-            {
-                foreach (ByteString chip in irqchip.Chips)
-                {
-                    _machine.SetIrqchip(chip.Span);
-                }
-
-                _machine.SetPit(pit.State.Span);
-                _machine.SetClock(new KvmClockData { Clock = clock.KvmclockNs + (ulong)NanosecondsSince(clock.RealtimeUnixNs) });
-                for (int number = 0; number < vcpus.Length; number++)
-                {
-                    Load(_vcpus[number].Kernel, vcpus[number]);
-                }
-            }
-            catch (SystemCallException error)
-            {
-                throw new GuestStateException($"this host's KVM refuses the state of guest {Spec.Name}: {error.Message}", error);
-            }
-
-            _serial.State = Load(serial);
-            _console.Load((long)serial.ConsoleWritten, serial.ConsoleTail.Span);
-            for (int number = 0; number < _vcpus.Length; number++)
-            {
-                VcpuReport report = reports.Vcpus[number];
-                _vcpus[number].LoadReport(
-                    new PulseReportLine(
-                        number, (long)report.Steps, (long)report.Sweeps, (long)report.CorruptPages, (long)report.LargestGapTicks),
-                    report.UnfinishedLine.Span);
-            }
+        _serial.State = Load(serial);
+        _console.Load((long)serial.ConsoleWritten, serial.ConsoleTail.Span);
+        for (int number = 0; number < _vcpus.Length; number++)
+        {
+            VcpuReport report = reports.Vcpus[number];
+            _vcpus[number].LoadReport(
+                new PulseReportLine(
+                    number, (long)report.Steps, (long)report.Sweeps, (long)report.CorruptPages, (long)report.LargestGapTicks),
+                report.UnfinishedLine.Span);
         }
     }
 
@@ -162,21 +141,13 @@ public sealed partial class KvmGuest
     /// </remarks>
     private unsafe void WaitForTables()
     {
-        _loadingThread = Libc.Gettid();
-        try
+        for (long offset = PulseLayout.GdtOffset; offset < Layout.ZipfTableOffset; offset += GuestPage.Size)
         {
-            for (long offset = PulseLayout.GdtOffset; offset < Layout.ZipfTableOffset; offset += GuestPage.Size)
+            _crew.WaitForMemory(() =>
             {
                 ulong word;
-                while (!KickSignal.TryCopy(&word, Memory.Locate(offset, sizeof(ulong)), sizeof(ulong)))
-                {
-                    ObjectDisposedException.ThrowIf(_disposing, this);
-                }
-            }
-        }
-        finally
-        {
-            _loadingThread = 0;
+                return KickSignal.TryCopy(&word, Memory.Locate(offset, sizeof(ulong)), sizeof(ulong));
+            });
         }
     }
 

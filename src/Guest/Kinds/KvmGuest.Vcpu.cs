@@ -19,7 +19,7 @@ public sealed partial class KvmGuest
         "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
     ];
 
-    private sealed class Vcpu : IDisposable
+    private sealed class Vcpu
     {
         private readonly KvmGuest _guest;
         private readonly int _number;
@@ -34,17 +34,11 @@ public sealed partial class KvmGuest
             _guest = guest;
             _number = number;
             Kernel = kernel;
-            _thread = new GuestThread(
-                $"vcpu {number}",
-                Run,
-                () => kernel.ImmediateExit = true,
-                error => guest.Fail($"vCPU {number} stopped: {error.Message}"));
+            _thread = guest._crew.Add(
+                $"vcpu {number}", $"vCPU {number}", Run, () => kernel.ImmediateExit = false, () => kernel.ImmediateExit = true);
         }
 
         public KvmVcpu Kernel { get; }
-
-        /// <summary>The kernel's id of its thread.</summary>
-        public int ThreadId => _thread.KernelId;
 
         /// <summary>What this vCPU last said about itself, on whatever host.</summary>
         public PulseReportLine LastReport
@@ -56,22 +50,6 @@ public sealed partial class KvmGuest
                     return _lastReport;
                 }
             }
-        }
-
-        public void Go()
-        {
-            Kernel.ImmediateExit = false;
-            _thread.Go();
-        }
-
-        public void RequestStop() => _thread.RequestStop();
-
-        public void Stop() => _thread.Stop();
-
-        public void Dispose()
-        {
-            _thread.End();
-            Kernel.Dispose();
         }
 
         public (PulseReportLine Last, byte[] UnfinishedLine) SaveReport()
@@ -103,7 +81,7 @@ public sealed partial class KvmGuest
                 }
                 else if (error is not (Errno.EINTR or Errno.EAGAIN))
                 {
-                    _guest.Fail($"vCPU {_number} stopped: KVM_RUN failed with {error}{Where()}");
+                    _guest._crew.Fail($"vCPU {_number} stopped: KVM_RUN failed with {error}{Where()}");
                 }
             }
 
@@ -116,13 +94,13 @@ public sealed partial class KvmGuest
         /// </summary>
         private void FinishPendingIo()
         {
-            if (_guest._failure is not null)
+            if (_guest._crew.Failure is not null)
             {
                 return;
             }
 
             Kernel.ImmediateExit = true;
-            while (Kernel.Run() == Errno.None && _guest._failure is null)
+            while (Kernel.Run() == Errno.None && _guest._crew.Failure is null)
             {
                 Handle();
             }
@@ -140,25 +118,25 @@ public sealed partial class KvmGuest
                 case KvmExit.IrqWindowOpen:
                     break;
                 case KvmExit.Shutdown:
-                    _guest.Fail($"vCPU {_number} stopped: triple fault (KVM_EXIT_SHUTDOWN){Where()}");
+                    _guest._crew.Fail($"vCPU {_number} stopped: triple fault (KVM_EXIT_SHUTDOWN){Where()}");
                     break;
                 case KvmExit.InternalError:
-                    _guest.Fail(
+                    _guest._crew.Fail(
                         $"vCPU {_number} stopped: KVM could not go on " +
                         $"(KVM_EXIT_INTERNAL_ERROR, suberror {exit.InternalSuberror}){Where()}");
                     break;
                 case KvmExit.FailEntry:
-                    _guest.Fail(
+                    _guest._crew.Fail(
                         $"vCPU {_number} stopped: the processor refused its state " +
                         $"(KVM_EXIT_FAIL_ENTRY, reason 0x{exit.HardwareReason:x}){Where()}");
                     break;
                 case KvmExit.Mmio:
-                    _guest.Fail(
+                    _guest._crew.Fail(
                         $"vCPU {_number} stopped: {(exit.MmioIsWrite != 0 ? "write to" : "read of")} physical address " +
                         $"0x{exit.MmioPhysicalAddress:x}, where there is neither memory nor a device (KVM_EXIT_MMIO){Where()}");
                     break;
                 default:
-                    _guest.Fail($"vCPU {_number} stopped: nobody handles KVM exit {exit.ExitReason} ({(uint)exit.ExitReason}){Where()}");
+                    _guest._crew.Fail($"vCPU {_number} stopped: nobody handles KVM exit {exit.ExitReason} ({(uint)exit.ExitReason}){Where()}");
                     break;
             }
         }
@@ -187,7 +165,7 @@ public sealed partial class KvmGuest
             }
             else
             {
-                _guest.Fail(
+                _guest._crew.Fail(
                     $"vCPU {_number} stopped: {(isOut ? "write to" : "read of")} I/O port 0x{exit.IoPort:x}, " +
                     $"where there is no device{Where()}");
             }
@@ -226,7 +204,7 @@ public sealed partial class KvmGuest
             long frame = (long)registers.Rsp;
             if (frame < _guest.Layout.KernelStackTop(_number) - GuestPage.Size || frame > _guest.Layout.KernelStackTop(_number) - 24)
             {
-                _guest.Fail($"{what}, stack pointer 0x{registers.Rsp:x} outside the ring 0 stack{Where()}");
+                _guest._crew.Fail($"{what}, stack pointer 0x{registers.Rsp:x} outside the ring 0 stack{Where()}");
                 return;
             }
 
@@ -236,7 +214,7 @@ public sealed partial class KvmGuest
             ulong code = BinaryPrimitives.ReadUInt64LittleEndian(words[8..]);
             ulong rip = BinaryPrimitives.ReadUInt64LittleEndian(words[16..]);
             var special = Kernel.Get<KvmSpecialRegisters2>(KvmRequest.GetSpecialRegisters2);
-            _guest.Fail($"{what}, error code 0x{code:x}, RIP 0x{rip:x}, CR2 0x{special.Cr2:x}");
+            _guest._crew.Fail($"{what}, error code 0x{code:x}, RIP 0x{rip:x}, CR2 0x{special.Cr2:x}");
         }
 
         private string Where()

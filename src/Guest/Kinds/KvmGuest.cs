@@ -23,9 +23,7 @@ public sealed partial class KvmGuest : IGuest
     // A report every 50 ms: often enough to watch, and its 70 exits are less than a percent of a vCPU's time on a fast host.
     private const int ReportMilliseconds = 50;
 
-    private static readonly TimeSpan KickInterval = TimeSpan.FromMilliseconds(1);
-
-    private readonly Lock _lifecycle = new();
+    private readonly VcpuCrew _crew;
     private readonly KvmVirtualMachine _machine;
     private readonly MachineProfile _profile;
     private readonly Vcpu[] _vcpus;
@@ -33,11 +31,6 @@ public sealed partial class KvmGuest : IGuest
     private readonly int _xsaveSize;
     private readonly SerialPort _serial = new();
     private readonly ConsoleRing _console = new(ConsoleCapacity);
-    private volatile string? _failure;
-    private volatile bool _running;
-    private volatile bool _disposing;
-    private volatile int _loadingThread;
-    private bool _disposed;
     private KvmDirtyLog? _dirtyLog;
 
     private KvmGuest(KvmDevice device, GuestSpec spec, GuestMemory memory, MachineProfile? profile)
@@ -45,6 +38,7 @@ public sealed partial class KvmGuest : IGuest
         Spec = spec;
         Memory = memory;
         Layout = new PulseLayout(spec);
+        _crew = new VcpuCrew(spec.Name);
         _vcpus = new Vcpu[spec.Vcpus];
         _machine = KvmVirtualMachine.Create(device, memory);
         try
@@ -68,7 +62,7 @@ public sealed partial class KvmGuest : IGuest
         }
         catch
         {
-            Release();
+            Dispose();
             throw;
         }
     }
@@ -80,13 +74,13 @@ public sealed partial class KvmGuest : IGuest
     public GuestMemory Memory { get; }
 
     /// <inheritdoc/>
-    public bool IsRunning => _running && _failure is null;
+    public bool IsRunning => _crew.IsRunning;
 
     /// <inheritdoc/>
-    public string? Failure => _failure;
+    public string? Failure => _crew.Failure;
 
     /// <inheritdoc/>
-    public IReadOnlyList<int> VcpuThreads => [.. _vcpus.Select(vcpu => vcpu.ThreadId)];
+    public IReadOnlyList<int> VcpuThreads => _crew.ThreadIds;
 
     /// <summary>The last 64 KiB that the guest wrote on its serial port, on whatever hosts it ran: whole lines of its vCPUs.</summary>
     public ConsoleRing Console => _console;
@@ -153,105 +147,43 @@ public sealed partial class KvmGuest : IGuest
     }
 
     /// <inheritdoc/>
-    public void Resume()
-    {
-        lock (_lifecycle)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running || _failure is not null)
-            {
-                return;
-            }
-
-            _running = true;
-            foreach (Vcpu vcpu in _vcpus)
-            {
-                vcpu.Go();
-            }
-        }
-    }
+    public void Resume() => _crew.Resume();
 
     /// <inheritdoc/>
-    public void Pause()
-    {
-        lock (_lifecycle)
-        {
-            // A guest that failed has asked its vCPUs to stop; this waits until they have.
-            foreach (Vcpu vcpu in _vcpus)
-            {
-                vcpu.RequestStop();
-            }
-
-            foreach (Vcpu vcpu in _vcpus)
-            {
-                vcpu.Stop();
-            }
-
-            _running = false;
-        }
-    }
+    public void Pause() => _crew.Pause();
 
     /// <inheritdoc/>
     public IDirtyLog OpenDirtyLog()
     {
-        lock (_lifecycle)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            DirtyLog.ThrowIfOpen(_dirtyLog, Spec.Name);
-            return _dirtyLog = new KvmDirtyLog(_machine, Memory);
-        }
+        using Lock.Scope alone = _crew.Hold();
+        DirtyLog.ThrowIfOpen(_dirtyLog, Spec.Name);
+        return _dirtyLog = new KvmDirtyLog(_machine, Memory);
     }
 
     /// <inheritdoc/>
-    public GuestReport Report()
-    {
-        long steps = 0;
-        long sweeps = long.MaxValue;
-        long corrupt = 0;
-        long gap = 0;
-        foreach (Vcpu vcpu in _vcpus)
-        {
-            PulseReportLine last = vcpu.LastReport;
-            steps += last.StepCount;
-            sweeps = Math.Min(sweeps, last.SweepCount);
-            corrupt += last.CorruptCount;
-            gap = Math.Max(gap, last.GapTicks);
-        }
-
-        // Ticks divided by kHz are milliseconds.
-        double milliseconds = (double)gap / _profile.TscKhz;
-        milliseconds = Math.Min(milliseconds, TimeSpan.MaxValue.TotalMilliseconds / 2);
-        return new GuestReport(steps, sweeps, corrupt, TimeSpan.FromMilliseconds(milliseconds));
-    }
+    public GuestReport Report() => GuestReport.Over(_vcpus.Select(vcpu => ToReport(vcpu.LastReport)));
 
     /// <summary>
     /// Ends the vCPUs, wherever they are, then the machine. The memory stays. A <see cref="LoadState"/> that waits for memory on another
     /// thread is given up with an <see cref="ObjectDisposedException"/>.
     /// </summary>
-    public void Dispose()
+    public void Dispose() => _crew.End(() =>
     {
-        _disposing = true;
-        while (!_lifecycle.TryEnter(KickInterval))
+        foreach (Vcpu? vcpu in _vcpus)
         {
-            if (_loadingThread is var thread and not 0)
-            {
-                _ = KickSignal.Send(thread);
-            }
+            vcpu?.Kernel.Dispose();
         }
 
-        try
-        {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _running = false;
-                Release();
-            }
-        }
-        finally
-        {
-            _lifecycle.Exit();
-        }
+        // The log after the machine: what it would switch off has ended with it.
+        _machine.Dispose();
+        _dirtyLog?.Dispose();
+    });
+
+    private GuestReport ToReport(PulseReportLine last)
+    {
+        // Ticks divided by kHz are milliseconds.
+        double milliseconds = Math.Min((double)last.GapTicks / _profile.TscKhz, TimeSpan.MaxValue.TotalMilliseconds / 2);
+        return new GuestReport(last.StepCount, last.SweepCount, last.CorruptCount, TimeSpan.FromMilliseconds(milliseconds));
     }
 
     private static KvmDevice OpenForIncoming()
@@ -296,35 +228,6 @@ public sealed partial class KvmGuest : IGuest
                 throw new GuestStateException(
                     $"this host cannot run guest {Spec.Name}: its time stamp counter ticks at {wanted} kHz, this host's at {has} kHz, " +
                     "and its processor cannot scale it");
-            }
-        }
-    }
-
-    private void Release()
-    {
-        foreach (Vcpu? vcpu in _vcpus)
-        {
-            vcpu?.RequestStop();
-        }
-
-        foreach (Vcpu? vcpu in _vcpus)
-        {
-            vcpu?.Dispose();
-        }
-
-        // The log after the machine: what it would switch off has ended with it.
-        _machine.Dispose();
-        _dirtyLog?.Dispose();
-    }
-
-    /// <summary>The first reason stays; all vCPUs stop.</summary>
-    private void Fail(string reason)
-    {
-        if (Interlocked.CompareExchange(ref _failure, reason, null) is null)
-        {
-            foreach (Vcpu? vcpu in _vcpus)
-            {
-                vcpu?.RequestStop();
             }
         }
     }

@@ -34,7 +34,7 @@ internal sealed unsafe class Walker
     private long _lastSeen;
 
     /// <summary>A walker at its start, stopped.</summary>
-    public Walker(PulseLayout layout, GuestMemory memory, WalkPattern pattern, GuestContent content, int number, Action<string> fail)
+    public Walker(PulseLayout layout, GuestMemory memory, WalkPattern pattern, GuestContent content, int number, VcpuCrew crew)
     {
         _layout = layout;
         _memory = memory;
@@ -44,19 +44,8 @@ internal sealed unsafe class Walker
         _sharePages = layout.SharePages(number);
         _walk = Walk.Start(number);
         _zipf = pattern == WalkPattern.Zipf ? GC.AllocateArray<uint>(ZipfTable.Entries, pinned: true) : [];
-        _thread = new GuestThread($"walker {number}", Run, () => { }, error => fail($"walker {number} stopped: {error.Message}"));
+        _thread = crew.Add($"walker {number}", $"walker {number}", Run);
     }
-
-    /// <summary>The kernel's id of its thread.</summary>
-    public int ThreadId => _thread.KernelId;
-
-    public void Go() => _thread.Go();
-
-    public void RequestStop() => _thread.RequestStop();
-
-    public void Stop() => _thread.Stop();
-
-    public void End() => _thread.End();
 
     /// <summary>The counters; at any time.</summary>
     public GuestReport Report()

@@ -4,6 +4,7 @@ using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Pulse;
 using MigrationD.Guest.State;
+using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Kinds;
 
@@ -21,22 +22,20 @@ public sealed class WorkloadGuest : IGuest
     private const uint SectionVersion = 1;
     private const string WalkersSection = "walkers";
 
-    private readonly Lock _lifecycle = new();
+    private readonly VcpuCrew _crew;
     private readonly Walker[] _walkers;
-    private volatile string? _failure;
-    private volatile bool _running;
-    private bool _disposed;
     private WriteProtectLog? _dirtyLog;
 
     private WorkloadGuest(GuestSpec spec, GuestMemory memory)
     {
         Spec = spec;
         Memory = memory;
+        _crew = new VcpuCrew(spec.Name);
         var layout = new PulseLayout(spec);
         _walkers = new Walker[spec.Vcpus];
         for (int number = 0; number < _walkers.Length; number++)
         {
-            _walkers[number] = new Walker(layout, memory, spec.Pattern, spec.Content, number, Fail);
+            _walkers[number] = new Walker(layout, memory, spec.Pattern, spec.Content, number, _crew);
         }
     }
 
@@ -47,16 +46,16 @@ public sealed class WorkloadGuest : IGuest
     public GuestMemory Memory { get; }
 
     /// <inheritdoc/>
-    public bool IsRunning => _running && _failure is null;
+    public bool IsRunning => _crew.IsRunning;
 
     /// <inheritdoc/>
-    public string? Failure => _failure;
+    public string? Failure => _crew.Failure;
 
     /// <inheritdoc/>
     public ConsoleRing? Console => null;
 
     /// <inheritdoc/>
-    public IReadOnlyList<int> VcpuThreads => [.. _walkers.Select(walker => walker.ThreadId)];
+    public IReadOnlyList<int> VcpuThreads => _crew.ThreadIds;
 
     /// <summary>A new guest in memory that was all zeros.</summary>
     internal static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)
@@ -79,42 +78,10 @@ public sealed class WorkloadGuest : IGuest
     }
 
     /// <inheritdoc/>
-    public void Resume()
-    {
-        lock (_lifecycle)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running || _failure is not null)
-            {
-                return;
-            }
-
-            _running = true;
-            foreach (Walker walker in _walkers)
-            {
-                walker.Go();
-            }
-        }
-    }
+    public void Resume() => _crew.Resume();
 
     /// <inheritdoc/>
-    public void Pause()
-    {
-        lock (_lifecycle)
-        {
-            foreach (Walker walker in _walkers)
-            {
-                walker.RequestStop();
-            }
-
-            foreach (Walker walker in _walkers)
-            {
-                walker.Stop();
-            }
-
-            _running = false;
-        }
-    }
+    public void Pause() => _crew.Pause();
 
     /// <inheritdoc/>
     public byte[] MachineProfile() => new MachineProfile { Vcpus = (uint)Spec.Vcpus }.ToByteArray();
@@ -122,125 +89,53 @@ public sealed class WorkloadGuest : IGuest
     /// <inheritdoc/>
     public byte[] SaveState()
     {
-        lock (_lifecycle)
+        using Lock.Scope still = _crew.HoldToSave();
+        var walkers = new WalkersState { RealtimeUnixNs = Realtime.NowUnixNanoseconds() };
+        foreach (Walker walker in _walkers)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running)
-            {
-                throw new InvalidOperationException($"guest {Spec.Name} runs; pause it before saving its state");
-            }
-
-            if (_failure is not null)
-            {
-                throw new InvalidOperationException($"guest {Spec.Name} has failed and has no state to save: {_failure}");
-            }
-
-            var walkers = new WalkersState { RealtimeUnixNs = Realtime.NowUnixNanoseconds() };
-            foreach (Walker walker in _walkers)
-            {
-                walkers.Walkers.Add(walker.Save());
-            }
-
-            var writer = new DeviceStateWriter();
-            writer.Add(WalkersSection, SectionVersion, walkers);
-            return writer.ToArray();
+            walkers.Walkers.Add(walker.Save());
         }
+
+        var writer = new DeviceStateWriter();
+        writer.Add(WalkersSection, SectionVersion, walkers);
+        return writer.ToArray();
     }
 
     /// <inheritdoc/>
     public void LoadState(ReadOnlySpan<byte> state)
     {
-        lock (_lifecycle)
+        using Lock.Scope still = _crew.HoldToLoad();
+        var reader = new DeviceStateReader(state, new Dictionary<string, uint> { [WalkersSection] = SectionVersion });
+        WalkersState walkers = reader.Get(WalkersSection, WalkersState.Parser);
+        if (walkers.Walkers.Count != _walkers.Length)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_running)
-            {
-                throw new InvalidOperationException($"guest {Spec.Name} runs; state is loaded into a paused guest");
-            }
+            throw new GuestStateException(
+                $"section '{WalkersSection}' is about {walkers.Walkers.Count} vCPUs, the guest has {_walkers.Length}");
+        }
 
-            var reader = new DeviceStateReader(state, new Dictionary<string, uint> { [WalkersSection] = SectionVersion });
-            WalkersState walkers = reader.Get(WalkersSection, WalkersState.Parser);
-            if (walkers.Walkers.Count != _walkers.Length)
-            {
-                throw new GuestStateException(
-                    $"section '{WalkersSection}' is about {walkers.Walkers.Count} vCPUs, the guest has {_walkers.Length}");
-            }
+        for (int number = 0; number < _walkers.Length; number++)
+        {
+            _walkers[number].Check(walkers.Walkers[number]);
+        }
 
-            for (int number = 0; number < _walkers.Length; number++)
-            {
-                _walkers[number].Check(walkers.Walkers[number]);
-            }
-
-            long away = Math.Max(0, Realtime.NowUnixNanoseconds() - walkers.RealtimeUnixNs);
-            for (int number = 0; number < _walkers.Length; number++)
-            {
-                _walkers[number].Load(walkers.Walkers[number], away);
-            }
+        long away = Math.Max(0, Realtime.NowUnixNanoseconds() - walkers.RealtimeUnixNs);
+        for (int number = 0; number < _walkers.Length; number++)
+        {
+            _walkers[number].Load(walkers.Walkers[number], away);
         }
     }
 
     /// <inheritdoc/>
     public IDirtyLog OpenDirtyLog()
     {
-        lock (_lifecycle)
-        {
-            ObjectDisposedException.ThrowIf(_disposed, this);
-            DirtyLog.ThrowIfOpen(_dirtyLog, Spec.Name);
-            return _dirtyLog = new WriteProtectLog(Memory);
-        }
+        using Lock.Scope alone = _crew.Hold();
+        DirtyLog.ThrowIfOpen(_dirtyLog, Spec.Name);
+        return _dirtyLog = new WriteProtectLog(Memory);
     }
 
     /// <inheritdoc/>
-    public GuestReport Report()
-    {
-        long steps = 0;
-        long sweeps = long.MaxValue;
-        long corrupt = 0;
-        TimeSpan gap = TimeSpan.Zero;
-        foreach (Walker walker in _walkers)
-        {
-            GuestReport one = walker.Report();
-            steps += one.Steps;
-            sweeps = Math.Min(sweeps, one.Sweeps);
-            corrupt += one.CorruptPages;
-            gap = one.LargestGap > gap ? one.LargestGap : gap;
-        }
-
-        return new GuestReport(steps, sweeps, corrupt, gap);
-    }
+    public GuestReport Report() => GuestReport.Over(_walkers.Select(walker => walker.Report()));
 
     /// <summary>Ends the threads, wherever they are, and the dirty log. The memory stays.</summary>
-    public void Dispose()
-    {
-        lock (_lifecycle)
-        {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _running = false;
-                foreach (Walker walker in _walkers)
-                {
-                    walker.RequestStop();
-                }
-
-                foreach (Walker walker in _walkers)
-                {
-                    walker.End();
-                }
-
-                _dirtyLog?.Dispose();
-            }
-        }
-    }
-
-    private void Fail(string reason)
-    {
-        if (Interlocked.CompareExchange(ref _failure, reason, null) is null)
-        {
-            foreach (Walker? walker in _walkers)
-            {
-                walker?.RequestStop();
-            }
-        }
-    }
+    public void Dispose() => _crew.End(() => _dirtyLog?.Dispose());
 }

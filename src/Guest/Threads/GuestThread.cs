@@ -14,6 +14,7 @@ internal sealed class GuestThread
     private readonly Lock _entry = new();
     private readonly object _gate = new();
     private readonly Action _run;
+    private readonly Action _onGo;
     private readonly Action _onStopRequested;
     private readonly Action<Exception> _onFailure;
     private readonly Thread _thread;
@@ -25,11 +26,13 @@ internal sealed class GuestThread
     /// <summary>A thread that is started, and stopped until <see cref="Go"/>.</summary>
     /// <param name="name">As operators see it in top -H; at most 15 characters.</param>
     /// <param name="run">Runs guest code; returns soon after <see cref="StopRequested"/> became true and the thread was kicked.</param>
+    /// <param name="onGo">Called on the thread that lets it go, before it runs.</param>
     /// <param name="onStopRequested">Called on the stopping thread before the kick; may be called more than once.</param>
     /// <param name="onFailure">What <paramref name="run"/> threw. The thread is stopped then.</param>
-    public GuestThread(string name, Action run, Action onStopRequested, Action<Exception> onFailure)
+    public GuestThread(string name, Action run, Action onGo, Action onStopRequested, Action<Exception> onFailure)
     {
         _run = run;
+        _onGo = onGo;
         _onStopRequested = onStopRequested;
         _onFailure = onFailure;
         KickSignal.EnsureInstalled();
@@ -72,6 +75,7 @@ internal sealed class GuestThread
         {
             if (_wish == Wish.Stopped)
             {
+                _onGo();
                 _wish = Wish.Running;
                 Monitor.PulseAll(_gate);
             }

@@ -1,0 +1,204 @@
+using MigrationD.Guest.Interop;
+
+namespace MigrationD.Guest.Threads;
+
+/// <summary>
+/// The threads that run a guest's vCPUs, whatever runs it: they are let go together, stopped together, and all stop when one cannot go on.
+/// Members may be called from any thread.
+/// </summary>
+/// <remarks>
+/// One lock says who does something to all of them at a time. Whoever needs them to stand still, to save or load their state, holds it
+/// meanwhile; <see cref="End"/> takes out of its wait who waits for memory with it (<see cref="WaitForMemory"/>).
+/// </remarks>
+/// <param name="guest">Whose they are, for errors.</param>
+internal sealed class VcpuCrew(string guest)
+{
+    private static readonly TimeSpan KickInterval = TimeSpan.FromMilliseconds(1);
+
+    private readonly Lock _lifecycle = new();
+    private readonly List<GuestThread> _threads = [];
+    private volatile string? _failure;
+    private volatile bool _running;
+    private volatile bool _ending;
+    private volatile int _waitingThread;
+    private bool _ended;
+
+    /// <summary>Whether the vCPUs run.</summary>
+    public bool IsRunning => _running && _failure is null;
+
+    /// <summary>Why they cannot go on, or null.</summary>
+    public string? Failure => _failure;
+
+    /// <summary>The kernel's ids of the threads, by vCPU.</summary>
+    public IReadOnlyList<int> ThreadIds => [.. _threads.Select(thread => thread.KernelId)];
+
+    /// <summary>Adds a vCPU, before the first one has been let go.</summary>
+    /// <param name="thread">The name of its thread, as operators see it in top -H.</param>
+    /// <param name="who">Its name in a failure.</param>
+    /// <param name="run">What it does, as <see cref="GuestThread"/> wants it.</param>
+    /// <param name="onGo">Called before the thread is let go.</param>
+    /// <param name="onStopRequested">Called before the thread is kicked; may be called more than once.</param>
+    public GuestThread Add(string thread, string who, Action run, Action? onGo = null, Action? onStopRequested = null)
+    {
+        var added = new GuestThread(
+            thread, run, onGo ?? (() => { }), onStopRequested ?? (() => { }), error => Fail($"{who} stopped: {error.Message}"));
+        _threads.Add(added);
+        return added;
+    }
+
+    /// <summary>Lets the vCPUs run. Does nothing when they do, or cannot go on.</summary>
+    public void Resume()
+    {
+        using Lock.Scope held = Hold();
+        if (_running || _failure is not null)
+        {
+            return;
+        }
+
+        _running = true;
+        foreach (GuestThread thread in _threads)
+        {
+            thread.Go();
+        }
+
+        if (_failure is not null)
+        {
+            // The first failed before the last was let go.
+            RequestStop();
+        }
+    }
+
+    /// <summary>Stops the vCPUs, and returns when all of them have stopped.</summary>
+    public void Pause()
+    {
+        lock (_lifecycle)
+        {
+            // Those of a guest that failed have been asked to stop; this waits until they have.
+            RequestStop();
+            foreach (GuestThread thread in _threads)
+            {
+                thread.Stop();
+            }
+
+            _running = false;
+        }
+    }
+
+    /// <summary>The first reason stays; all vCPUs stop.</summary>
+    public void Fail(string reason)
+    {
+        if (Interlocked.CompareExchange(ref _failure, reason, null) is null)
+        {
+            RequestStop();
+        }
+    }
+
+    /// <summary>Nobody else does anything to the vCPUs until the scope ends.</summary>
+    /// <exception cref="ObjectDisposedException">The guest has ended.</exception>
+    public Lock.Scope Hold()
+    {
+        Lock.Scope held = _lifecycle.EnterScope();
+        if (_ended)
+        {
+            held.Dispose();
+            throw new ObjectDisposedException($"guest {guest}");
+        }
+
+        return held;
+    }
+
+    /// <summary>The vCPUs stand still until the scope ends, and their state can be saved.</summary>
+    /// <exception cref="InvalidOperationException">They run, or have failed.</exception>
+    public Lock.Scope HoldToSave()
+    {
+        Lock.Scope held = Hold();
+        if (_running || _failure is not null)
+        {
+            held.Dispose();
+            throw new InvalidOperationException(_running
+                ? $"guest {guest} runs; pause it before saving its state"
+                : $"guest {guest} has failed and has no state to save: {_failure}");
+        }
+
+        return held;
+    }
+
+    /// <summary>The vCPUs stand still until the scope ends, and state can be loaded into them.</summary>
+    /// <exception cref="InvalidOperationException">They run.</exception>
+    public Lock.Scope HoldToLoad()
+    {
+        Lock.Scope held = Hold();
+        if (_running)
+        {
+            held.Dispose();
+            throw new InvalidOperationException($"guest {guest} runs; state is loaded into a paused guest");
+        }
+
+        return held;
+    }
+
+    /// <summary>For who holds the vCPUs: waits for memory that is missing, until it is there or the guest is ended.</summary>
+    /// <param name="isThere">Touches it by <see cref="KickSignal.TryCopy"/>; false when it was kicked, and is then called again.</param>
+    /// <exception cref="ObjectDisposedException">The guest is being ended.</exception>
+    public void WaitForMemory(Func<bool> isThere)
+    {
+        _waitingThread = Libc.Gettid();
+        try
+        {
+            while (!isThere())
+            {
+                if (_ending)
+                {
+                    throw new ObjectDisposedException($"guest {guest}");
+                }
+            }
+        }
+        finally
+        {
+            _waitingThread = 0;
+        }
+    }
+
+    /// <summary>Ends the threads, wherever they are, and then lets go of what they ran on. Only the first call does.</summary>
+    public void End(Action release)
+    {
+        _ending = true;
+        while (!_lifecycle.TryEnter(KickInterval))
+        {
+            if (_waitingThread is var thread and not 0)
+            {
+                _ = KickSignal.Send(thread);
+            }
+        }
+
+        try
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            _ended = true;
+            _running = false;
+            RequestStop();
+            foreach (GuestThread thread in _threads)
+            {
+                thread.End();
+            }
+
+            release();
+        }
+        finally
+        {
+            _lifecycle.Exit();
+        }
+    }
+
+    private void RequestStop()
+    {
+        foreach (GuestThread thread in _threads)
+        {
+            thread.RequestStop();
+        }
+    }
+}
