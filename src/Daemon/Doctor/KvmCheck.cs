@@ -1,5 +1,5 @@
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 
 namespace MigrationD.Daemon.Doctor;
 

@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Doctor;

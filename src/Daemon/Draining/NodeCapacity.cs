@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

@@ -2,7 +2,7 @@ using System.Globalization;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Platform;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Guest.Kinds;
 

@@ -1,9 +1,10 @@
 using Google.Protobuf;
 using MigrationD.Guest.Devices;
+using MigrationD.Guest.Devices.Serial;
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;
 

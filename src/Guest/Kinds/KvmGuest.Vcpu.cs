@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
+using MigrationD.Guest.Devices.Serial;
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Kinds;

@@ -2,7 +2,7 @@ using Google.Protobuf;
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;
 

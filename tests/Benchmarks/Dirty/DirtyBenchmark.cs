@@ -1,6 +1,6 @@
 using MigrationD.Benchmarks.Report;
 using MigrationD.Guest;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 
 namespace MigrationD.Benchmarks.Dirty;
 

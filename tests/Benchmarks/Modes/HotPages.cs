@@ -1,5 +1,5 @@
 using MigrationD.Benchmarks.Migrate;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Benchmarks.Modes;
 

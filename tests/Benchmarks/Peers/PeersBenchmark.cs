@@ -1,7 +1,7 @@
 using MigrationD.Benchmarks.Migrate;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Benchmarks.Peers;

@@ -3,7 +3,7 @@ using Iced.Intel;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Platform;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace MigrationD.Benchmarks.Peers;

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 using MigrationD.Benchmarks.Report;
 using MigrationD.EndToEnd.Tests;
 using MigrationD.Guest;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Benchmarks.Peers;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Benchmarks.Peers;
 

@@ -1,6 +1,6 @@
 using MigrationD.Daemon.Doctor;
 using MigrationD.Guest.Interop;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Guest.Userfault;
 using MigrationD.TestSupport;
 

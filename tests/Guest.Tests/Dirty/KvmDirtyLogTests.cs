@@ -1,6 +1,6 @@
 using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Platform;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;

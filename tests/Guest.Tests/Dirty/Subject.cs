@@ -1,5 +1,5 @@
 using MigrationD.Guest.Kinds;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.Tests.Kinds;
 
 namespace MigrationD.Guest.Tests.Dirty;

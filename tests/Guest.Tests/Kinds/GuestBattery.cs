@@ -1,6 +1,6 @@
 using Google.Protobuf;
 using MigrationD.Guest.Kinds;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Tests.Kinds;

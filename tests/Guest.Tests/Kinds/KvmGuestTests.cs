@@ -1,8 +1,8 @@
 using Google.Protobuf;
 using MigrationD.Guest.Kinds;
-using MigrationD.Guest.Kvm;
+using MigrationD.Guest.Machine;
 using MigrationD.Guest.Platform;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Tests.Kinds;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Guest.Kinds;
-using MigrationD.Guest.Pulse;
+using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Guest.Tests.Kinds;
 

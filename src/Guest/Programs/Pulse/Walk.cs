@@ -1,0 +1,63 @@
+namespace MigrationD.Guest.Programs.Pulse;
+
+/// <summary>
+/// The order in which one vCPU visits the pages of its share. A value: a copy is a bookmark. The KVM guest does the same in
+/// machine code (<see cref="PulseProgram"/>).
+/// </summary>
+/// <remarks>
+/// Uniform and zipf visit by chance, and might never come to some page; so every <see cref="SweepEvery"/>th step goes to the next page of a
+/// sequential sweep instead, and every page is visited at least once in <c>16 * pages</c> steps.
+/// </remarks>
+internal struct Walk
+{
+    /// <summary>Of this many steps, one belongs to the sweep; a power of two. Pattern sequential: all do.</summary>
+    public const int SweepEvery = 16;
+
+    // xorshift64 (Marsaglia, "Xorshift RNGs", 2003), triple 13, 7, 17: full period, and three instructions a shift.
+    public const int ShiftA = 13;
+    public const int ShiftB = 7;
+    public const int ShiftC = 17;
+
+    /// <summary>State of the generator; never 0.</summary>
+    public ulong Random;
+
+    /// <summary>The next page of the sweep, within the share.</summary>
+    public long Cursor;
+
+    /// <summary>Pages visited.</summary>
+    public long Steps;
+
+    /// <summary>Whole passes of the sweep.</summary>
+    public long Sweeps;
+
+    /// <summary>A walk at its start. Each vCPU draws from another part of the sequence.</summary>
+    public static Walk Start(int vcpu) => new() { Random = PulsePage.Golden * (ulong)(vcpu + 1) };
+
+    /// <summary>Takes a step and says which page of the share it goes to.</summary>
+    /// <param name="pattern">The order.</param>
+    /// <param name="pages">Pages of the share; at least 1, less than 2^32.</param>
+    /// <param name="zipf">The table of the share; used by <see cref="WalkPattern.Zipf"/> only.</param>
+    public long Next(WalkPattern pattern, long pages, ReadOnlySpan<uint> zipf)
+    {
+        bool sweep = pattern == WalkPattern.Sequential || (Steps & (SweepEvery - 1)) == SweepEvery - 1;
+        Steps++;
+        if (sweep)
+        {
+            if (Cursor == pages)
+            {
+                // Here and not when the last page is picked: a pass is whole when that page is done.
+                Cursor = 0;
+                Sweeps++;
+            }
+
+            return Cursor++;
+        }
+
+        Random ^= Random << ShiftA;
+        Random ^= Random >> ShiftB;
+        Random ^= Random << ShiftC;
+        return pattern == WalkPattern.Zipf
+            ? zipf[(int)(Random >> (64 - ZipfTable.Bits))]
+            : (long)((Random >> 32) * (ulong)pages >> 32);
+    }
+}
