@@ -27,14 +27,30 @@ public interface IGuest : IDisposable
     /// <summary>The kernel's ids of the threads that run its vCPUs, by vCPU.</summary>
     IReadOnlyList<int> VcpuThreads { get; }
 
-    /// <summary>Lets the vCPUs run. Does nothing when they do.</summary>
+    /// <summary>Lets the vCPUs run, and its devices work, after <see cref="Claim"/> if that is due. Does nothing when they do.</summary>
     void Resume();
 
     /// <summary>
     /// Stops the vCPUs and returns when none of them executes or can execute guest code; one that waits for a missing page is
-    /// taken out of its wait, or stays in it and stops before its next step. Does nothing when they are stopped.
+    /// taken out of its wait, or stays in it and stops before its next step. Then its devices come to rest: from when this returns nothing
+    /// but <c>GuestMemory.Write</c> changes its memory. Does nothing when they are stopped.
     /// </summary>
+    /// <exception cref="IOException">
+    /// A device does not come to rest. The vCPUs stand still; <see cref="Resume"/> lets all go on.
+    /// </exception>
     void Pause();
+
+    /// <summary>
+    /// Gives back what only one host may have: locks of its disks, its place in a network. It is paused, and is about to run elsewhere.
+    /// Does nothing when it has been given back. Does not throw because of that.
+    /// </summary>
+    void Release();
+
+    /// <summary>
+    /// Takes what only one host may have: the guest is this host's from now on. Done with a new guest; with one that comes, once its source
+    /// has released it. What cannot be had is its <see cref="Failure"/>. Does nothing when it has been taken.
+    /// </summary>
+    void Claim();
 
     /// <summary>guest.proto's MachineProfile, serialized: what a host must be able to do to run it.</summary>
     byte[] MachineProfile();

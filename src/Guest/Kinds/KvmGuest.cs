@@ -1,71 +1,46 @@
+using Google.Protobuf;
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Devices.Serial;
 using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Machine;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Platform;
+using MigrationD.Guest.Programs;
 using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
-using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Kinds;
 
-/// <summary>A microVM on /dev/kvm, in this process: 1 to 4 vCPUs, a serial port, and the built-in pulse guest.</summary>
+/// <summary>
+/// A microVM on /dev/kvm, in this process: 1 to 4 vCPUs, a serial port, and the built-in pulse guest. It joins a machine, devices and a
+/// program, which do not know each other.
+/// </summary>
 /// <remarks>
 /// The guest's clock is its TSC. Across hosts it is advanced by the realtime that passed between save and load, so the gap that the
 /// guest measures holds its downtime; it also holds every time at which an operator kept it paused, because the guest cannot tell.
 /// Hosts whose realtime clocks differ add that difference, or, if the destination's is behind, hide as much.
 /// </remarks>
-public sealed partial class KvmGuest : IGuest
+public sealed class KvmGuest : IGuest
 {
-    // It travels while the guest stands still: half a millisecond on a network of 1 Gbit/s.
-    private const int ConsoleCapacity = 64 * 1024;
-
-    // A report every 50 ms: often enough to watch, and its 70 exits are less than a percent of a vCPU's time on a fast host.
-    private const int ReportMilliseconds = 50;
-
-    private readonly VcpuCrew _crew;
-    private readonly KvmVirtualMachine _machine;
-    private readonly MachineProfile _profile;
-    private readonly Vcpu[] _vcpus;
-    private readonly uint[] _msrIndexes;
-    private readonly int _xsaveSize;
-    private readonly SerialPort _serial = new();
-    private readonly ConsoleRing _console = new(ConsoleCapacity);
-    private KvmDirtyLog? _dirtyLog;
+    private readonly KvmMachine _machine;
+    private readonly IProgram _program;
+    private readonly DeviceSet _devices;
+    private readonly RunControl _control;
 
     private KvmGuest(KvmDevice device, GuestSpec spec, GuestMemory memory, MachineProfile? profile)
     {
         Spec = spec;
         Memory = memory;
-        Layout = new PulseLayout(spec);
-        _crew = new VcpuCrew(spec.Name);
-        _vcpus = new Vcpu[spec.Vcpus];
-        _machine = KvmVirtualMachine.Create(device, memory);
-        try
-        {
-            _msrIndexes = device.GetMsrIndexes();
-            _xsaveSize = device.Check(KvmCapability.Xsave2);
-            IReadOnlyList<CpuidEntry> cpuid = profile?.Cpuid ?? (IReadOnlyList<CpuidEntry>)CpuModel.ForNewGuest(device.GetSupportedCpuid());
-            for (int number = 0; number < _vcpus.Length; number++)
-            {
-                _vcpus[number] = new Vcpu(this, number, new KvmVcpu(_machine.CreateVcpu(number), device.GetVcpuMmapSize()));
-                _vcpus[number].Kernel.SetCpuid(CpuModel.ForVcpu(cpuid, number, spec.Vcpus));
-            }
-
-            _profile = profile ?? new MachineProfile
-            {
-                Vcpus = (uint)spec.Vcpus,
-                TscKhz = _vcpus[0].Kernel.GetTscKhz(),
-                Xcr0 = ReadXcr0(_vcpus[0].Kernel),
-                Cpuid = { cpuid },
-            };
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+        Console = new ConsoleRing(SerialPort.ConsoleCapacity);
+        var program = new PulseProgram(spec, memory, Console);
+        var serial = new SerialPort(Console, program.Line);
+        var ports = new Bus([new BusRange(AddressMap.SerialPort, SerialPort.Ports, serial), .. program.Ports]);
+        _program = program;
+        _machine = new KvmMachine(
+            device, spec.Name, memory, spec.Vcpus, profile, new MachineParts(ports, new Bus([]), program.CorrectClock));
+        _devices = new DeviceSet([.. _machine.Devices, serial, .. program.Devices]);
+        _control = new RunControl(spec.Name, _machine.Crew, _devices);
     }
 
     /// <inheritdoc/>
@@ -75,34 +50,26 @@ public sealed partial class KvmGuest : IGuest
     public GuestMemory Memory { get; }
 
     /// <inheritdoc/>
-    public bool IsRunning => _crew.IsRunning;
+    public bool IsRunning => _machine.Crew.IsRunning;
 
     /// <inheritdoc/>
-    public string? Failure => _crew.Failure;
+    public string? Failure => _machine.Crew.Failure;
 
     /// <inheritdoc/>
-    public IReadOnlyList<int> VcpuThreads => _crew.ThreadIds;
+    public IReadOnlyList<int> VcpuThreads => _machine.Crew.ThreadIds;
 
     /// <summary>The last 64 KiB that the guest wrote on its serial port, on whatever hosts it ran: whole lines of its vCPUs.</summary>
-    public ConsoleRing Console => _console;
-
-    internal PulseLayout Layout { get; }
+    public ConsoleRing Console { get; }
 
     /// <summary>A new guest: its program is in <paramref name="memory"/>, which was all zeros, and its vCPUs stand before it.</summary>
     internal static KvmGuest Create(GuestSpec spec, GuestMemory memory)
     {
-        using KvmDevice device = KvmDevice.Open();
-        KvmProbe.ThrowIfUnusable(device);
+        using KvmDevice device = KvmProbe.OpenUsable();
         var guest = new KvmGuest(device, spec, memory, null);
         try
         {
-            PulseImage.WriteWalk(memory, guest.Layout, spec.Pattern, (ulong)guest._profile.TscKhz * ReportMilliseconds);
-            ulong entry = PulseImage.WriteMachine(memory, guest.Layout, spec.Pattern, spec.Content);
-            foreach (Vcpu vcpu in guest._vcpus)
-            {
-                guest.SetFirstInstruction(vcpu, entry);
-            }
-
+            guest._machine.Start(guest._program.Load(guest._machine.Profile.TscKhz));
+            guest.Claim();
             return guest;
         }
         catch
@@ -116,28 +83,14 @@ public sealed partial class KvmGuest : IGuest
     /// <exception cref="GuestStateException">This host cannot run it.</exception>
     internal static KvmGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
     {
-        MachineProfile profile = DeviceStateReader.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
-        using KvmDevice device = OpenForIncoming();
-        List<string> lacks = CpuModel.FindUnsupported(profile, device.GetSupportedCpuid());
-        if (profile.Vcpus != spec.Vcpus)
-        {
-            lacks.Add($"a specification of {profile.Vcpus} vCPUs (it says {spec.Vcpus})");
-        }
-
-        if (profile.TscKhz == 0)
-        {
-            lacks.Add("the frequency of its time stamp counter (the profile has none)");
-        }
-
-        if (lacks.Count > 0)
-        {
-            throw new GuestStateException($"this host cannot run guest {spec.Name}: it lacks {string.Join(", ", lacks)}");
-        }
-
+        MachineProfile profile = DeviceState.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
+        using KvmDevice device = KvmMachine.OpenForIncoming();
+        KvmMachine.RefuseUnlessRunnable(device, spec.Name, spec.Vcpus, profile);
         var guest = new KvmGuest(device, spec, memory, profile);
         try
         {
-            guest.MatchTscFrequency(device);
+            guest._devices.RefuseUnlessAlike(spec.Name, profile);
+            guest._machine.MatchTscFrequency(device);
             return guest;
         }
         catch
@@ -148,88 +101,45 @@ public sealed partial class KvmGuest : IGuest
     }
 
     /// <inheritdoc/>
-    public void Resume() => _crew.Resume();
+    public void Resume() => _control.Resume();
 
     /// <inheritdoc/>
-    public void Pause() => _crew.Pause();
+    public void Pause() => _control.Pause();
 
     /// <inheritdoc/>
-    public IDirtyLog OpenDirtyLog()
+    public void Release() => _control.Release();
+
+    /// <inheritdoc/>
+    public void Claim() => _control.Claim();
+
+    /// <inheritdoc/>
+    public byte[] MachineProfile() => _devices.AddTo(_machine.Profile).ToByteArray();
+
+    /// <inheritdoc/>
+    public byte[] SaveState() => _control.SaveState();
+
+    /// <inheritdoc/>
+    public void LoadState(ReadOnlySpan<byte> state)
     {
-        using Lock.Scope alone = _crew.Hold();
-        DirtyLog.ThrowIfOpen(_dirtyLog, Spec.Name);
-        return _dirtyLog = new KvmDirtyLog(_machine, Memory);
+        try
+        {
+            _control.LoadState(state, () => _machine.WaitForMemory(_program.TouchedByHypervisors));
+        }
+        catch (SystemCallException error)
+        {
+            throw new GuestStateException($"this host's KVM refuses the state of guest {Spec.Name}: {error.Message}", error);
+        }
     }
 
     /// <inheritdoc/>
-    public GuestReport Report() => GuestReport.Over(_vcpus.Select(vcpu => ToReport(vcpu.LastReport)));
+    public IDirtyLog OpenDirtyLog() => _machine.OpenDirtyLog();
+
+    /// <inheritdoc/>
+    public GuestReport Report() => _program.Report(_machine.Profile.TscKhz);
 
     /// <summary>
     /// Ends the vCPUs, wherever they are, then the machine. The memory stays. A <see cref="LoadState"/> that waits for memory on another
     /// thread is given up with an <see cref="ObjectDisposedException"/>.
     /// </summary>
-    public void Dispose() => _crew.End(() =>
-    {
-        foreach (Vcpu? vcpu in _vcpus)
-        {
-            vcpu?.Kernel.Dispose();
-        }
-
-        // The log after the machine: what it would switch off has ended with it.
-        _machine.Dispose();
-        _dirtyLog?.Dispose();
-    });
-
-    private GuestReport ToReport(PulseReportLine last)
-    {
-        // Ticks divided by kHz are milliseconds.
-        double milliseconds = Math.Min((double)last.GapTicks / _profile.TscKhz, TimeSpan.MaxValue.TotalMilliseconds / 2);
-        return new GuestReport(last.StepCount, last.SweepCount, last.CorruptCount, TimeSpan.FromMilliseconds(milliseconds));
-    }
-
-    private static KvmDevice OpenForIncoming()
-    {
-        try
-        {
-            KvmDevice device = KvmDevice.Open();
-            try
-            {
-                KvmProbe.ThrowIfUnusable(device);
-                return device;
-            }
-            catch
-            {
-                device.Dispose();
-                throw;
-            }
-        }
-        catch (SystemCallException error)
-        {
-            throw new GuestStateException($"this host cannot run KVM guests: {error.Message}", error);
-        }
-        catch (NotSupportedException error)
-        {
-            throw new GuestStateException($"this host cannot run KVM guests: {error.Message}", error);
-        }
-    }
-
-    private void MatchTscFrequency(KvmDevice device)
-    {
-        uint wanted = _profile.TscKhz;
-
-        // Asked first, because KVM accepts a higher frequency without it, and then imitates it by pushing the counter on at every exit.
-        bool canScale = device.Check(KvmCapability.TscControl) > 0;
-        foreach (Vcpu vcpu in _vcpus)
-        {
-            uint has = vcpu.Kernel.GetTscKhz();
-
-            // Two measurements of one crystal differ by some parts per million; KVM itself tolerates 250.
-            if (Math.Abs((long)wanted - has) * 4000 > wanted && !(canScale && vcpu.Kernel.TrySetTscKhz(wanted)))
-            {
-                throw new GuestStateException(
-                    $"this host cannot run guest {Spec.Name}: its time stamp counter ticks at {wanted} kHz, this host's at {has} kHz, " +
-                    "and its processor cannot scale it");
-            }
-        }
-    }
+    public void Dispose() => _machine.Dispose();
 }

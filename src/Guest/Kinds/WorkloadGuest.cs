@@ -19,11 +19,10 @@ namespace MigrationD.Guest.Kinds;
 /// </remarks>
 public sealed class WorkloadGuest : IGuest
 {
-    private const uint SectionVersion = 1;
-    private const string WalkersSection = "walkers";
-
     private readonly VcpuCrew _crew;
-    private readonly Walker[] _walkers;
+    private readonly DeviceSet _devices;
+    private readonly RunControl _control;
+    private readonly Walkers _walkers;
     private WriteProtectLog? _dirtyLog;
 
     private WorkloadGuest(GuestSpec spec, GuestMemory memory)
@@ -31,12 +30,9 @@ public sealed class WorkloadGuest : IGuest
         Spec = spec;
         Memory = memory;
         _crew = new VcpuCrew(spec.Name);
-        var layout = new PulseLayout(spec);
-        _walkers = new Walker[spec.Vcpus];
-        for (int number = 0; number < _walkers.Length; number++)
-        {
-            _walkers[number] = new Walker(layout, memory, spec.Pattern, spec.Content, number, _crew);
-        }
+        _walkers = new Walkers(spec, memory, _crew);
+        _devices = new DeviceSet([_walkers]);
+        _control = new RunControl(spec.Name, _crew, _devices);
     }
 
     /// <inheritdoc/>
@@ -61,69 +57,54 @@ public sealed class WorkloadGuest : IGuest
     internal static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)
     {
         PulseImage.WriteWalk(memory, new PulseLayout(spec), spec.Pattern, reportTicks: 0);
-        return new WorkloadGuest(spec, memory);
+        var guest = new WorkloadGuest(spec, memory);
+        guest.Claim();
+        return guest;
     }
 
     /// <summary>A guest whose state and memory are to come from another host.</summary>
     internal static WorkloadGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
     {
-        MachineProfile profile = DeviceStateReader.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
+        MachineProfile profile = DeviceState.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
         if (profile.Vcpus != spec.Vcpus)
         {
             throw new GuestStateException(
                 $"the machine profile of guest {spec.Name} has {profile.Vcpus} vCPUs, its specification {spec.Vcpus}");
         }
 
-        return new WorkloadGuest(spec, memory);
-    }
-
-    /// <inheritdoc/>
-    public void Resume() => _crew.Resume();
-
-    /// <inheritdoc/>
-    public void Pause() => _crew.Pause();
-
-    /// <inheritdoc/>
-    public byte[] MachineProfile() => new MachineProfile { Vcpus = (uint)Spec.Vcpus }.ToByteArray();
-
-    /// <inheritdoc/>
-    public byte[] SaveState()
-    {
-        using Lock.Scope still = _crew.HoldToSave();
-        var walkers = new WalkersState { RealtimeUnixNs = Realtime.NowUnixNanoseconds() };
-        foreach (Walker walker in _walkers)
+        var guest = new WorkloadGuest(spec, memory);
+        try
         {
-            walkers.Walkers.Add(walker.Save());
+            guest._devices.RefuseUnlessAlike(spec.Name, profile);
+            return guest;
         }
-
-        var writer = new DeviceStateWriter();
-        writer.Add(WalkersSection, SectionVersion, walkers);
-        return writer.ToArray();
-    }
-
-    /// <inheritdoc/>
-    public void LoadState(ReadOnlySpan<byte> state)
-    {
-        using Lock.Scope still = _crew.HoldToLoad();
-        var reader = new DeviceStateReader(state, new Dictionary<string, uint> { [WalkersSection] = SectionVersion });
-        WalkersState walkers = reader.Get(WalkersSection, WalkersState.Parser);
-        if (walkers.Walkers.Count != _walkers.Length)
+        catch
         {
-            throw new GuestStateException(
-                $"section '{WalkersSection}' is about {walkers.Walkers.Count} vCPUs, the guest has {_walkers.Length}");
-        }
-
-        for (int number = 0; number < _walkers.Length; number++)
-        {
-            _walkers[number].Check(walkers.Walkers[number]);
-        }
-
-        long away = Math.Max(0, Realtime.NowUnixNanoseconds() - walkers.RealtimeUnixNs);
-        for (int number = 0; number < _walkers.Length; number++)
-        {
-            _walkers[number].Load(walkers.Walkers[number], away);
+            guest.Dispose();
+            throw;
         }
     }
+
+    /// <inheritdoc/>
+    public void Resume() => _control.Resume();
+
+    /// <inheritdoc/>
+    public void Pause() => _control.Pause();
+
+    /// <inheritdoc/>
+    public void Release() => _control.Release();
+
+    /// <inheritdoc/>
+    public void Claim() => _control.Claim();
+
+    /// <inheritdoc/>
+    public byte[] MachineProfile() => _devices.AddTo(new MachineProfile { Vcpus = (uint)Spec.Vcpus }).ToByteArray();
+
+    /// <inheritdoc/>
+    public byte[] SaveState() => _control.SaveState();
+
+    /// <inheritdoc/>
+    public void LoadState(ReadOnlySpan<byte> state) => _control.LoadState(state);
 
     /// <inheritdoc/>
     public IDirtyLog OpenDirtyLog()
@@ -134,7 +115,7 @@ public sealed class WorkloadGuest : IGuest
     }
 
     /// <inheritdoc/>
-    public GuestReport Report() => GuestReport.Over(_walkers.Select(walker => walker.Report()));
+    public GuestReport Report() => _walkers.Report();
 
     /// <summary>Ends the threads, wherever they are, and the dirty log. The memory stays.</summary>
     public void Dispose() => _crew.End(() => _dirtyLog?.Dispose());

@@ -33,9 +33,25 @@ public static class KvmProbe
         }
     }
 
-    /// <summary>Throws when guests cannot run on this KVM.</summary>
+    /// <summary>/dev/kvm, with everything that guests need.</summary>
+    /// <exception cref="SystemCallException">It cannot be opened.</exception>
     /// <exception cref="NotSupportedException">It lacks something; the message says what.</exception>
-    internal static void ThrowIfUnusable(KvmDevice device)
+    internal static KvmDevice OpenUsable()
+    {
+        KvmDevice device = KvmDevice.Open();
+        try
+        {
+            ThrowIfUnusable(device);
+            return device;
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    private static void ThrowIfUnusable(KvmDevice device)
     {
         if (device.GetApiVersion() is var version and not KvmDevice.ApiVersion)
         {

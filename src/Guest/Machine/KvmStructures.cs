@@ -1,51 +1,20 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Machine;
 
-// The structures of linux/kvm.h and asm/kvm.h that this project reads or writes field by field; those it only carries from one
-// host to another are byte arrays of the ioctl's size. A test proves sizes and offsets against the system's header.
-
-/// <summary>struct kvm_regs.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct KvmRegisters
-{
-    public ulong Rax, Rbx, Rcx, Rdx;
-    public ulong Rsi, Rdi, Rsp, Rbp;
-    public ulong R8, R9, R10, R11;
-    public ulong R12, R13, R14, R15;
-    public ulong Rip, Rflags;
-}
-
-/// <summary>struct kvm_segment.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct KvmSegment
-{
-    public ulong Base;
-    public uint Limit;
-    public ushort Selector;
-    public byte Type;
-    public byte Present, Dpl, Db, S, L, G, Avl;
-    public byte Unusable;
-    public byte Padding;
-}
-
-/// <summary>struct kvm_dtable.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct KvmDescriptorTable
-{
-    public ulong Base;
-    public ushort Limit;
-    public ushort Padding0, Padding1, Padding2;
-}
+// The structures of linux/kvm.h and asm/kvm.h that this project reads or writes field by field, but for registers that programs know as
+// well (Platform/Registers.cs); those it only carries from one host to another are byte arrays of the ioctl's size. A test proves sizes and
+// offsets against the system's header.
 
 /// <summary>struct kvm_sregs2.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmSpecialRegisters2
 {
-    public KvmSegment Cs, Ds, Es, Fs, Gs, Ss;
-    public KvmSegment Tr, Ldt;
-    public KvmDescriptorTable Gdt, Idt;
+    public Segment Cs, Ds, Es, Fs, Gs, Ss;
+    public Segment Tr, Ldt;
+    public DescriptorTable Gdt, Idt;
     public ulong Cr0, Cr2, Cr3, Cr4, Cr8;
     public ulong Efer;
     public ulong ApicBase;
@@ -175,6 +144,9 @@ internal struct KvmRun
 
     [FieldOffset(32)]
     public ulong MmioPhysicalAddress;
+
+    [FieldOffset(40)]
+    public ulong MmioData;
 
     [FieldOffset(48)]
     public uint MmioLength;

@@ -36,6 +36,9 @@ internal sealed unsafe class KvmVcpu : IDisposable
     /// <summary>The bytes of an IO exit: <c>IoCount</c> times <c>IoSize</c>.</summary>
     public Span<byte> IoData => new((byte*)_run + _run->IoDataOffset, (int)_run->IoCount * _run->IoSize);
 
+    /// <summary>The bytes of an MMIO exit, at most 8.</summary>
+    public Span<byte> MmioData => new(&_run->MmioData, (int)_run->MmioLength);
+
     /// <summary>While it is set, <see cref="Run"/> finishes what is pending and comes back at once, without guest code.</summary>
     public bool ImmediateExit
     {

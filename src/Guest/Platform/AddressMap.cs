@@ -22,6 +22,9 @@ internal static class AddressMap
     /// <summary>Where RAM goes on.</summary>
     public const long HoleEnd = 4L << 30;
 
+    /// <summary>The first I/O port of the first serial port, as on every PC.</summary>
+    public const ushort SerialPort = 0x3F8;
+
     /// <summary>Where a byte of RAM is for the guest's processor.</summary>
     public static long PhysicalAddress(long offset) => offset < HoleStart ? offset : offset - HoleStart + HoleEnd;
 

@@ -47,10 +47,17 @@ internal sealed class VcpuCrew(string guest)
     }
 
     /// <summary>Lets the vCPUs run. Does nothing when they do, or cannot go on.</summary>
-    public void Resume()
+    /// <param name="before">Done before the first of them is let go; it may say that they cannot go on.</param>
+    public void Resume(Action? before = null)
     {
         using Lock.Scope held = Hold();
         if (_running || _failure is not null)
+        {
+            return;
+        }
+
+        before?.Invoke();
+        if (_failure is not null)
         {
             return;
         }
@@ -69,7 +76,8 @@ internal sealed class VcpuCrew(string guest)
     }
 
     /// <summary>Stops the vCPUs, and returns when all of them have stopped.</summary>
-    public void Pause()
+    /// <param name="after">Done when they have.</param>
+    public void Pause(Action? after = null)
     {
         lock (_lifecycle)
         {
@@ -81,6 +89,10 @@ internal sealed class VcpuCrew(string guest)
             }
 
             _running = false;
+            if (!_ended)
+            {
+                after?.Invoke();
+            }
         }
     }
 
@@ -125,17 +137,11 @@ internal sealed class VcpuCrew(string guest)
 
     /// <summary>The vCPUs stand still until the scope ends, and state can be loaded into them.</summary>
     /// <exception cref="InvalidOperationException">They run.</exception>
-    public Lock.Scope HoldToLoad()
-    {
-        Lock.Scope held = Hold();
-        if (_running)
-        {
-            held.Dispose();
-            throw new InvalidOperationException($"guest {guest} runs; state is loaded into a paused guest");
-        }
+    public Lock.Scope HoldToLoad() => HoldStill("state is loaded into a paused guest");
 
-        return held;
-    }
+    /// <summary>The vCPUs stand still until the scope ends, and the guest can be given to another host.</summary>
+    /// <exception cref="InvalidOperationException">They run.</exception>
+    public Lock.Scope HoldToGiveAway() => HoldStill("pause it before it is given to another host");
 
     /// <summary>For who holds the vCPUs: waits for memory that is missing, until it is there or the guest is ended.</summary>
     /// <param name="isThere">Touches it by <see cref="KickSignal.TryCopy"/>; false when it was kicked, and is then called again.</param>
@@ -192,6 +198,18 @@ internal sealed class VcpuCrew(string guest)
         {
             _lifecycle.Exit();
         }
+    }
+
+    private Lock.Scope HoldStill(string rule)
+    {
+        Lock.Scope held = Hold();
+        if (_running)
+        {
+            held.Dispose();
+            throw new InvalidOperationException($"guest {guest} runs; {rule}");
+        }
+
+        return held;
     }
 
     private void RequestStop()

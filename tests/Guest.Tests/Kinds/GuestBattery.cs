@@ -231,6 +231,40 @@ internal static class GuestBattery
         Assert.Throws<InvalidOperationException>(() => guest.LoadState([]));
     }
 
+    /// <summary>Before any state is sent; and a source that names no devices is believed until then.</summary>
+    public static void RefusesOtherDevices(GuestKind kind)
+    {
+        GuestSpec spec = Scenario.Spec(kind, vcpus: 2);
+        using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
+        using IGuest guest = GuestFactory.Create(spec, memory);
+        MachineProfile profile = MachineProfile.Parser.ParseFrom(guest.MachineProfile());
+        Assert.Equal(
+            GuestDeviceState.Parser.ParseFrom(guest.SaveState()).Sections.Select(section => (section.Name, section.Version)),
+            profile.Devices.Select(device => (device.Name, device.Version)));
+
+        using GuestMemory copy = GuestMemory.Map(spec.MemoryBytes);
+        DeviceVersion first = profile.Devices[0];
+        Refused("its device 'floppy' is unknown here", p => p.Devices.Add(new DeviceVersion { Name = "floppy", Version = 1 }));
+        Refused($"its device '{first.Name}' has version 9, here it has version 1", p => p.Devices[0].Version = 9);
+        Refused(
+            $"it has no device '{first.Name}', which it would have here",
+            p => p.Devices[0] = new DeviceVersion { Name = "other", Version = 1 });
+        profile.Devices.Clear();
+        using IGuest incoming = GuestFactory.Incoming(spec, copy, profile.ToByteArray());
+
+        // What this host says of it is its own, whatever it was told.
+        Assert.Equal(guest.MachineProfile(), incoming.MachineProfile());
+
+        void Refused(string why, Action<MachineProfile> edit)
+        {
+            MachineProfile edited = profile.Clone();
+            edit(edited);
+            GuestStateException error =
+                Assert.Throws<GuestStateException>(() => GuestFactory.Incoming(spec, copy, edited.ToByteArray()).Dispose());
+            Assert.Contains(why, error.Message, StringComparison.Ordinal);
+        }
+    }
+
     /// <summary>The gap that the guest sees holds the time it was on its way.</summary>
     public static void GapHoldsDowntime(GuestKind kind, Func<byte[], TimeSpan, byte[]> sentEarlier)
     {

@@ -46,6 +46,9 @@ public sealed class KvmGuestTests
     public void It_refuses_what_does_not_fit() => GuestBattery.RefusesWhatDoesNotFit(GuestKind.Kvm);
 
     [MachineFact(Needs.Kvm)]
+    public void It_refuses_other_devices() => GuestBattery.RefusesOtherDevices(GuestKind.Kvm);
+
+    [MachineFact(Needs.Kvm)]
     public void Its_gap_holds_downtime() => GuestBattery.GapHoldsDowntime(
         GuestKind.Kvm,
         (state, away) => Scenario.Edit(
@@ -336,7 +339,7 @@ public sealed class KvmGuestTests
         using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
         using IGuest guest = GuestFactory.Create(spec, memory);
         var layout = new PulseLayout(spec);
-        memory.Write((long)PulseProgram.Assemble(spec.Pattern, spec.Content, (ulong)layout.CodeOffset).Entry, instruction);
+        memory.Write((long)PulseCode.Assemble(spec.Pattern, spec.Content, (ulong)layout.CodeOffset).Entry, instruction);
         Fails(guest, why);
     }
 

@@ -42,6 +42,9 @@ public sealed class WorkloadGuestTests
     public void It_refuses_what_does_not_fit() => GuestBattery.RefusesWhatDoesNotFit(GuestKind.Workload);
 
     [Fact]
+    public void It_refuses_other_devices() => GuestBattery.RefusesOtherDevices(GuestKind.Workload);
+
+    [Fact]
     public void A_walker_outside_its_share_is_refused()
     {
         GuestSpec spec = Scenario.Spec(GuestKind.Workload);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using MigrationD.Guest.Machine;
+using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Tests.Machine;
 
@@ -102,11 +103,11 @@ public sealed unsafe class KvmAbiTests
         }
 
         // Our names of registers are the kernel's in another case.
-        Structure<KvmRegisters>(
-            "struct kvm_regs", [.. typeof(KvmRegisters).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
-        Structure<KvmSegment>(
-            "struct kvm_segment", [.. typeof(KvmSegment).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
-        Structure<KvmDescriptorTable>("struct kvm_dtable", ("base", "Base"), ("limit", "Limit"));
+        Structure<GeneralRegisters>(
+            "struct kvm_regs", [.. typeof(GeneralRegisters).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
+        Structure<Segment>(
+            "struct kvm_segment", [.. typeof(Segment).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
+        Structure<DescriptorTable>("struct kvm_dtable", ("base", "Base"), ("limit", "Limit"));
         Structure<KvmSpecialRegisters2>(
             "struct kvm_sregs2",
             ("cs", "Cs"), ("ds", "Ds"), ("es", "Es"), ("fs", "Fs"), ("gs", "Gs"), ("ss", "Ss"), ("tr", "Tr"), ("ldt", "Ldt"),
@@ -140,8 +141,9 @@ public sealed unsafe class KvmAbiTests
         foreach ((string c, string ours) in new[]
         {
             ("immediate_exit", "ImmediateExit"), ("exit_reason", "ExitReason"), ("io.direction", "IoDirection"), ("io.size", "IoSize"),
-            ("io.port", "IoPort"), ("io.count", "IoCount"), ("io.data_offset", "IoDataOffset"), ("mmio.phys_addr", "MmioPhysicalAddress"),
-            ("mmio.len", "MmioLength"), ("mmio.is_write", "MmioIsWrite"), ("internal.suberror", "InternalSuberror"),
+            ("io.port", "IoPort"), ("io.count", "IoCount"), ("io.data_offset", "IoDataOffset"),
+            ("mmio.phys_addr", "MmioPhysicalAddress"), ("mmio.data", "MmioData"), ("mmio.len", "MmioLength"),
+            ("mmio.is_write", "MmioIsWrite"), ("internal.suberror", "InternalSuberror"),
             ("fail_entry.hardware_entry_failure_reason", "HardwareReason"),
         })
         {

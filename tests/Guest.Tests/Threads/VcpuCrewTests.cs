@@ -81,7 +81,7 @@ public sealed class VcpuCrewTests : IDisposable
         _crew.End(() => { });
         Assert.Throws<ObjectDisposedException>(() => Close(_crew.HoldToSave()));
         Assert.Throws<ObjectDisposedException>(() => Close(_crew.HoldToLoad()));
-        Assert.Throws<ObjectDisposedException>(_crew.Resume);
+        Assert.Throws<ObjectDisposedException>(() => _crew.Resume());
     }
 
     [Fact]

@@ -20,7 +20,7 @@ internal static class PulseImage
     public const int TssSize = 104;
 
     public const int GdtSize = FirstTss + (AddressMap.MaxVcpus * 16);
-    public const int IdtSize = PulseProgram.Exceptions * 16;
+    public const int IdtSize = PulseCode.Exceptions * 16;
 
     private const int TssStride = 128;
 
@@ -58,7 +58,7 @@ internal static class PulseImage
     /// <returns>The address of a vCPU's first instruction.</returns>
     public static ulong WriteMachine(GuestMemory memory, PulseLayout layout, WalkPattern pattern, GuestContent content)
     {
-        PulseProgram program = PulseProgram.Assemble(pattern, content, (ulong)layout.CodeOffset);
+        PulseCode program = PulseCode.Assemble(pattern, content, (ulong)layout.CodeOffset);
         if (program.Code.Length > PulseLayout.CodePages * GuestPage.Size)
         {
             throw new InvalidOperationException($"the pulse guest's code of {program.Code.Length} bytes is larger than its pages");
@@ -96,11 +96,11 @@ internal static class PulseImage
         memory.Write(PulseLayout.GdtOffset, gdt);
     }
 
-    private static void WriteInterruptTable(GuestMemory memory, PulseProgram program)
+    private static void WriteInterruptTable(GuestMemory memory, PulseCode program)
     {
         Span<byte> idt = stackalloc byte[IdtSize];
         idt.Clear();
-        for (int vector = 0; vector < PulseProgram.Exceptions; vector++)
+        for (int vector = 0; vector < PulseCode.Exceptions; vector++)
         {
             // A present 64-bit interrupt gate.
             ulong handler = program.Handlers[vector];

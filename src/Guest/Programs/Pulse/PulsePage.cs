@@ -11,7 +11,7 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// checksum of all words before it. Version 0 is a page that nobody has written yet: all zeros.</para>
 /// <para>The content is <c>seed + i * step</c> with a seed made of index and version, and a step that the guest's content says. The
 /// checksum is FNV-1a over words instead of bytes: every step maps its input one to one, so a change within one word always changes the
-/// sum. The KVM guest computes the same in machine code (<see cref="PulseProgram"/>).</para>
+/// sum. The KVM guest computes the same in machine code (<see cref="PulseCode"/>).</para>
 /// </remarks>
 public static class PulsePage
 {

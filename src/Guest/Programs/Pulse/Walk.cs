@@ -2,7 +2,7 @@ namespace MigrationD.Guest.Programs.Pulse;
 
 /// <summary>
 /// The order in which one vCPU visits the pages of its share. A value: a copy is a bookmark. The KVM guest does the same in
-/// machine code (<see cref="PulseProgram"/>).
+/// machine code (<see cref="PulseCode"/>).
 /// </summary>
 /// <remarks>
 /// Uniform and zipf visit by chance, and might never come to some page; so every <see cref="SweepEvery"/>th step goes to the next page of a

@@ -1,0 +1,61 @@
+using MigrationD.Guest.Devices;
+using MigrationD.Guest.Threads;
+
+namespace MigrationD.Guest.Kinds;
+
+/// <summary>
+/// The vCPUs and the devices of a guest together, whatever runs it: in which order they run, come to rest, are saved and loaded, and change
+/// hosts. <see cref="IGuest"/> says what each of these is.
+/// </summary>
+internal sealed class RunControl(string guest, VcpuCrew crew, DeviceSet devices)
+{
+    /// <inheritdoc cref="IGuest.Resume"/>
+    public void Resume() => crew.Resume(() =>
+    {
+        ClaimOrFail();
+        devices.Resume();
+    });
+
+    /// <inheritdoc cref="IGuest.Pause"/>
+    public void Pause() => crew.Pause(devices.Quiesce);
+
+    /// <inheritdoc cref="IGuest.Release"/>
+    public void Release()
+    {
+        using Lock.Scope still = crew.HoldToGiveAway();
+        devices.Release();
+    }
+
+    /// <inheritdoc cref="IGuest.Claim"/>
+    public void Claim()
+    {
+        using Lock.Scope alone = crew.Hold();
+        ClaimOrFail();
+    }
+
+    /// <inheritdoc cref="IGuest.SaveState"/>
+    public byte[] SaveState()
+    {
+        using Lock.Scope still = crew.HoldToSave();
+        return devices.Save();
+    }
+
+    /// <inheritdoc cref="IGuest.LoadState"/>
+    /// <param name="state">The state.</param>
+    /// <param name="before">Done when the state has been found good, before any of it is loaded.</param>
+    public void LoadState(ReadOnlySpan<byte> state, Action? before = null)
+    {
+        using Lock.Scope still = crew.HoldToLoad();
+        Action load = devices.Check(state);
+        before?.Invoke();
+        load();
+    }
+
+    private void ClaimOrFail()
+    {
+        if (devices.Claim() is { } why)
+        {
+            crew.Fail($"guest {guest} cannot have what it needs of this host: {why}");
+        }
+    }
+}
