@@ -218,6 +218,8 @@ internal sealed class HostedGuest
         CancellationTokenSource returned;
         lock (_lock)
         {
+            // One that runs again has done so before it ran.
+            _guest?.Claim();
             _hold = Hold.None;
             _migrationId = "";
             _elsewhere = null;
@@ -235,9 +237,10 @@ internal sealed class HostedGuest
     {
         lock (_lock)
         {
+            _guest!.Release();
             _elsewhere = elsewhere;
             _consoleAtSwitchover = _console?.Written ?? 0;
-            _lastReport = _guest!.Report();
+            _lastReport = _guest.Report();
             _hold = Hold.Away;
         }
     }
@@ -284,9 +287,10 @@ internal sealed class HostedGuest
         lock (_lock)
         {
             _hold = Hold.Arriving;
+            _guest!.Claim();
             if (run)
             {
-                _guest!.Resume();
+                _guest.Resume();
             }
 
             Former = null;

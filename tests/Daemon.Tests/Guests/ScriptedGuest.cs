@@ -1,0 +1,69 @@
+using MigrationD.Guest;
+using MigrationD.Guest.Dirty;
+using MigrationD.Guest.Memory;
+
+namespace MigrationD.Daemon.Tests.Guests;
+
+/// <summary>A guest without a machine, with memory of its own; keeps what is done with it.</summary>
+internal sealed class ScriptedGuest : IGuest
+{
+    private readonly List<string> _calls = [];
+
+    public ScriptedGuest(string name = "one", bool hasConsole = true)
+    {
+        Spec = JournalSamples.Spec(name);
+        Memory = GuestMemory.Map(Spec.MemoryBytes);
+        Console = hasConsole ? new ConsoleRing(64) : null;
+    }
+
+    public GuestSpec Spec { get; }
+
+    public GuestMemory Memory { get; }
+
+    public bool IsRunning { get; private set; }
+
+    public string? Failure { get; set; }
+
+    public ConsoleRing? Console { get; }
+
+    public IReadOnlyList<int> VcpuThreads => [];
+
+    public long Steps { get; set; }
+
+    /// <summary>What was done with it, in order.</summary>
+    public IReadOnlyList<string> Calls => _calls;
+
+    public void Resume()
+    {
+        _calls.Add("resume");
+        IsRunning = true;
+    }
+
+    public void Pause()
+    {
+        _calls.Add("pause");
+        IsRunning = false;
+    }
+
+    public void Release() => _calls.Add("release");
+
+    public void Claim() => _calls.Add("claim");
+
+    public byte[] MachineProfile() => [];
+
+    public byte[] SaveState() => [];
+
+    public void LoadState(ReadOnlySpan<byte> state) => _calls.Add("load");
+
+    public IDirtyLog OpenDirtyLog() => throw new NotSupportedException("this guest writes nothing");
+
+    public GuestReport Report() => new(Steps, 0, 0, TimeSpan.Zero);
+
+    public void Dispose()
+    {
+        // Its memory outlives it: a machine must not run over memory that is gone.
+        Memory.Write(0, [1]);
+        _calls.Add("dispose");
+        IsRunning = false;
+    }
+}
