@@ -1,4 +1,5 @@
 using MigrationD.Guest.Kinds;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.Refusals;
 using GuestContent = MigrationD.Guest.GuestContent;
 using GuestKind = MigrationD.Guest.GuestKind;
@@ -11,16 +12,23 @@ namespace MigrationD.Daemon.Guests;
 /// <summary>Between what a guest is here and what travels.</summary>
 internal static class GuestMessages
 {
-    public static Protocol.V1.GuestSpec ToMessage(GuestSpec spec) => new()
+    public static Protocol.V1.GuestSpec ToMessage(GuestSpec spec)
     {
-        Name = spec.Name,
-        Kind = (Protocol.V1.GuestKind)spec.Kind,
-        MemoryBytes = (ulong)spec.MemoryBytes,
-        Vcpus = (uint)spec.Vcpus,
-        WorkingSetBytes = (ulong)spec.WorkingSetBytes,
-        Pattern = (Protocol.V1.WalkPattern)spec.Pattern,
-        Content = (Protocol.V1.GuestContent)spec.Content,
-    };
+        var message = new Protocol.V1.GuestSpec
+        {
+            Name = spec.Name,
+            Kind = (Protocol.V1.GuestKind)spec.Kind,
+            MemoryBytes = (ulong)spec.MemoryBytes,
+            Vcpus = (uint)spec.Vcpus,
+        };
+        message.RunPulse(new Protocol.V1.Pulse
+        {
+            WorkingSetBytes = (ulong)spec.WorkingSetBytes,
+            Pattern = (Protocol.V1.WalkPattern)spec.Pattern,
+            Content = (Protocol.V1.GuestContent)spec.Content,
+        });
+        return message;
+    }
 
     public static Protocol.V1.GuestReport ToMessage(GuestReport report) => new()
     {
@@ -39,15 +47,16 @@ internal static class GuestMessages
             throw new Refusal(Because.Invalid, "the request has no guest specification");
         }
 
+        Protocol.V1.Pulse pulse = message.ReadPulse();
         var spec = new GuestSpec(
             message.Name,
             (GuestKind)message.Kind,
             Saturate(message.MemoryBytes),
             (int)Math.Min(message.Vcpus, int.MaxValue),
-            Saturate(message.WorkingSetBytes),
-            (WalkPattern)message.Pattern)
+            Saturate(pulse.WorkingSetBytes),
+            (WalkPattern)pulse.Pattern)
         {
-            Content = message.Content == Protocol.V1.GuestContent.Unspecified ? GuestContent.Random : (GuestContent)message.Content,
+            Content = pulse.Content == Protocol.V1.GuestContent.Unspecified ? GuestContent.Random : (GuestContent)pulse.Content,
         };
         IReadOnlyList<string> wrong = GuestFactory.Validate(spec);
         return wrong.Count == 0

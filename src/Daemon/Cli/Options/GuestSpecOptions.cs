@@ -1,5 +1,6 @@
 using System.CommandLine;
 using MigrationD.Daemon.Notation;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Options;
@@ -42,16 +43,15 @@ internal sealed class GuestSpecOptions
     {
         var memory = (parse.GetValue(_memory) ?? DefaultMemory).Bytes;
         var workingSet = parse.GetValue(_workingSet)?.Bytes ?? memory / 4 * 3 / PageBytes * PageBytes;
-        return new GuestSpec
+        var spec = new GuestSpec
         {
             Name = name,
             Kind = kind,
             MemoryBytes = (ulong)memory,
             Vcpus = parse.GetValue(_vcpus) ?? DefaultVcpus,
-            WorkingSetBytes = (ulong)workingSet,
-            Pattern = _pattern.Read(parse),
-            Content = _content.Read(parse),
         };
+        spec.RunPulse(new Pulse { WorkingSetBytes = (ulong)workingSet, Pattern = _pattern.Read(parse), Content = _content.Read(parse) });
+        return spec;
     }
 
     private static Option<ByteSize?> Size(string name, string description) => new(name)
