@@ -13,7 +13,7 @@ namespace MigrationD.Daemon.Source;
 /// <content>The lanes: streaming pages over them until all are there, and having them again when they are lost.</content>
 internal sealed partial class SourceMigration
 {
-    private async Task<SourceEvent?> StreamPagesAsync(CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>?> StreamPagesAsync(CancellationToken shutdown)
     {
         SourceLanes lanes = _lanes!;
         _activeSince = Stopwatch.GetTimestamp();
@@ -27,9 +27,10 @@ internal sealed partial class SourceMigration
             // Until it has ended it may dial anew, and whoever recovers does so on the same connection.
             await ((Task)complete).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Exception lost = await lanes.Lost.ConfigureAwait(false);
-            _reason = $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
-                + $"{Kept} and dials the destination again";
-            return SourceEvent.LinkLost;
+            return new(
+                SourceEvent.LinkLost,
+                $"a page lane is lost: {lost.Message}. The guest goes on at the destination with the pages it has; this daemon keeps "
+                + $"{Kept} and dials the destination again");
         }
 
         try
@@ -43,12 +44,11 @@ internal sealed partial class SourceMigration
                     before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0,
                     _compression.Figures),
                 lanes.Map);
-            return SourceEvent.AllPagesPlaced;
+            return new(SourceEvent.AllPagesPlaced);
         }
         catch (Refusal error)
         {
-            _reason = $"the destination does not know this migration any more: {error.Message}";
-            return SourceEvent.LinkLost;
+            return new(SourceEvent.LinkLost, $"the destination does not know this migration any more: {error.Message}");
         }
         catch (OperationCanceledException) when (shutdown.IsCancellationRequested)
         {
@@ -56,7 +56,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private async Task<SourceEvent?> RecoverAsync(CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>?> RecoverAsync(string why, CancellationToken shutdown)
     {
         await LeaveLanesAsync().ConfigureAwait(false);
         if (Interlocked.Exchange(ref _newAddress, null) is { } address)
@@ -65,7 +65,7 @@ internal sealed partial class SourceMigration
         }
 
         string before = _destination.Home;
-        SourceEvent? outcome = await UnlessOrderedAsync(
+        Happened<SourceEvent>? outcome = await UnlessOrderedAsync(
             async stop =>
             {
                 await RestAsync(stop).ConfigureAwait(false);
@@ -81,13 +81,12 @@ internal sealed partial class SourceMigration
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {
-                    return SourceEvent.AllPagesPlaced;
+                    return new(SourceEvent.AllPagesPlaced, why);
                 }
 
                 Follow(lanes);
                 _record.CountRecovery();
-                _reason = "";
-                return SourceEvent.LinkRestored;
+                return new(SourceEvent.LinkRestored);
             },
             _timeouts.Recovery,
             shutdown).ConfigureAwait(false);
@@ -103,19 +102,15 @@ internal sealed partial class SourceMigration
     /// <summary>
     /// An address that an operator gave was of no use: back to where the guest is known to be. That a stranger does not have it says nothing.
     /// </summary>
-    private SourceEvent? ComeHome(SourceEvent? outcome)
+    private Happened<SourceEvent>? ComeHome(Happened<SourceEvent>? outcome)
     {
         string stranger = _destination.Address;
         _destination.MoveTo(_destination.Home);
-        if (outcome != SourceEvent.DestinationGone)
-        {
-            return outcome;
-        }
-
-        _reason = $"the daemon at {stranger} answers and knows nothing of this migration: it is not the one that the guest has gone to, which "
+        return outcome?.Event != SourceEvent.DestinationGone ? outcome : new(
+            SourceEvent.RecoveryGivenUp,
+            $"the daemon at {stranger} answers and knows nothing of this migration: it is not the one that the guest has gone to, which "
             + $"was last at {_destination.Home}. To dial that one: migrationd migration recover {_record.Id}; if it is elsewhere now, with "
-            + "--to HOST:PORT";
-        return SourceEvent.RecoveryGivenUp;
+            + "--to HOST:PORT");
     }
 
     /// <summary>Lets go of lanes, and of the dirty log with them; whether there were any.</summary>

@@ -21,7 +21,6 @@ internal sealed partial class SourceMigration
                 throw Refused("cancel", "the guest has been given to the destination, and only one of the two may ever run it");
             }
 
-            _reason = "cancelled by an operator";
             _cancelled.Cancel();
         }
     }
@@ -81,11 +80,12 @@ internal sealed partial class SourceMigration
                 throw Refused("recover", "only a migration that is postcopy-paused can be recovered");
             }
 
-            Give(SourceEvent.RecoverOrdered, "recover");
-            _newAddress = to.Length > 0 ? to : null;
+            string? address = to.Length > 0 ? to : null;
+            string why = $"the destination {address ?? _destination.Address} is dialled again, by an operator's order";
+            Give(new(SourceEvent.RecoverOrdered, why), "recover");
+            _newAddress = address;
             // Said now, so that whoever gave the order can tell what comes of it from what was said before.
-            _reason = $"the destination {_newAddress ?? _destination.Address} is dialled again, by an operator's order";
-            Announce();
+            Announce(why);
         }
     }
 
@@ -124,7 +124,11 @@ internal sealed partial class SourceMigration
             }
 
             RefuseUnlessWhole(_released?.TryKeep() != false);
-            Give(SourceEvent.ResumeHereOrdered, "resume here in");
+            Give(
+                new(
+                    SourceEvent.ResumeHereOrdered,
+                    "an operator let the guest go on here, as it was at the switchover; what it did on the destination is lost"),
+                "resume here in");
         }
     }
 
@@ -146,7 +150,12 @@ internal sealed partial class SourceMigration
         _record.SetLimits(plan.Limits());
     }
 
-    private void Give(SourceEvent order, string what)
+    /// <summary>Whether an operator has ordered to dial again, which is announced already and not begun yet.</summary>
+    private bool IsDialOrdered => _order.Task is { IsCompletedSuccessfully: true, Result.Event: SourceEvent.RecoverOrdered };
+
+    private static TaskCompletionSource<Happened<SourceEvent>> NewOrder() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private void Give(Happened<SourceEvent> order, string what)
     {
         if (!_order.TrySetResult(order))
         {
@@ -155,9 +164,9 @@ internal sealed partial class SourceMigration
     }
 
     /// <summary>The operator's next order; null when the daemon stops.</summary>
-    private async Task<SourceEvent?> OrderAsync(CancellationToken stop)
+    private async Task<Happened<SourceEvent>?> OrderAsync(CancellationToken stop)
     {
-        Task<SourceEvent> order = _order.Task;
+        Task<Happened<SourceEvent>> order = _order.Task;
         await ((Task)order).WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!order.IsCompleted)
         {
@@ -166,31 +175,25 @@ internal sealed partial class SourceMigration
 
         lock (_orders)
         {
-            _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _order = NewOrder();
         }
 
-        SourceEvent ordered = await order.ConfigureAwait(false);
-        if (ordered == SourceEvent.ResumeHereOrdered)
-        {
-            _reason = "an operator let the guest go on here, as it was at the switchover; what it did on the destination is lost";
-        }
-
-        return ordered;
+        return await order.ConfigureAwait(false);
     }
 
     /// <summary>
     /// What comes of talking to the destination, unless an operator's order comes first, or time runs out, or the daemon stops (null).
     /// </summary>
-    private async Task<SourceEvent?> UnlessOrderedAsync(
-        Func<CancellationToken, Task<SourceEvent>> talk, TimeSpan timeout, CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>?> UnlessOrderedAsync(
+        Func<CancellationToken, Task<Happened<SourceEvent>>> talk, TimeSpan timeout, CancellationToken shutdown)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
-        Task<SourceEvent> talking = talk(stop.Token);
-        Task<SourceEvent?> ordered = OrderAsync(stop.Token);
+        Task<Happened<SourceEvent>> talking = talk(stop.Token);
+        Task<Happened<SourceEvent>?> ordered = OrderAsync(stop.Token);
         await Task.WhenAny(talking, ordered, Task.Delay(timeout, stop.Token)).ConfigureAwait(false);
         await stop.CancelAsync().ConfigureAwait(false);
         // Taken even when it came last: whoever gave it has been told that it is carried out.
-        SourceEvent? order = await ordered.ConfigureAwait(false);
+        Happened<SourceEvent>? order = await ordered.ConfigureAwait(false);
         try
         {
             return await talking.ConfigureAwait(false);
@@ -205,21 +208,23 @@ internal sealed partial class SourceMigration
         }
         catch (Exception error) when (error is OperationCanceledException or Refusal { Why: Because.Cancelled })
         {
-            _reason = $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
+            return new(
+                SourceEvent.RecoveryGivenUp,
+                $"the destination {_destination.Address} was not reached within {timeout.TotalSeconds:0.#} s. The guest goes on there, if "
                 + $"that host lives, with the pages it has; this daemon keeps {Kept}. When it is back: "
                 + $"migrationd migration recover {_record.Id}. "
-                + (IsWhole ? $"If it is gone for good: migrationd migration resolve {_record.Id} --resume-here" : CannotGoOn);
-            return SourceEvent.RecoveryGivenUp;
+                + (IsWhole ? $"If it is gone for good: migrationd migration resolve {_record.Id} --resume-here" : CannotGoOn));
         }
         catch (Refusal gone)
         {
-            _reason = $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
+            return new(
+                SourceEvent.DestinationGone,
+                $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
                 + (IsWhole
                     ? "This daemon keeps every page as it was at the switchover: "
                         + $"migrationd migration resolve {_record.Id} --resume-here lets the guest go on here from then; what it did after that "
                         + "is lost"
-                    : CannotGoOn);
-            return SourceEvent.DestinationGone;
+                    : CannotGoOn));
         }
     }
 

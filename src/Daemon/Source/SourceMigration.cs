@@ -35,20 +35,16 @@ internal sealed partial class SourceMigration
     private readonly PrepareRequest _prepare;
     private readonly PushPace _pace = new(TimeProvider.System);
     private readonly ILogger _logger;
-    private readonly bool _wasRunning;
     private readonly Task _noted;
     private readonly MigrationTimeouts _timeouts;
     private readonly SwitchoverClock _clock = new();
     private readonly Lock _orders = new();
     private readonly CancellationTokenSource _cancelled = new();
     private readonly Admission _admission;
-    private TaskCompletionSource<SourceEvent> _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource<Happened<SourceEvent>> _order = NewOrder();
     private volatile MigrationPlan _plan;
     private volatile SourceState _state = SourceState.Idle;
-    private string _reason = "";
     private SourceLanes? _lanes;
-    private IHandover _handover;
-    private SentPages? _sent;
     private readonly ReleasedMemory? _released;
     private readonly PushCompression _compression;
     private volatile SourcePrecopy? _precopy;
@@ -57,7 +53,6 @@ internal sealed partial class SourceMigration
     private LiveFigures _before;
     private long _activeSince;
     private string? _newAddress;
-    private (SourceState State, string Reason)? _announced;
 
     private SourceMigration(
         HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, MigrationPlan plan,
@@ -71,13 +66,11 @@ internal sealed partial class SourceMigration
         _compression = new PushCompression(plan.Compress);
         GoBy(plan);
         _destination = destination;
-        _handover = destination;
         _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record);
         _prepare = prepare;
         _noted = noted;
         _timeouts = node.Timeouts;
         _logger = node.Logger;
-        _wasRunning = prepare.RunOnArrival;
     }
 
     /// <summary>Takes the guest and makes its migration ready to run.</summary>
@@ -125,12 +118,11 @@ internal sealed partial class SourceMigration
     {
         try
         {
-            SourceEvent? happened = SourceEvent.Started;
+            Happened<SourceEvent>? happened = new(SourceEvent.Started);
             while (happened is { } now)
             {
-                SourceTransition step = Step(now);
-                Enter(step.State);
-                happened = await PerformAsync(step.Actions, shutdown).ConfigureAwait(false);
+                (ImmutableArray<SourceAction> actions, string why) = Step(now);
+                happened = await PerformAsync(actions, why, shutdown).ConfigureAwait(false);
             }
         }
         catch (Exception error)
@@ -166,58 +158,58 @@ internal sealed partial class SourceMigration
         _ => throw new ArgumentOutOfRangeException(nameof(state)),
     };
 
-    /// <summary>The step that follows; an operator's wish to cancel comes before anything but an end.</summary>
-    private SourceTransition Step(SourceEvent happened)
+    /// <summary>Whether the guest ran when its migration began: then it runs again wherever it ends up.</summary>
+    private bool WasRunning => _prepare.RunOnArrival;
+
+    /// <summary>Whom the switchover is said to: the lane for it, or calls where the destination does not know that lane.</summary>
+    private IHandover Handover => _lanes!.Handover ?? _destination;
+
+    /// <summary>
+    /// Takes the step that follows and announces the state that it leads to; an operator's wish to cancel comes before anything but an end.
+    /// </summary>
+    /// <returns>What is to be done now, and why.</returns>
+    private (ImmutableArray<SourceAction> Actions, string Why) Step(Happened<SourceEvent> happened)
     {
         lock (_orders)
         {
             bool cancel = _cancelled.IsCancellationRequested && SourceMachine.Next(_state, SourceEvent.CancelRequested) is not null;
-            SourceEvent now = cancel ? SourceEvent.CancelRequested : happened;
-            SourceTransition step = SourceMachine.Next(_state, now)
-                ?? throw new InvalidOperationException($"{now} cannot happen to a source in {_state}");
+            Happened<SourceEvent> now = cancel ? new(SourceEvent.CancelRequested, "cancelled by an operator") : happened;
+            SourceTransition step = SourceMachine.Next(_state, now.Event)
+                ?? throw new InvalidOperationException($"{now.Event} cannot happen to a source in {_state}");
+            bool isSaid = step.State == _state && (now.Event == SourceEvent.RecoverOrdered || IsDialOrdered);
             if (step.State != _state)
             {
                 // An order is given to a state: what was not heard in it must not be carried out in another.
-                _order = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                _order = NewOrder();
             }
 
             _state = step.State;
-            return step;
+            // An end is announced when the guest is back, or freed, not before: whoever waits for it wants to use the guest, or its name.
+            if (!isSaid && !SourceMachine.IsFinal(_state))
+            {
+                Announce(now.Why);
+            }
+
+            return (step.Actions, now.Why);
         }
     }
 
-    private void Enter(SourceState state)
+    private void Announce(string why)
     {
-        // An end is announced when the guest is back, or freed, not before: whoever waits for it wants to use the guest, or its name.
-        if (!SourceMachine.IsFinal(state))
-        {
-            Announce();
-        }
-    }
-
-    private void Announce()
-    {
-        var now = (_state, _reason);
-        if (now == _announced)
-        {
-            // Entered again, as when a link is dialled once more: nothing that anybody does not know.
-            return;
-        }
-
-        _announced = now;
-        _record.Enter(Reported(_state), _reason);
-        DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, _reason);
+        _record.Enter(Reported(_state), why);
+        DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, why);
     }
 
     /// <summary>Carries out actions in order; what came of the last one, or Failed as soon as one fails that can be rolled back.</summary>
-    private async Task<SourceEvent?> PerformAsync(ImmutableArray<SourceAction> actions, CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>?> PerformAsync(
+        ImmutableArray<SourceAction> actions, string why, CancellationToken shutdown)
     {
-        SourceEvent? happened = null;
+        Happened<SourceEvent>? happened = null;
         try
         {
             foreach (SourceAction action in actions)
             {
-                happened = await PerformAsync(action, shutdown).ConfigureAwait(false);
+                happened = await PerformAsync(action, why, shutdown).ConfigureAwait(false);
             }
 
             return happened;
@@ -226,29 +218,27 @@ internal sealed partial class SourceMigration
         {
             // A mistake of this daemon's must not end in a guest that nobody can do anything about.
             DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
-            _reason = $"internal error: {error.Message}";
-            return _state == SourceState.PostcopyActive ? SourceEvent.LinkLost : SourceEvent.RecoveryGivenUp;
+            return new(
+                _state == SourceState.PostcopyActive ? SourceEvent.LinkLost : SourceEvent.RecoveryGivenUp,
+                $"internal error: {error.Message}");
         }
         catch (Exception error) when (SourceMachine.Next(_state, SourceEvent.Failed) is not null)
         {
-            if (!_cancelled.IsCancellationRequested)
-            {
-                _reason = error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message;
-            }
-
-            return SourceEvent.Failed;
+            return new(
+                SourceEvent.Failed,
+                error is OperationCanceledException && shutdown.IsCancellationRequested ? "this daemon is stopping" : error.Message);
         }
     }
 
-    private async Task<SourceEvent?> PerformAsync(SourceAction action, CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>?> PerformAsync(SourceAction action, string why, CancellationToken shutdown)
     {
         switch (action)
         {
             case SourceAction.Prepare:
                 using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
                 {
-                    await PrepareAsync(stop.Token).ConfigureAwait(false);
-                    return MigrationPlan.HasPrecopy(_plan.Mode) ? SourceEvent.PrecopyPrepared : SourceEvent.Prepared;
+                    await PrepareAsync(why, stop.Token).ConfigureAwait(false);
+                    return new(MigrationPlan.HasPrecopy(_plan.Mode) ? SourceEvent.PrecopyPrepared : SourceEvent.Prepared);
                 }
 
             case SourceAction.Precopy:
@@ -270,7 +260,7 @@ internal sealed partial class SourceMigration
                 using (var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown, _cancelled.Token))
                 {
                     await SendStateAsync(stop.Token).ConfigureAwait(false);
-                    return SourceEvent.Ready;
+                    return new(SourceEvent.Ready);
                 }
 
             case SourceAction.GiveAway:
@@ -287,26 +277,25 @@ internal sealed partial class SourceMigration
                 return await StreamPagesAsync(shutdown).ConfigureAwait(false);
 
             case SourceAction.Recover:
-                return await RecoverAsync(shutdown).ConfigureAwait(false);
+                return await RecoverAsync(why, shutdown).ConfigureAwait(false);
 
             case SourceAction.AwaitOperator:
                 // An operator may take days: others need not wait for that.
                 _admission.Leave();
-                Announce();
                 return await OrderAsync(shutdown).ConfigureAwait(false);
 
             case SourceAction.ReturnGuest:
-                await ReturnGuestAsync().ConfigureAwait(false);
+                await ReturnGuestAsync(why).ConfigureAwait(false);
                 return null;
 
             case SourceAction.AbortDestination:
-                await _destination.TryAbortAsync(_reason).ConfigureAwait(false);
+                await _destination.TryAbortAsync(why).ConfigureAwait(false);
                 return null;
 
             case SourceAction.FreeGuest:
                 await CloseLanesAsync(complete: true).ConfigureAwait(false);
                 await _hosted.FreeAwayAsync().ConfigureAwait(false);
-                Announce();
+                Announce(why);
                 return null;
 
             default:
@@ -314,7 +303,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private async Task PrepareAsync(CancellationToken cancel)
+    private async Task PrepareAsync(string why, CancellationToken cancel)
     {
         FaultInjection.At("source.prepare");
         bool again = await LeaveLanesAsync().ConfigureAwait(false);
@@ -323,35 +312,31 @@ internal sealed partial class SourceMigration
             await RestAsync(cancel).ConfigureAwait(false);
         }
 
-        PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, _reason, cancel).ConfigureAwait(false);
+        PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, why, cancel).ConfigureAwait(false);
         IReadOnlyList<IPEndPoint> lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
         _compression.Agree(prepared.Compression);
-        var sent = new SentPages(_guest.Memory.PageCount);
         Follow(await _destination.DialLanesAsync(
             lanes,
             (address, options) => SourceLanes.Open(
                 address, prepared.Session, prepared.Secret.Span, options,
-                new LanesWanted(_plan.Lanes, prepared.HandoverLane ? HandoverPatience.Of(_timeouts) : null), Outgoing(sent), _logger,
+                new LanesWanted(_plan.Lanes, prepared.HandoverLane ? HandoverPatience.Of(_timeouts) : null), Outgoing(new SentPages(_guest.Memory.PageCount)), _logger,
                 cancel),
             cancel).ConfigureAwait(false));
-        _handover = _lanes!.Handover ?? _destination;
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
-        _sent = sent;
         if (again)
         {
             _record.CountRecovery();
-            _reason = "";
         }
     }
 
-    private async Task<SourceEvent?> PrecopyAsync(CancellationToken cancel)
+    private async Task<Happened<SourceEvent>> PrecopyAsync(CancellationToken cancel)
     {
         _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
         _activeSince = Stopwatch.GetTimestamp();
-        VcpuThrottle? throttle = _plan.AutoConverge && _wasRunning ? new VcpuThrottle(_guest) : null;
-        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, _sent!, throttle, _record, _precopyBegan);
+        VcpuThrottle? throttle = _plan.AutoConverge && WasRunning ? new VcpuThrottle(_guest) : null;
+        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, throttle, _record, _precopyBegan);
         lock (_orders)
         {
             // Orders that came meanwhile found no precopy to tell.
@@ -378,12 +363,13 @@ internal sealed partial class SourceMigration
 
             _record.NotePrecopyEnded(why);
             DaemonLog.PrecopyEnded(_logger, _record.Id, _hosted.Name, why);
-            return SourceEvent.PrecopyEnded;
+            return new(SourceEvent.PrecopyEnded);
         }
         catch (Exception lost) when (lost is LinkLostException or Refusal { Why: Because.Unreachable })
         {
-            _reason = $"{lost.Message}. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew";
-            return SourceEvent.LinkLost;
+            return new(
+                SourceEvent.LinkLost,
+                $"{lost.Message}. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew");
         }
         finally
         {
@@ -397,7 +383,7 @@ internal sealed partial class SourceMigration
     private async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
     {
         Task<Exception> lost = _lanes!.Lost;
-        Task forgotten = _handover.ForgetAsync(stale, cancel);
+        Task forgotten = Handover.ForgetAsync(stale, cancel);
         try
         {
             await Task.WhenAny(forgotten, lost).Unwrap().ConfigureAwait(false);
@@ -423,7 +409,7 @@ internal sealed partial class SourceMigration
         {
             await (_plan.Precopy.IsPure
                 ? precopy.SendLastAsync(_timeouts.Switchover, cancel)
-                : _handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
+                : Handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
         }
 
         byte[] state = _guest.SaveState();
@@ -431,7 +417,7 @@ internal sealed partial class SourceMigration
         FaultInjection.At("source.state");
         // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
         _lanes!.StartPush();
-        Task loaded = _handover.LoadStateAsync(state, cancel);
+        Task loaded = Handover.LoadStateAsync(state, cancel);
         // Loading may need pages: without the lanes the answer would be a deadline away, and the guest stands still.
         if (await Task.WhenAny(loaded, _lanes.Lost).ConfigureAwait(false) != loaded)
         {
@@ -442,45 +428,33 @@ internal sealed partial class SourceMigration
         _clock.Loaded();
     }
 
-    private async Task<SourceEvent> SendRunAsync(CancellationToken shutdown)
+    private async Task<Happened<SourceEvent>> SendRunAsync(CancellationToken shutdown)
     {
         try
         {
             FaultInjection.At("source.run-before");
-            await _handover.RunAsync(shutdown).ConfigureAwait(false);
+            await Handover.RunAsync(shutdown).ConfigureAwait(false);
             FaultInjection.At("source.run-after");
             return Confirmed();
         }
         catch (Exception error)
         {
-            _reason = $"the destination has not said whether the guest runs there: {error.Message}";
-            return SourceEvent.RunUnanswered;
+            return new(SourceEvent.RunUnanswered, $"the destination has not said whether the guest runs there: {error.Message}");
         }
     }
 
-    private async Task<SourceEvent?> AskOutcomeAsync(CancellationToken shutdown)
-    {
-        Announce();
-        return await UnlessOrderedAsync(
-            async stop =>
-            {
-                if (await _destination.AskOutcomeAsync(stop).ConfigureAwait(false) == Outcome.Running)
-                {
-                    return Confirmed();
-                }
+    private Task<Happened<SourceEvent>?> AskOutcomeAsync(CancellationToken shutdown) => UnlessOrderedAsync(
+        async stop => await _destination.AskOutcomeAsync(stop).ConfigureAwait(false) == Outcome.Running
+            ? Confirmed()
+            : new(SourceEvent.NeverStarted, "the destination never started the guest"),
+        Timeout.InfiniteTimeSpan,
+        shutdown);
 
-                _reason = "the destination never started the guest";
-                return SourceEvent.NeverStarted;
-            },
-            Timeout.InfiniteTimeSpan,
-            shutdown).ConfigureAwait(false);
-    }
-
-    private SourceEvent Confirmed()
+    private Happened<SourceEvent> Confirmed()
     {
         _clock.Running();
         _record.NoteSwitchover();
-        if (_wasRunning)
+        if (WasRunning)
         {
             _record.SetDowntime(_clock.Downtime);
         }
@@ -489,14 +463,12 @@ internal sealed partial class SourceMigration
             _logger, _record.Id, _hosted.Name, _clock.Downtime.TotalMilliseconds, _clock.Pause.TotalMilliseconds,
             _clock.Save.TotalMilliseconds, _clock.Load.TotalMilliseconds, _clock.Run.TotalMilliseconds);
         _hosted.RunsElsewhere();
-
-        _reason = "";
-        return SourceEvent.RunConfirmed;
+        return new(SourceEvent.RunConfirmed);
     }
 
-    private async Task ReturnGuestAsync()
+    private async Task ReturnGuestAsync(string why)
     {
-        if (_wasRunning)
+        if (WasRunning)
         {
             _guest.Resume();
         }
@@ -505,6 +477,6 @@ internal sealed partial class SourceMigration
         // Until no lane thread reads its memory, nobody may delete it.
         await CloseLanesAsync(complete: false).ConfigureAwait(false);
         _hosted.Return();
-        Announce();
+        Announce(why);
     }
 }

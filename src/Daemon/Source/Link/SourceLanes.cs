@@ -56,6 +56,9 @@ internal sealed class SourceLanes : IDisposable
     /// <summary>The lane for the switchover; null where there is none.</summary>
     public IHandover? Handover => _handover;
 
+    /// <summary>Which pages have been sent, over these lanes and those before.</summary>
+    public SentPages Sent => _outgoing.Sent;
+
     /// <summary>What is known of the migration from the lanes.</summary>
     public LiveFigures Figures
     {

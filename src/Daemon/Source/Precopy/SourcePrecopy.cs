@@ -45,16 +45,14 @@ internal sealed class SourcePrecopy : IDisposable
     /// <param name="guest">The guest.</param>
     /// <param name="limits">How far to go.</param>
     /// <param name="lanes">Where to send.</param>
-    /// <param name="sent">What has been sent over them: nothing.</param>
     /// <param name="throttle">What holds the guest back when it writes too fast; null when it is not to be. Ends with precopy.</param>
     /// <param name="record">Told of figures.</param>
     /// <param name="began">When the first attempt began, as a timestamp of <see cref="Stopwatch"/>.</param>
-    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, SentPages sent, VcpuThrottle? throttle,
-        MigrationRecord record, long began)
+    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, VcpuThrottle? throttle, MigrationRecord record, long began)
     {
         _limits = limits;
         _lanes = lanes;
-        _sent = sent;
+        _sent = lanes.Sent;
         _record = record;
         _began = began;
         _throttle = throttle;
