@@ -351,19 +351,19 @@ internal sealed class DestinationSession : IHandoverTarget
                 return false;
             }
 
-            incoming.Lose(reason, ForgetLost);
+            incoming.Lose(reason, ForgetLostAsync);
             _lost.TrySetResult();
         }
 
         return true;
     }
 
-    private void ForgetLost()
+    private async Task ForgetLostAsync()
     {
         DestinationTransition step = Apply(DestinationEvent.Deleted, "the lost guest was deleted");
         // The source may have come back since: then the guest is not lost any more, and must not be forgotten either.
         RefuseUnless(step, DestinationAction.Discard, "delete the guest");
-        DiscardIfToldAsync(step).GetAwaiter().GetResult();
+        await DiscardIfToldAsync(step).ConfigureAwait(false);
     }
 
     private void Announce()

@@ -70,10 +70,10 @@ internal sealed class IncomingGuest(
     /// lets. Memory and registration stay, so that nobody reads zeros.
     /// </summary>
     /// <param name="reason">Why, for whoever asks about the guest.</param>
-    /// <param name="forget">What deleting the guest means from now on.</param>
-    public void Lose(string reason, Action forget)
+    /// <param name="forget">What deleting the guest means from now on; ends when nothing of it is left.</param>
+    public void Lose(string reason, Func<Task> forget)
     {
-        hosted.Lose(reason, memory.Received, forget);
+        hosted.Lose(new Loss(reason, memory.Received, forget));
         _vcpus = AfterAsync(_vcpus, $"pause {hosted.Name}", () =>
         {
             _ranWhenLost = guest.IsRunning;

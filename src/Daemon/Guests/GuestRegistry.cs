@@ -182,11 +182,11 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     }
 
     /// <summary>Ends a guest and forgets it; the task ends when the journal has forgotten it as well.</summary>
-    public Task DeleteAsync(string name)
+    public async Task DeleteAsync(string name)
     {
         HostedGuest guest = Find(name);
-        guest.Delete();
-        return Remove(guest);
+        await guest.DeleteAsync().ConfigureAwait(false);
+        await Remove(guest).ConfigureAwait(false);
     }
 
     /// <summary>

@@ -55,7 +55,7 @@ public sealed class HandoverProof
             return $"runs twice: {world}";
         }
 
-        if (world is { SourceAlive: true, SourceHasPages: false, DestinationHasAllPages: false })
+        if (world is { SourceAlive: true, SourceHasPages: false, DestinationHasAllPages: false, DeletedByOperator: false })
         {
             return $"pages are gone before the destination has them: {world}";
         }
@@ -67,7 +67,29 @@ public sealed class HandoverProof
             return $"runs where it is not owned: {world}";
         }
 
-        return world is { SourceAlive: true, DestinationAlive: true } ? CheckSettled(world) : null;
+        return CheckHolds(world) ?? (world is { SourceAlive: true, DestinationAlive: true } ? CheckSettled(world) : null);
+    }
+
+    /// <summary>The hold on either side says the same as the machine there, and allows for what the engine does.</summary>
+    private static string? CheckHolds(in HandoverWorld world)
+    {
+        if (world.Offence != Offence.None)
+        {
+            return world.Offence switch
+            {
+                Offence.MovedOn => $"is moved on: {world}",
+                Offence.Read => $"is read: {world}",
+                _ => $"cannot happen: {world}",
+            };
+        }
+
+        bool ownsOnDestination = DestinationMachine.OwnsGuest(world.Destination)
+            && world.Destination is not (DestinationState.Lost or DestinationState.Deleted);
+        bool agree = world.DeletedByOperator
+            || ((!world.SourceAlive || SourceMachine.OwnsGuest(world.Source) == LeaseMachine.MayRun(world.HoldOnSource))
+                && (!world.DestinationAlive || world.DestinationForgot
+                    || ownsOnDestination == LeaseMachine.MayRun(world.HoldOnDestination)));
+        return agree ? null : $"hold and machine disagree: {world}";
     }
 
     /// <summary>Both are up and can talk: exactly one ends up with the guest, and nothing that could be survived has ended it.</summary>
@@ -86,6 +108,15 @@ public sealed class HandoverProof
         if (world is { RunsOnSource: true, RunsOnDestination: true })
         {
             return $"runs twice: {start} settles as {world}";
+        }
+
+        if (world.DeletedByOperator)
+        {
+            // As its owner wanted it: what is left is that it does not run again where it was deleted. An operator of the source may still let
+            // it go on there, once the destination knows nothing of it any more.
+            return world is { RunsOnSource: true, HoldOnSource: Hold.Deleted } or { RunsOnDestination: true }
+                ? $"runs after it was deleted: {start} settles as {world}"
+                : null;
         }
 
         bool destinationIsOver = world.DestinationForgot || world.Destination == DestinationState.Deleted;

@@ -3,8 +3,8 @@ using MigrationD.Protocol.Session;
 namespace MigrationD.Protocol.Tests.Session;
 
 /// <summary>
-/// Explores every interleaving of both machines with a network that loses, repeats and delays, daemons that die and come back empty, and
-/// operators who decide; and shows that mistakes in the machines would be found.
+/// Explores every interleaving of both machines, and of the hold on the guest on either side, with a network that loses, repeats and delays,
+/// daemons that die and come back empty, and operators who decide; and shows that mistakes in the machines would be found.
 /// </summary>
 public sealed class HandoverTests(ITestOutputHelper output)
 {
@@ -26,6 +26,11 @@ public sealed class HandoverTests(ITestOutputHelper output)
         Assert.Equal(
             Enum.GetValues<DestinationState>().Order(), Proof.Value.Reached.Select(world => world.Destination).Distinct().Order());
     }
+
+    [Fact]
+    public void The_exploration_reaches_every_hold() => Assert.Equal(
+        Enum.GetValues<Hold>().Order(),
+        Proof.Value.Reached.SelectMany(world => new[] { world.HoldOnSource, world.HoldOnDestination }).Distinct().Order());
 
     [Fact]
     public void A_final_state_of_the_source_is_left_by_nothing() => Assert.All(
@@ -57,6 +62,22 @@ public sealed class HandoverTests(ITestOutputHelper output)
     [InlineData("ask only once whether it runs", "does not settle")]
     [InlineData("never answer a source that is back", "does not settle")]
     [InlineData("refuse to hand the bitmap over", "does not settle")]
+    [InlineData("let operators run a guest that is given away", "runs")]
+    [InlineData("let operators run a guest that is on its way in", "runs")]
+    [InlineData("let operators run a guest that is lost", "runs where it is not owned")]
+    [InlineData("let operators delete a guest that is on its way out", "pages are gone")]
+    [InlineData("let operators delete a guest that is given away", "pages are gone")]
+    [InlineData("let operators delete a guest whose pages still come", "hold and machine disagree")]
+    [InlineData("move a guest on whose pages still come", "is moved on")]
+    [InlineData("move a guest twice", "is moved on")]
+    [InlineData("read a guest whose pages still come", "is read")]
+    [InlineData("read what a guest that is given away has left", "is read")]
+    [InlineData("own a guest that is given away", "hold and machine disagree")]
+    [InlineData("own a guest that is lost", "hold and machine disagree")]
+    [InlineData("never own a guest whose pages have all come", "hold and machine disagree")]
+    [InlineData("keep a guest that the destination never started", "cannot happen")]
+    [InlineData("refuse a source that is back while its guest is deleted", "cannot happen")]
+    [InlineData("discard only what was never lost", "cannot happen")]
     public void A_mistake_is_found(string mistake, string violation)
     {
         HandoverProof proof = HandoverProof.Explore(Mutants[mistake]);
@@ -91,7 +112,29 @@ public sealed class HandoverTests(ITestOutputHelper output)
             DestinationState.PostcopyPaused, DestinationEvent.RecoverAsked, DestinationState.PostcopyPaused),
         ["refuse to hand the bitmap over"] = Destination(
             DestinationState.PostcopyPaused, DestinationEvent.RecoverAsked, DestinationState.PostcopyPaused, DestinationAction.Refuse),
+        ["let operators run a guest that is given away"] = Lease(Hold.Away, HoldEvent.CommandOrdered, Hold.Away),
+        ["let operators run a guest that is on its way in"] = Lease(Hold.Incoming, HoldEvent.CommandOrdered, Hold.Incoming),
+        ["let operators run a guest that is lost"] = Lease(Hold.Lost, HoldEvent.CommandOrdered, Hold.Lost),
+        ["let operators delete a guest that is on its way out"] = Lease(Hold.Outgoing, HoldEvent.DeleteOrdered, Hold.Deleted),
+        ["let operators delete a guest that is given away"] = Lease(Hold.Away, HoldEvent.DeleteOrdered, Hold.Deleted),
+        ["let operators delete a guest whose pages still come"] = Lease(Hold.Arriving, HoldEvent.DeleteOrdered, Hold.Deleted),
+        ["move a guest on whose pages still come"] = Lease(Hold.Arriving, HoldEvent.Taken, Hold.Outgoing),
+        ["move a guest twice"] = Lease(Hold.Outgoing, HoldEvent.Taken, Hold.Outgoing),
+        ["read a guest whose pages still come"] = Lease(Hold.Arriving, HoldEvent.ReadOrdered, Hold.Arriving),
+        ["read what a guest that is given away has left"] = Lease(Hold.Away, HoldEvent.SalvageOrdered, Hold.Away),
+        ["own a guest that is given away"] = Lease(Hold.Outgoing, HoldEvent.GivenAway, Hold.Outgoing),
+        ["own a guest that is lost"] = Lease(Hold.Arriving, HoldEvent.PagesLost, Hold.Arriving),
+        ["never own a guest whose pages have all come"] = Lease(Hold.Arriving, HoldEvent.Settled, Hold.Incoming),
+        ["keep a guest that the destination never started"] = Lease(Hold.Away, HoldEvent.Returned, null),
+        ["refuse a source that is back while its guest is deleted"] = Lease(Hold.Deleting, HoldEvent.Revived, null),
+        ["discard only what was never lost"] = Lease(Hold.Lost, HoldEvent.Discarded, null),
     };
+
+    private static HandoverRules Lease(Hold hold, HoldEvent happened, Hold? to) =>
+        HandoverRules.Real with
+        {
+            Lease = (from, what) => from == hold && what == happened ? to : LeaseMachine.Next(from, what),
+        };
 
     private static HandoverRules Source(SourceState state, SourceEvent happened, SourceState to, params SourceAction[] actions) =>
         HandoverRules.Real with

@@ -4,9 +4,9 @@ using MigrationD.Protocol.Session;
 namespace MigrationD.Protocol.Tests.Session;
 
 /// <summary>
-/// Both machines, the guest on either side, the operator, and the network between them. The steps a world can take are everything that real
-/// hosts do: messages arrive in any order, once, often or never; either side gives up waiting; the link breaks for one side or both; a daemon
-/// dies, and comes back without its memory.
+/// Both machines, the guest on either side with who has it in hand there, the operators, and the network between them. The steps a world can
+/// take are everything that real hosts do: messages arrive in any order, once, often or never; either side gives up waiting; the link breaks
+/// for one side or both; a daemon dies, and comes back without its memory; operators of both nodes order whatever they like at any time.
 /// </summary>
 public readonly record struct HandoverWorld()
 {
@@ -27,6 +27,18 @@ public readonly record struct HandoverWorld()
     public bool RunsOnSource { get; init; } = true;
 
     public bool RunsOnDestination { get; init; } = false;
+
+    /// <summary>Who has the guest in hand on the source.</summary>
+    public Hold HoldOnSource { get; init; } = Hold.Outgoing;
+
+    /// <summary>Who has the guest in hand on the destination.</summary>
+    public Hold HoldOnDestination { get; init; } = Hold.Incoming;
+
+    /// <summary>Operators deleted the guest when it was one node's alone.</summary>
+    public bool DeletedByOperator { get; init; } = false;
+
+    /// <summary>What somebody did with the guest that must not be.</summary>
+    public Offence Offence { get; init; } = Offence.None;
 
     public bool SourceHasPages { get; init; } = true;
 
@@ -132,7 +144,7 @@ public readonly record struct HandoverWorld()
     {
         if (!DestinationAlive)
         {
-            yield return this with { DestinationAlive = true, DestinationForgot = true };
+            yield return this with { DestinationAlive = true, DestinationForgot = true, HoldOnDestination = Hold.Ended };
             yield break;
         }
 
@@ -175,6 +187,11 @@ public readonly record struct HandoverWorld()
                 }
             }
 
+            foreach (HandoverWorld world in OrdersOnSource(rules))
+            {
+                yield return world;
+            }
+
             if (rules.Source(Source, SourceEvent.ResumeHereOrdered) is not null)
             {
                 if (!DestinationAlive || DestinationForgot)
@@ -195,7 +212,82 @@ public readonly record struct HandoverWorld()
 
         if (DestinationKnows)
         {
+            // Ordered when the guest was lost, and carried out by now.
             yield return OnDestination(DestinationEvent.Deleted, rules);
+            foreach (HandoverWorld world in OrdersOnDestination(rules))
+            {
+                yield return world;
+            }
+        }
+    }
+
+    /// <summary>What the hold on the source lets operators of that node do. To pause a guest that is theirs ends nothing.</summary>
+    private IEnumerable<HandoverWorld> OrdersOnSource(HandoverRules rules)
+    {
+        if (DeletedByOperator)
+        {
+            yield break;
+        }
+
+        bool isOver = SourceMachine.IsFinal(Source) && SourceMachine.OwnsGuest(Source);
+        if (rules.Lease(HoldOnSource, HoldEvent.CommandOrdered) is { } commanded)
+        {
+            yield return this with { HoldOnSource = commanded, RunsOnSource = true };
+        }
+
+        if (rules.Lease(HoldOnSource, HoldEvent.DeleteOrdered) is { } deleted)
+        {
+            yield return this with
+            {
+                HoldOnSource = deleted,
+                RunsOnSource = false,
+                SourceHasPages = false,
+                DeletedByOperator = isOver,
+            };
+        }
+
+        if (rules.Lease(HoldOnSource, HoldEvent.Taken) is not null && !isOver)
+        {
+            yield return this with { Offence = Offence.MovedOn };
+        }
+
+        if ((rules.Lease(HoldOnSource, HoldEvent.ReadOrdered) ?? rules.Lease(HoldOnSource, HoldEvent.SalvageOrdered)) is not null && !isOver)
+        {
+            yield return this with { Offence = Offence.Read };
+        }
+    }
+
+    /// <summary>What the hold on the destination lets operators of that node do.</summary>
+    private IEnumerable<HandoverWorld> OrdersOnDestination(HandoverRules rules)
+    {
+        if (DeletedByOperator)
+        {
+            yield break;
+        }
+
+        bool isOver = Destination == DestinationState.Completed;
+        if (rules.Lease(HoldOnDestination, HoldEvent.CommandOrdered) is { } commanded)
+        {
+            yield return this with { HoldOnDestination = commanded, RunsOnDestination = true };
+        }
+
+        if (rules.Lease(HoldOnDestination, HoldEvent.DeleteOrdered) is { } deleted)
+        {
+            // That of a lost guest is carried out by its session.
+            yield return deleted == Hold.Deleting
+                ? this with { HoldOnDestination = deleted }
+                : this with { HoldOnDestination = deleted, RunsOnDestination = false, DeletedByOperator = isOver };
+        }
+
+        if (rules.Lease(HoldOnDestination, HoldEvent.Taken) is not null && !isOver)
+        {
+            yield return this with { Offence = Offence.MovedOn };
+        }
+
+        if (rules.Lease(HoldOnDestination, HoldEvent.ReadOrdered) is not null && !isOver
+            || rules.Lease(HoldOnDestination, HoldEvent.SalvageOrdered) is not null && !isOver && Destination != DestinationState.Lost)
+        {
+            yield return this with { Offence = Offence.Read };
         }
     }
 
@@ -234,7 +326,7 @@ public readonly record struct HandoverWorld()
         }
 
         HandoverWorld gone = DestinationForgot ? this : OnDestination(DestinationEvent.AbortReceived, rules);
-        return gone with { Destination = DestinationState.Prepared, DestinationForgot = false };
+        return gone with { Destination = DestinationState.Prepared, DestinationForgot = false, HoldOnDestination = Hold.Incoming };
     }
 
     private HandoverWorld OpenLanes(HandoverRules rules)
@@ -259,9 +351,10 @@ public readonly record struct HandoverWorld()
             SourceAction.SendRun => world.Send(InFlight.Run),
             SourceAction.AskOutcome => world.Send(InFlight.OutcomeQuestion),
             SourceAction.Recover => world.Send(InFlight.Recover),
-            SourceAction.ReturnGuest => world with { RunsOnSource = true },
+            SourceAction.GiveAway => world.OnSourceHold(HoldEvent.GivenAway, rules),
+            SourceAction.ReturnGuest => (world with { RunsOnSource = true }).OnSourceHold(HoldEvent.Returned, rules),
             SourceAction.AbortDestination => world.Send(InFlight.Abort),
-            SourceAction.FreeGuest => world with { SourceHasPages = false },
+            SourceAction.FreeGuest => (world with { SourceHasPages = false }).OnSourceHold(HoldEvent.Freed, rules),
             _ => world,
         });
     }
@@ -272,8 +365,11 @@ public readonly record struct HandoverWorld()
         HandoverWorld next = step.Actions.Aggregate(this with { Destination = step.State }, (world, action) => action switch
         {
             DestinationAction.AnswerReady => world.Send(InFlight.Ready),
-            DestinationAction.RunGuest or DestinationAction.Revive => world with { RunsOnDestination = true },
-            DestinationAction.DeclareLost => world with { RunsOnDestination = false },
+            DestinationAction.RunGuest => (world with { RunsOnDestination = true }).OnDestinationHold(HoldEvent.Arrived, rules),
+            DestinationAction.Revive => (world with { RunsOnDestination = true }).OnDestinationHold(HoldEvent.Revived, rules),
+            DestinationAction.DeclareLost => (world with { RunsOnDestination = false }).OnDestinationHold(HoldEvent.PagesLost, rules),
+            DestinationAction.Discard => world.OnDestinationHold(HoldEvent.Discarded, rules),
+            DestinationAction.Finish => world.OnDestinationHold(HoldEvent.Settled, rules),
             DestinationAction.AnswerRunning =>
                 world.Send(happened == DestinationEvent.RunReceived ? InFlight.RunAnswer : InFlight.OutcomeRunning),
             DestinationAction.AnswerNeverStarted => world.Send(InFlight.OutcomeNeverStarted),
@@ -285,6 +381,14 @@ public readonly record struct HandoverWorld()
         });
         return happened == DestinationEvent.Failed && step.State == DestinationState.NeverStarted ? next.Send(InFlight.LoadRefused) : next;
     }
+
+    private HandoverWorld OnSourceHold(HoldEvent happened, HandoverRules rules) => rules.Lease(HoldOnSource, happened) is { } next
+        ? this with { HoldOnSource = next }
+        : this with { Offence = Offence.Impossible };
+
+    private HandoverWorld OnDestinationHold(HoldEvent happened, HandoverRules rules) => rules.Lease(HoldOnDestination, happened) is { } next
+        ? this with { HoldOnDestination = next }
+        : this with { Offence = Offence.Impossible };
 
     private HandoverWorld AnswerReceived()
     {

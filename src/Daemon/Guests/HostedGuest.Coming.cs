@@ -1,0 +1,84 @@
+using MigrationD.Guest.Memory;
+using MigrationD.Protocol.Session;
+
+namespace MigrationD.Daemon.Guests;
+
+/// <content>What the destination's engine does with it.</content>
+internal sealed partial class HostedGuest
+{
+    /// <summary>It is prepared for, and has taken the name of <paramref name="former"/> if that is not null.</summary>
+    public void Expect(HostedGuest? former)
+    {
+        lock (_lock)
+        {
+            Former = former;
+            Note(JournalState.Expected, former?.Left);
+        }
+    }
+
+    /// <summary>The guest is this node's now; its pages still come.</summary>
+    public void Arrive(bool run)
+    {
+        lock (_lock)
+        {
+            Step(HoldEvent.Arrived);
+            _guest!.Claim();
+            if (run)
+            {
+                _guest.Resume();
+            }
+
+            Former = null;
+            // Once it runs: its downtime is over.
+            Note(JournalState.Arriving);
+        }
+    }
+
+    /// <summary>Pages are lost with the source, and with them the guest.</summary>
+    public void Lose(Loss loss)
+    {
+        lock (_lock)
+        {
+            Step(HoldEvent.PagesLost);
+            _loss = loss;
+        }
+    }
+
+    /// <summary>The source is back after all.</summary>
+    public void Revive()
+    {
+        lock (_lock)
+        {
+            Step(HoldEvent.Revived);
+            _loss = null;
+        }
+    }
+
+    /// <summary>
+    /// Every page has come; huge pages that came in pieces are put together again meanwhile. The task ends when the journal says so.
+    /// </summary>
+    public Task SettleAsync(Func<HugePageRestorer> restore)
+    {
+        lock (_lock)
+        {
+            _restorer = restore();
+            Step(HoldEvent.Settled);
+            _journey = Journey.None;
+            return GuestJournal.SoonAsync(Note(JournalState.Here));
+        }
+    }
+
+    /// <summary>The guest never ran here and is not coming, or is lost and deleted; whoever mapped its memory unmaps it.</summary>
+    public void ForgetIncoming()
+    {
+        lock (_lock)
+        {
+            Step(HoldEvent.Discarded);
+            _guest?.Dispose();
+            _guest = null;
+        }
+    }
+
+    /// <summary>Gives the memory back to the node's budget, after it has been unmapped.</summary>
+    public void ReturnMemoryShare() => _memoryShare?.Dispose();
+}
