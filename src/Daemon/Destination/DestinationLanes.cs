@@ -5,8 +5,8 @@ using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
-using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
 
@@ -29,8 +29,6 @@ internal sealed class DestinationLanes : IDisposable
     private readonly LaneSlot _urgent = new("urgent");
     private readonly LaneSlot[] _push;
     private readonly LaneSlot? _handover;
-    private readonly bool _wantsConfirmation;
-    private readonly PageCompression _compression;
     private Task? _faults;
     private volatile bool _guestRuns;
     private bool _closing;
@@ -39,26 +37,19 @@ internal sealed class DestinationLanes : IDisposable
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
     /// <param name="incoming">The memory.</param>
     /// <param name="guest">The guest's name.</param>
-    /// <param name="pushLanes">How many push lanes it has, 1 to 16.</param>
-    /// <param name="handover">Whether it has a handover lane.</param>
-    /// <param name="precopy">Whether pages come before the guest, and again.</param>
-    /// <param name="confirms">Whether the source wants to know which blocks are here for good.</param>
-    /// <param name="compression">How pushed pages may be packed.</param>
+    /// <param name="agreed">Which lanes there are, and for what.</param>
     /// <param name="logger">The log.</param>
     /// <exception cref="SystemCallException">The host has no memory left for the staging.</exception>
-    public DestinationLanes(
-        IncomingMemory incoming, string guest, int pushLanes, bool handover, bool precopy, bool confirms, PageCompression compression,
-        ILogger logger)
+    public DestinationLanes(IncomingMemory incoming, string guest, LanesAgreed agreed, ILogger logger)
     {
-        _compression = compression;
-        _wantsConfirmation = confirms;
-        Precopy = precopy ? new IncomingPrecopy(incoming, guest, pushLanes) : null;
+        Agreed = agreed;
+        Precopy = agreed.Precopy ? new IncomingPrecopy(incoming, guest, agreed.Push) : null;
         _logger = logger;
         _incoming = incoming;
         _guest = guest;
         _requester = new FaultRequester(incoming, logger);
-        _push = [.. Enumerable.Range(0, pushLanes).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
-        _handover = handover ? new LaneSlot("handover") : null;
+        _push = [.. Enumerable.Range(0, agreed.Push).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
+        _handover = agreed.Handover ? new LaneSlot("handover") : null;
         var placers = new List<PagePlacer>();
         try
         {
@@ -73,11 +64,8 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Whether it has a handover lane.</summary>
-    public bool HasHandover => _handover is not null;
-
-    /// <summary>How pushed pages may be packed.</summary>
-    public PageCompression Compression => _compression;
+    /// <summary>Which lanes there are, and for what.</summary>
+    public LanesAgreed Agreed { get; }
 
     /// <summary>What precopy has brought; null without it.</summary>
     public IncomingPrecopy? Precopy { get; }
@@ -114,63 +102,25 @@ internal sealed class DestinationLanes : IDisposable
     /// </summary>
     public void GuestRuns() => _guestRuns = true;
 
-    /// <summary>Serves the urgent lane on the lane's own thread until it ends.</summary>
-    public void ServeUrgent(LaneCall call) => Serve(_urgent, call, call.Abort, () =>
+    /// <summary>Serves one lane on the lane's own thread until it ends.</summary>
+    /// <param name="call">The lane; its path, one of <see cref="PageLanePaths"/>, says which.</param>
+    /// <param name="target">Who carries out what is said at the switchover.</param>
+    /// <exception cref="Refusal">There is no such lane, or not now.</exception>
+    public void Serve(LaneCall call, IHandoverTarget target)
     {
-        UrgentThread.Raise(_logger);
-        _requester.Use(call);
-        using var receiver = new PageReceiver(
-            call, _incoming, _urgentPlacer, PagePath.Urgent, null, PageCompression.None, () => false, OnAllPages);
-        receiver.Run();
-        if (!_incoming.Received.IsComplete)
+        switch (call.Path)
         {
-            throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
+            case PageLanePaths.Push:
+                ServePush(call, LaneMetadata.LaneOf(call.Metadata)
+                    ?? throw new Refusal(Because.Invalid, "the lane does not say in a number which one it is"));
+                break;
+            case PageLanePaths.Handover:
+                ServeHandover(call, target);
+                break;
+            default:
+                ServeUrgent(call);
+                break;
         }
-    });
-
-    /// <summary>Serves the handover lane on the lane's own thread until it ends.</summary>
-    /// <exception cref="Refusal">Invalid: the session has none. NotNow: the guest runs here already.</exception>
-    public void ServeHandover(LaneCall call, IHandoverTarget target)
-    {
-        if (_handover is null)
-        {
-            throw new Refusal(Because.Invalid, $"the session of guest '{_guest}' has not agreed on a handover lane");
-        }
-
-        if (_guestRuns)
-        {
-            throw new Refusal(Because.NotNow, $"guest '{_guest}' runs here already; nothing is left to be handed over");
-        }
-
-        using var orders = new HandoverOrders(call, target, _guest, _logger);
-        Serve(_handover, call, orders.End, () =>
-        {
-            UrgentThread.Raise(_logger);
-            orders.Run();
-            if (!_guestRuns)
-            {
-                throw new LaneException(LaneFailure.Reset, "the source closed it before the guest ran here");
-            }
-        });
-    }
-
-    /// <summary>Serves a push lane on the lane's own thread until it ends.</summary>
-    /// <exception cref="Refusal">Invalid: the session has no such lane.</exception>
-    public void ServePush(LaneCall call, int lane)
-    {
-        if (lane >= _push.Length)
-        {
-            throw new Refusal(
-                Because.Invalid, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
-        }
-
-        Serve(_push[lane], call, call.Abort, () =>
-        {
-            using var receiver = new PageReceiver(
-                call, _incoming, _pushPlacers[lane], PagePath.Push, Precopy, _compression, () => _wantsConfirmation && _guestRuns,
-                OnAllPages);
-            receiver.Run();
-        });
     }
 
     /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
@@ -242,6 +192,62 @@ internal sealed class DestinationLanes : IDisposable
         {
             placer.Dispose();
         }
+    }
+
+    private void ServeUrgent(LaneCall call) => Serve(_urgent, call, call.Abort, () =>
+    {
+        UrgentThread.Raise(_logger);
+        _requester.Use(call);
+        using var receiver = new PageReceiver(call, _urgentPlacer, new ArrivingPages(_incoming, PagePath.Urgent, OnAllPages));
+        receiver.Run();
+        if (!_incoming.Received.IsComplete)
+        {
+            throw new LaneException(LaneFailure.Reset, "the source closed it while pages are missing");
+        }
+    });
+
+    private void ServeHandover(LaneCall call, IHandoverTarget target)
+    {
+        if (_handover is null)
+        {
+            throw new Refusal(Because.Invalid, $"the session of guest '{_guest}' has not agreed on a handover lane");
+        }
+
+        if (_guestRuns)
+        {
+            throw new Refusal(Because.NotNow, $"guest '{_guest}' runs here already; nothing is left to be handed over");
+        }
+
+        using var orders = new HandoverOrders(call, target, _guest, _logger);
+        Serve(_handover, call, orders.End, () =>
+        {
+            UrgentThread.Raise(_logger);
+            orders.Run();
+            if (!_guestRuns)
+            {
+                throw new LaneException(LaneFailure.Reset, "the source closed it before the guest ran here");
+            }
+        });
+    }
+
+    private void ServePush(LaneCall call, int lane)
+    {
+        if (lane >= _push.Length)
+        {
+            throw new Refusal(
+                Because.Invalid, $"there is no push lane {lane}: the session of guest '{_guest}' has {_push.Length}");
+        }
+
+        Serve(_push[lane], call, call.Abort, () =>
+        {
+            using var receiver = new PageReceiver(call, _pushPlacers[lane], new ArrivingPages(_incoming, PagePath.Push, OnAllPages)
+            {
+                Precopy = Precopy,
+                Agreed = Agreed.Compression,
+                Confirms = () => Agreed.Confirms && _guestRuns,
+            });
+            receiver.Run();
+        });
     }
 
     private PagePlacer Add(List<PagePlacer> placers, int slots)

@@ -1,11 +1,9 @@
 using System.Security.Cryptography;
-using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Pages;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
@@ -13,57 +11,54 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// One guest on its way in: carries out what <see cref="DestinationMachine"/> says. Control calls come from Kestrel, pages and what is said
-/// at the switchover from the lane threads, faults from the fault thread; they meet in the state and in the received bitmap only. What is
-/// left at the end is the answer to whoever asks again.
+/// One guest on its way in: carries out what <see cref="DestinationMachine"/> says, and tells it what came of it. Control calls come from
+/// Kestrel, pages and what is said at the switchover from the lane threads, faults from the fault thread; what happens on any of them queues
+/// up at one lock. What is left at the end is the answer to whoever asks again.
 /// </summary>
-internal sealed class DestinationSession : IHandoverTarget
+/// <remarks>
+/// Each event is taken by the thread that brings it: an order at the switchover must not wait for another thread to be woken. So no action
+/// takes long; one that would is begun, and whoever brought the event waits for its end, or nobody does.
+/// </remarks>
+internal sealed partial class DestinationSession : IHandoverTarget
 {
     private const int SettleAttempts = 3;
 
     private readonly Lock _lock = new();
     private readonly MigrationRecord _record;
+    private readonly DestinationPatience _patience;
     private readonly ILogger _logger;
+    private readonly Deadline _deadline;
     private readonly SemaphoreSlim _oneRecovery = new(1);
-    private readonly Timer _sourceExpiry;
-    private readonly TimeSpan _patienceForLanes;
-    private readonly TimeSpan _patience;
-    private readonly TimeSpan _recoveryTimeout;
-    private readonly TaskCompletionSource _allPages = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Timer _expiry;
-    private volatile TaskCompletionSource _lost = NewSignal();
-    private volatile bool _lanesOpened;
     private volatile byte[] _secret = NewSecret();
+    private volatile IIncomingGuest? _incoming;
     private DestinationState _state = DestinationState.Prepared;
-    private IncomingGuest? _incoming;
-    private string _reason = "";
+    private string _why = "";
 
     /// <summary>
-    /// A session that is prepared; given up by itself when the source does not open lanes within <paramref name="patienceForLanes"/>, or does
-    /// not start the guest within <paramref name="patience"/> after that, and declared lost when a source that has lost the link does not come
-    /// back within <paramref name="recoveryTimeout"/>.
+    /// A session that is prepared; given up by itself when the source does not open lanes or does not start the guest for as long as
+    /// <paramref name="patience"/> says, and declared lost when a source that has lost the link does not come back for as long.
     /// </summary>
     public DestinationSession(
-        IncomingGuest incoming, MigrationRecord record, TimeSpan patienceForLanes, TimeSpan patience, TimeSpan recoveryTimeout, ILogger logger)
+        IIncomingGuest incoming, MigrationRecord record, DestinationPatience patience, TimeProvider time, ILogger logger)
     {
         _incoming = incoming;
-        Compression = incoming.Lanes.Compression;
-        HasHandoverLane = incoming.Lanes.HasHandover;
+        Compression = incoming.Compression;
+        HasHandoverLane = incoming.HasHandoverLane;
         _record = record;
-        _patienceForLanes = patienceForLanes;
         _patience = patience;
-        _recoveryTimeout = recoveryTimeout;
         _logger = logger;
-        incoming.Lanes.Lost += OnLaneLost;
-        incoming.Lanes.Opened += OnLanesOpened;
-        incoming.Lanes.AllPagesReceived += () => _allPages.TrySetResult();
-        record.Follow(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
-        // What follows stays with what is remembered of the session, so it must know no local of this method: it would keep the guest as well.
-        _ = FinishWhenCompleteAsync();
-        _sourceExpiry = new Timer(OnSourceExpired, null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _expiry = new Timer(OnExpired, null, patienceForLanes, Timeout.InfiniteTimeSpan);
+        _deadline = new Deadline(time, _lock, Hear);
+        incoming.LaneLost += OnLaneLost;
+        incoming.LanesOpened += OnLanesOpened;
+        incoming.AllPagesReceived += OnAllPagesReceived;
+        record.Follow(incoming.Figures, incoming.Map);
+        lock (_lock)
+        {
+            _deadline.Set(
+                patience.Lanes,
+                new(DestinationEvent.AbortReceived, $"the source did not open its lanes within {patience.Lanes.TotalSeconds:0} s"));
+        }
     }
 
     /// <summary>How this session is called on the wire; random.</summary>
@@ -85,180 +80,13 @@ internal sealed class DestinationSession : IHandoverTarget
     /// <summary>Whether nothing can change any more.</summary>
     public bool IsEnded => _ended.Task.IsCompleted;
 
-    /// <summary>The lanes to serve.</summary>
-    /// <exception cref="Refusal">Gone: the session has ended.</exception>
-    public DestinationLanes Lanes => _incoming?.Lanes ?? throw new Refusal(
-        Because.Gone, $"the session of guest '{_record.Guest}' has ended");
-
     /// <summary>Whether <paramref name="secret"/> is this session's; takes the same time whatever it is.</summary>
     public bool IsSecret(ReadOnlySpan<byte> secret) => CryptographicOperations.FixedTimeEquals(secret, _secret);
 
-    /// <summary>Loads the device state on a thread of its own; when it returns, the guest could run now.</summary>
-    public Task LoadStateAsync(ReadOnlyMemory<byte> state) => LoadStateAsync(state, (incoming, load) => incoming.OnLoader(load));
-
-    /// <inheritdoc/>
-    public void LoadState(ReadOnlyMemory<byte> state) => LoadStateAsync(state, (_, load) =>
-    {
-        load();
-        return Task.CompletedTask;
-    }).GetAwaiter().GetResult();
-
-    private async Task LoadStateAsync(ReadOnlyMemory<byte> state, Func<IncomingGuest, Action, Task> run)
-    {
-        IncomingGuest incoming;
-        lock (_lock)
-        {
-            RefuseUnless(Apply(DestinationEvent.LoadStateReceived), DestinationAction.LoadState, "load device state");
-            _expiry.Change(_patience, Timeout.InfiniteTimeSpan);
-            incoming = _incoming!;
-            incoming.BeginLoading();
-        }
-
-        try
-        {
-            await run(incoming, () => incoming.Load(state)).ConfigureAwait(false);
-        }
-        catch (Exception error)
-        {
-            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "loading the device state");
-            await GiveUpAsync(DestinationEvent.Failed, $"its device state cannot be loaded: {error.Message}").ConfigureAwait(false);
-            throw new Refusal(
-                Because.NotNow, $"guest '{_record.Guest}' cannot start on this node: {_reason}", error);
-        }
-
-        FaultInjection.At("destination.loaded");
-        RefuseUnless(Apply(DestinationEvent.Loaded), DestinationAction.AnswerReady, "load device state");
-    }
-
-    /// <inheritdoc/>
-    public void Forget(IReadOnlyList<ulong> staleRuns)
-    {
-        FaultInjection.At("destination.forget");
-        lock (_lock)
-        {
-            if (_state != DestinationState.Prepared || _incoming?.Lanes.Precopy is not { } precopy)
-            {
-                throw new Refusal(
-                    Because.NotNow,
-                    $"forget pages in migration {_record.Id} of guest '{_record.Guest}': the session is in state {_state} here"
-                    + (_incoming?.Lanes.Precopy is null ? ", without precopy" : ""));
-            }
-
-            precopy.Forget(staleRuns);
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Run()
-    {
-        DestinationTransition step = Apply(DestinationEvent.RunReceived);
-        if (step.Actions.Contains(DestinationAction.RunGuest))
-        {
-            _expiry.Dispose();
-            _incoming!.Arrive();
-            _record.NoteSwitchover();
-            _started.SetResult();
-            FaultInjection.At("destination.running");
-        }
-
-        RefuseUnless(step, DestinationAction.AnswerRunning, "run");
-    }
-
-    /// <summary>Whether the guest is here. An answer "never started" closes the door for good.</summary>
-    public async Task<Outcome> AskOutcomeAsync()
-    {
-        DestinationTransition step = Apply(DestinationEvent.OutcomeAsked, "the source asked before it had been started here");
-        await DiscardIfToldAsync(step).ConfigureAwait(false);
-        if (step.Actions.Contains(DestinationAction.AnswerRunning))
-        {
-            return Outcome.Running;
-        }
-
-        RefuseUnless(step, DestinationAction.AnswerNeverStarted, "say the outcome");
-        return Outcome.NeverStarted;
-    }
-
-    /// <summary>
-    /// Ends what is left of the lanes and says which pages are here. From then on only the secret in the answer opens lanes, so that a
-    /// connection that was dialled before cannot take the place of a newer one.
-    /// </summary>
-    public async Task<RecoverResponse> RecoverAsync()
-    {
-        await _oneRecovery.WaitAsync().ConfigureAwait(false);
-        try
-        {
-            IncomingGuest? incoming = _incoming;
-            DestinationTransition step = Apply(DestinationEvent.RecoverAsked);
-            RefuseUnless(step, DestinationAction.AnswerReceived, "recover");
-            if (_state == DestinationState.Completed || incoming is null)
-            {
-                return new RecoverResponse { Complete = true };
-            }
-
-            await incoming.Lanes.CloseAsync("the source opens new lanes").ConfigureAwait(false);
-            FaultInjection.At("destination.recover");
-            _secret = NewSecret();
-            return new RecoverResponse
-            {
-                Secret = ByteString.CopyFrom(_secret),
-                Received = ReceivedBitmap.Pack(incoming.Memory.Received.ToBytes()),
-            };
-        }
-        finally
-        {
-            _oneRecovery.Release();
-        }
-    }
-
-    /// <summary>The operator says that the source will not come back.</summary>
-    public void GiveUp()
-    {
-        if (!DeclareLost("an operator gave the source up"))
-        {
-            throw new Refusal(
-                Because.NotNow,
-                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': it is {Words.Of(Reported(_state))} here; only the "
-                + "source of a migration that is postcopy-paused can be given up");
-        }
-    }
-
-    /// <summary>The source gives up.</summary>
-    public async Task AbortAsync(string reason)
-    {
-        DestinationTransition step = Apply(DestinationEvent.AbortReceived, $"the source gave up: {reason}");
-        if (step.Actions.Contains(DestinationAction.Refuse))
-        {
-            throw new Refusal(
-                Because.NotNow, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
-        }
-
-        await DiscardIfToldAsync(step).ConfigureAwait(false);
-    }
-
-    /// <summary>Ends when every page is here and nothing of the migration is left but its record.</summary>
-    public async Task<PlacementCounters> CompleteAsync(CancellationToken cancel)
-    {
-        await _ended.Task.WaitAsync(cancel).ConfigureAwait(false);
-        return _record.Snapshot().Placement;
-    }
-
-    /// <summary>The daemon stops: gives the guest up if it has not run here, and otherwise waits until its pages are here or lost.</summary>
-    public async Task FinishAsync()
-    {
-        await GiveUpAsync(DestinationEvent.AbortReceived, "this daemon is stopping").ConfigureAwait(false);
-        await Task.WhenAny(_ended.Task, _lost.Task).ConfigureAwait(false);
-    }
-
-    /// <summary>A newer Prepare of the same migration takes this one's place.</summary>
-    public async Task ReplaceAsync()
-    {
-        await GiveUpAsync(DestinationEvent.AbortReceived, "the source prepared anew").ConfigureAwait(false);
-        if (!DestinationMachine.OwnsGuest(_state))
-        {
-            // It may have given up by itself before, and be at it still: until that is done the guest has its name and its memory.
-            await ((Task)_ended.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-    }
+    /// <summary>Serves one lane on the lane's own thread until it ends.</summary>
+    /// <exception cref="Refusal">Gone: the session has ended. Anything else: there is no such lane now.</exception>
+    public void Serve(LaneCall call) =>
+        (_incoming ?? throw new Refusal(Because.Gone, $"the session of guest '{_record.Guest}' has ended")).Serve(call, this);
 
     private static MigrationState Reported(DestinationState state) => state switch
     {
@@ -272,215 +100,240 @@ internal sealed class DestinationSession : IHandoverTarget
         _ => throw new ArgumentOutOfRangeException(nameof(state)),
     };
 
-    private DestinationTransition Apply(DestinationEvent happened, string reason = "")
+    private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
+
+    /// <summary>Takes one event: the step that follows, and its actions in order.</summary>
+    private Taken Take(Happened<DestinationEvent> happened)
     {
         lock (_lock)
         {
-            DestinationTransition step = DestinationMachine.Next(_state, happened);
-            if (step.Actions.Contains(DestinationAction.Revive))
+            DestinationTransition step = Step(happened);
+            Task done = Task.CompletedTask;
+            foreach (DestinationAction action in step.Actions)
             {
-                // Here, whatever led to it: nobody may declare it lost again in between.
-                Revive(_incoming!);
+                done = Perform(action) ?? done;
             }
 
-            if (step.State != _state)
-            {
-                OnLeaving(_state, step.State);
-                _state = step.State;
-                _reason = reason;
-                // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
-                if (!DestinationMachine.IsFinal(step.State))
-                {
-                    Announce();
-                }
-            }
-
-            return step;
+            return new Taken(step, done);
         }
     }
 
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
-
-    private static LiveFigures Figures(IncomingGuest incoming) => new(
-        incoming.Lanes.BytesReceived, incoming.Memory.Received.Count, PlacementMessages.ToMessage(incoming.Memory.Snapshot()));
-
-    /// <summary>While the link is lost the clock runs, attempts to restore it included.</summary>
-    private void OnLeaving(DestinationState from, DestinationState to)
+    /// <summary>Takes an event that nobody waits for. Never throws: nobody is there to catch.</summary>
+    private void Hear(Happened<DestinationEvent> happened)
     {
-        bool wasWaiting = from is DestinationState.PostcopyPaused or DestinationState.PostcopyRecover;
-        bool waits = to is DestinationState.PostcopyPaused or DestinationState.PostcopyRecover;
-        if (waits != wasWaiting)
+        try
         {
-            _sourceExpiry.Change(waits ? _recoveryTimeout : Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            Take(happened);
+        }
+        catch (Exception error)
+        {
+            DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, $"taking {happened.Event}");
+        }
+    }
+
+    /// <summary>The step that follows; announces the state that it leads to.</summary>
+    private DestinationTransition Step(Happened<DestinationEvent> happened)
+    {
+        DestinationState from = _state;
+        DestinationTransition step = DestinationMachine.Next(from, happened.Event);
+        if (step.State == from)
+        {
+            return step;
         }
 
-        if ((wasWaiting || from == DestinationState.Lost) && to == DestinationState.PostcopyActive)
+        _state = step.State;
+        _why = step.State == DestinationState.Lost ? CountLost(happened.Why) : happened.Why;
+        SetDeadline(from);
+        if (from == DestinationState.Lost && !DestinationMachine.IsFinal(_state))
+        {
+            _record.Revive(_incoming!.Figures, _incoming!.Map);
+        }
+
+        if (_state == DestinationState.PostcopyActive && (IsWaiting(from) || from == DestinationState.Lost))
         {
             _record.CountRecovery();
         }
-    }
 
-    /// <summary>The guest was lost and goes on.</summary>
-    private void Revive(IncomingGuest incoming)
-    {
-        _lost = NewSignal();
-        _record.Revive(() => Figures(incoming), () => RamMap.Of(incoming.Memory));
-        incoming.Revive();
-    }
-
-    private bool DeclareLost(string why)
-    {
-        // Recovery may be under way on another thread: the machine says which of the two comes first.
-        if (_incoming is not { } incoming)
+        // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
+        if (!DestinationMachine.IsFinal(_state))
         {
-            return false;
+            Announce();
         }
 
-        long lost = incoming.Memory.Received.Total - incoming.Memory.Received.Count;
-        string reason = $"{why}, and {lost} of {incoming.Memory.Received.Total} pages of guest '{_record.Guest}' are lost with it. The guest "
-            + $"stands still and its memory is kept: save it with 'migrationd guest dump {_record.Guest} FILE', end it with "
-            + $"'migrationd guest delete {_record.Guest}'. If the source comes back, 'migrationd migration recover {MigrationId}' there "
-            + "makes the guest go on";
-        lock (_lock)
-        {
-            _record.SetPagesLost(lost);
-            if (!Apply(DestinationEvent.SourceGone, reason).Actions.Contains(DestinationAction.DeclareLost))
-            {
-                return false;
-            }
-
-            incoming.Lose(reason, ForgetLostAsync);
-            _lost.TrySetResult();
-        }
-
-        return true;
-    }
-
-    private async Task ForgetLostAsync()
-    {
-        DestinationTransition step = Apply(DestinationEvent.Deleted, "the lost guest was deleted");
-        // The source may have come back since: then the guest is not lost any more, and must not be forgotten either.
-        RefuseUnless(step, DestinationAction.Discard, "delete the guest");
-        await DiscardIfToldAsync(step).ConfigureAwait(false);
+        return step;
     }
 
     private void Announce()
     {
-        _record.Enter(Reported(_state), _reason);
-        DaemonLog.DestinationEntered(_logger, _record.Id, _record.Guest, _state, _reason);
+        _record.Enter(Reported(_state), _why);
+        DaemonLog.DestinationEntered(_logger, _record.Id, _record.Guest, _state, _why);
     }
 
-    private void RefuseUnless(DestinationTransition step, DestinationAction expected, string what)
+    /// <summary>While the link is lost the clock runs, attempts to restore it included.</summary>
+    private void SetDeadline(DestinationState from)
     {
-        if (!step.Actions.Contains(expected))
+        if (_state == DestinationState.Loading)
         {
-            throw new Refusal(
-                Because.NotNow,
-                $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {step.State} here"
-                + (_reason.Length == 0 ? "" : $" ({_reason})"));
+            AwaitRun();
+        }
+        else if (IsWaiting(_state) && !IsWaiting(from))
+        {
+            _deadline.Set(
+                _patience.Return,
+                new(DestinationEvent.SourceGone, $"the source did not come back within {_patience.Return.TotalSeconds:0.#} s"));
+        }
+        else if (_state != DestinationState.Ready && !IsWaiting(_state))
+        {
+            _deadline.Lift();
         }
     }
 
-    private void OnSourceExpired(object? state) =>
-        DeclareLost($"the source did not come back within {_recoveryTimeout.TotalSeconds:0.#} s");
+    private static bool IsWaiting(DestinationState state) => state is DestinationState.PostcopyPaused or DestinationState.PostcopyRecover;
 
-    private void OnExpired(object? state) => OnLost(
-        DestinationEvent.AbortReceived,
-        _lanesOpened
-            ? $"the source did not start the guest within {_patience.TotalSeconds:0} s"
-            : $"the source did not open its lanes within {_patienceForLanes.TotalSeconds:0} s");
+    private void AwaitRun() => _deadline.Set(
+        _patience.Run, new(DestinationEvent.AbortReceived, $"the source did not start the guest within {_patience.Run.TotalSeconds:0} s"));
+
+    /// <summary>What is lost with the source, in words.</summary>
+    private string CountLost(string why)
+    {
+        long total = _incoming!.PagesTotal;
+        long lost = total - _incoming.PagesReceived;
+        _record.SetPagesLost(lost);
+        return $"{why}, and {lost} of {total} pages of guest '{_record.Guest}' are lost with it. The guest "
+            + $"stands still and its memory is kept: save it with 'migrationd guest dump {_record.Guest} FILE', end it with "
+            + $"'migrationd guest delete {_record.Guest}'. If the source comes back, 'migrationd migration recover {MigrationId}' there "
+            + "makes the guest go on";
+    }
+
+    /// <summary>Carries out one action, or begins it: then the task ends with it.</summary>
+    private Task? Perform(DestinationAction action)
+    {
+        IIncomingGuest? incoming = _incoming;
+        switch (action)
+        {
+            case DestinationAction.LoadState:
+                // It may wait for pages, so whoever brought the state loads it, on a thread that may.
+                incoming!.BeginLoading();
+                return null;
+
+            case DestinationAction.RunGuest:
+                incoming!.Arrive();
+                _record.NoteSwitchover();
+                if (IsAllHere(incoming))
+                {
+                    // A small guest may be all here before it runs. Not on this thread: the answer to Run is waited for.
+                    _ = Task.Run(OnAllPagesReceived);
+                }
+
+                return null;
+
+            case DestinationAction.AnswerReceived when _state != DestinationState.Completed:
+                return incoming!.CloseLanesAsync("the source opens new lanes");
+
+            case DestinationAction.DeclareLost:
+                incoming!.Lose(_why, ForgetLostAsync);
+                return null;
+
+            case DestinationAction.Revive:
+                incoming!.Revive();
+                return null;
+
+            case DestinationAction.Discard:
+                return Task.Run(() => DiscardAsync(incoming!));
+
+            case DestinationAction.Finish:
+                return Task.Run(() => FinishAsync(incoming!));
+
+            case DestinationAction.AnswerReady or DestinationAction.AnswerRunning or DestinationAction.AnswerNeverStarted
+                or DestinationAction.AnswerReceived or DestinationAction.Refuse:
+                // Whoever asked finds the answer in the step.
+                return null;
+
+            default:
+                throw new ArgumentOutOfRangeException(nameof(action));
+        }
+    }
+
+    private static bool IsAllHere(IIncomingGuest incoming) => incoming.PagesReceived == incoming.PagesTotal;
+
+    private void OnLaneLost(string lane, Exception error)
+    {
+        DaemonLog.LaneLost(_logger, _record.Id, _record.Guest, lane, error.Message);
+        Hear(new(
+            DestinationEvent.LinkLost,
+            $"the {lane} lane is lost: {error.Message}. The guest goes on with the pages that are here, and the source is waited for"));
+    }
 
     private void OnLanesOpened()
     {
         lock (_lock)
         {
-            _lanesOpened = true;
             if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
             {
-                // From now on a source that is gone is noticed by its lanes. Precopy takes as long as it takes.
-                bool precopy = _incoming?.Lanes.Precopy is not null;
-                _expiry.Change(precopy ? Timeout.InfiniteTimeSpan : _patience, Timeout.InfiniteTimeSpan);
-                if (precopy && _state == DestinationState.Prepared)
-                {
-                    _record.Enter(MigrationState.PrecopyActive);
-                }
+                AwaitSwitchover();
+            }
+
+            Take(new(DestinationEvent.LinkRestored));
+            // The last page may have come while the guest was given up, when nothing could end well.
+            if (_incoming is { } incoming && IsAllHere(incoming))
+            {
+                Take(new(DestinationEvent.AllPagesReceived));
             }
         }
+    }
 
-        Apply(DestinationEvent.LinkRestored);
-        // The last page may have come while the guest was given up, when nothing could end well.
-        if (_allPages.Task.IsCompleted && _started.Task.IsCompleted)
+    private void OnAllPagesReceived() => Hear(new(DestinationEvent.AllPagesReceived));
+
+    /// <summary>From now on a source that is gone is noticed by its lanes. Precopy takes as long as it takes.</summary>
+    private void AwaitSwitchover()
+    {
+        if (_incoming is not { HasPrecopy: true })
         {
-            FinishIfComplete();
+            AwaitRun();
+            return;
+        }
+
+        _deadline.Lift();
+        if (_state == DestinationState.Prepared)
+        {
+            _record.Enter(MigrationState.PrecopyActive);
         }
     }
 
-    private void OnLaneLost(string lane, Exception error)
+    private async Task ForgetLostAsync()
     {
-        DaemonLog.LaneLost(_logger, _record.Id, _record.Guest, lane, error.Message);
-        OnLost(
-            DestinationEvent.LinkLost,
-            $"the {lane} lane is lost: {error.Message}. The guest goes on with the pages that are here, and the source is waited for");
+        Taken taken = Take(new(DestinationEvent.Deleted, "the lost guest was deleted"));
+        // The source may have come back since: then the guest is not lost any more, and must not be forgotten either.
+        RefuseUnless(taken, DestinationAction.Discard, "delete the guest");
+        await taken.Done.ConfigureAwait(false);
     }
 
-    private async void OnLost(DestinationEvent happened, string reason) => await GiveUpAsync(happened, reason).ConfigureAwait(false);
-
-    /// <summary>Gives the guest up if it has not run here. Never throws: nobody is there to catch.</summary>
-    private async Task GiveUpAsync(DestinationEvent happened, string reason)
+    private async Task DiscardAsync(IIncomingGuest incoming)
     {
         try
         {
-            await DiscardIfToldAsync(Apply(happened, reason)).ConfigureAwait(false);
+            FaultInjection.At("destination.discard");
+            await incoming.DiscardAsync(_why).ConfigureAwait(false);
+            Announce();
+            _incoming = null;
         }
         catch (Exception error)
         {
             DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "discarding the incoming guest");
-        }
-    }
-
-    private async Task DiscardIfToldAsync(DestinationTransition step)
-    {
-        if (!step.Actions.Contains(DestinationAction.Discard))
-        {
-            return;
-        }
-
-        await _expiry.DisposeAsync().ConfigureAwait(false);
-        await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
-        try
-        {
-            FaultInjection.At("destination.discard");
-            await _incoming!.DiscardAsync(_reason).ConfigureAwait(false);
-            Announce();
-            _incoming = null;
+            throw;
         }
         finally
         {
             _ended.TrySetException(new Refusal(
-                Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_reason}"));
+                Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_why}"));
         }
     }
 
-    private async Task FinishWhenCompleteAsync()
-    {
-        // A small guest may be all here before it runs.
-        await Task.WhenAll(_allPages.Task, _started.Task).ConfigureAwait(false);
-        FinishIfComplete();
-    }
-
-    /// <summary>Every page is here, and the guest has run. Does nothing more than once, or while the source is given up.</summary>
-    private async void FinishIfComplete()
+    /// <summary>Every page is here, and the guest has run.</summary>
+    private async Task FinishAsync(IIncomingGuest incoming)
     {
         try
         {
-            if (_incoming is not { } incoming || !Apply(DestinationEvent.AllPagesReceived).Actions.Contains(DestinationAction.Finish))
-            {
-                return;
-            }
-
-            await _sourceExpiry.DisposeAsync().ConfigureAwait(false);
             await SettleAsync(incoming).ConfigureAwait(false);
             Announce();
             _ended.TrySetResult();
@@ -500,7 +353,7 @@ internal sealed class DestinationSession : IHandoverTarget
     /// Gives the guest to this node alone. Tried again when it fails: every step of it can be repeated, and a guest that is not settled can
     /// neither be moved on nor deleted.
     /// </summary>
-    private async Task SettleAsync(IncomingGuest incoming)
+    private async Task SettleAsync(IIncomingGuest incoming)
     {
         for (int attempt = 1; ; attempt++)
         {
@@ -515,5 +368,14 @@ internal sealed class DestinationSession : IHandoverTarget
                 DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "settling");
             }
         }
+    }
+
+    /// <summary>What came of an event.</summary>
+    /// <param name="Step">The step that was taken, with the answer for whoever asked.</param>
+    /// <param name="Done">Ends with what was begun by it.</param>
+    private readonly record struct Taken(DestinationTransition Step, Task Done)
+    {
+        /// <summary>Whether this was told to do or to answer.</summary>
+        public bool Tells(DestinationAction action) => Step.Actions.Contains(action);
     }
 }

@@ -1,9 +1,7 @@
 using System.Collections.Concurrent;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Logging;
-using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
 using MigrationD.Guest;
@@ -21,22 +19,11 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
-/// <param name="guests">Where they are to live.</param>
-/// <param name="log">Where their migrations are recorded.</param>
-/// <param name="timeouts">How long to wait for their sources.</param>
+/// <param name="node">What they have in common.</param>
 /// <param name="limit">How many there may be at a time.</param>
-/// <param name="logger">The daemon's log.</param>
-/// <param name="laneLogger">The log of what is wrong with lanes, which anybody can fill who reaches the listener.</param>
-/// <param name="meter">What counts faults and refusals; null where nothing is counted.</param>
-internal sealed class DestinationSessions(
-    GuestRegistry guests, MigrationLog log, MigrationTimeouts timeouts, int limit, ILogger logger, ILogger laneLogger, DaemonMeter? meter)
+internal sealed class DestinationSessions(DestinationNode node, int limit)
 {
-    // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
-    private static readonly TimeSpan PatienceBeforeRun = TimeSpan.FromSeconds(60);
-
-    // A source that has lost its last word on the way, or died, leaves a session without lanes that holds memory and the guest's name. One
-    // that lives dials at once, for seconds, and each attempt takes a link timeout at most.
-    private readonly TimeSpan _patienceForLanes = 4 * timeouts.Link;
+    private readonly DestinationPatience _patience = DestinationPatience.Of(node.Timeouts);
 
     private const int EndedKept = 1000;
 
@@ -139,7 +126,7 @@ internal sealed class DestinationSessions(
     public HostedGuest FindGuest(string id)
     {
         DestinationSession session = Find(id);
-        HostedGuest guest = guests.Find(session.GuestName);
+        HostedGuest guest = node.Guests.Find(session.GuestName);
         // The name may be another guest's by now, or the same one's, come back in another session.
         return guest.CameBy == session.MigrationId ? guest : throw new Refusal(
             Because.NotFound, $"the guest that came in migration {session.MigrationId} is not on this node any more");
@@ -167,8 +154,8 @@ internal sealed class DestinationSessions(
         }
         catch (Refusal refusal)
         {
-            DaemonLog.LaneRefused(laneLogger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
-            meter?.LaneRefused(refusal.Why);
+            DaemonLog.LaneRefused(node.LaneLogger, call.RemoteEndPoint.ToString() ?? "", refusal.Message);
+            node.Meter?.LaneRefused(refusal.Why);
             call.Finish(refusal);
         }
     }
@@ -208,19 +195,7 @@ internal sealed class DestinationSessions(
             throw new Refusal(Because.Untrusted, "the lane does not carry a session that is open here and its secret");
         }
 
-        switch (call.Path)
-        {
-            case PageLanePaths.Push:
-                session.Lanes.ServePush(call, LaneMetadata.LaneOf(call.Metadata)
-                    ?? throw new Refusal(Because.Invalid, "the lane does not say in a number which one it is"));
-                break;
-            case PageLanePaths.Handover:
-                session.Lanes.ServeHandover(call, session);
-                break;
-            default:
-                session.Lanes.ServeUrgent(call);
-                break;
-        }
+        session.Serve(call);
     }
 
     private DestinationSession Prepare(PrepareRequest request, GuestSpec spec)
@@ -228,20 +203,18 @@ internal sealed class DestinationSessions(
         IGuest? guest = null;
         IncomingMemory? incoming = null;
         DestinationLanes? lanes = null;
-        HostedGuest hosted = guests.Expect(spec, share =>
+        HostedGuest hosted = node.Guests.Expect(spec, share =>
         {
             GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
             try
             {
                 // Registered before anything can touch it: a page that is there already would never be asked for.
                 incoming = IncomingMemory.Register(
-                    memory, PlacementMessages.FromMessage(request.Placement), meter is null ? null : meter.FaultServed);
+                    memory, PlacementMessages.FromMessage(request.Placement), node.Meter is { } meter ? meter.FaultServed : null);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.KnowVcpus(guest.VcpuThreads);
-                lanes = new DestinationLanes(
-                    incoming, spec.Name, Math.Max(1, (int)request.PushLanes), request.HandoverLane, MigrationPlan.HasPrecopy(request.Mode),
-                    request.ConfirmBlocks, PageCompressions.Choose(request.Compressions), logger);
-                return HostedGuest.Coming(guest, share, guests.Journal, request.MigrationId, request.SourceNode);
+                lanes = new DestinationLanes(incoming, spec.Name, Agree(request), node.Logger);
+                return HostedGuest.Coming(guest, share, node.Guests.Journal, request.MigrationId, request.SourceNode);
             }
             catch
             {
@@ -254,9 +227,17 @@ internal sealed class DestinationSessions(
         });
         var record = new MigrationRecord(
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, request.Mode, guest!.Memory.PageCount);
-        log.Add(record);
+        node.Migrations.Add(record);
         return new DestinationSession(
-            new IncomingGuest(guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, logger), record, _patienceForLanes,
-            PatienceBeforeRun, timeouts.Recovery, logger);
+            new IncomingGuest(node.Guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, node.Logger), record, _patience, node.Time,
+            node.Logger);
     }
+
+    private static LanesAgreed Agree(PrepareRequest request) =>
+        new(Math.Max(1, (int)request.PushLanes), PageCompressions.Choose(request.Compressions))
+        {
+            Handover = request.HandoverLane,
+            Precopy = MigrationPlan.HasPrecopy(request.Mode),
+            Confirms = request.ConfirmBlocks,
+        };
 }

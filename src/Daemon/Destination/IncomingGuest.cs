@@ -2,37 +2,88 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Logging;
+using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
+using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// Everything that a guest on its way in is made of: its machine, its memory with the pages still to come, its lanes. Let go of when it has
-/// arrived or is not coming, so that a session that is only remembered costs nothing.
+/// Everything that a guest on its way in is made of. Let go of when it has arrived or is not coming, so that a session that is only remembered
+/// costs nothing.
 /// </summary>
 internal sealed class IncomingGuest(
     GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival,
-    ILogger logger)
+    ILogger logger) : IIncomingGuest
 {
     private readonly StandbyThread _loader = new($"load {hosted.Name}");
     private volatile TaskCompletionSource? _loading;
     private Task _vcpus = Task.CompletedTask;
     private bool _ranWhenLost;
 
-    public DestinationLanes Lanes => lanes;
+    /// <inheritdoc/>
+    public event Action<string, Exception>? LaneLost
+    {
+        add => lanes.Lost += value;
+        remove => lanes.Lost -= value;
+    }
 
-    public IncomingMemory Memory => memory;
+    /// <inheritdoc/>
+    public event Action? LanesOpened
+    {
+        add => lanes.Opened += value;
+        remove => lanes.Opened -= value;
+    }
 
-    /// <summary>Runs <see cref="Load"/> on a thread that stands by for it, for whoever has none that may wait for pages.</summary>
+    /// <inheritdoc/>
+    public event Action? AllPagesReceived
+    {
+        add => lanes.AllPagesReceived += value;
+        remove => lanes.AllPagesReceived -= value;
+    }
+
+    /// <inheritdoc/>
+    public PageCompression Compression => lanes.Agreed.Compression;
+
+    /// <inheritdoc/>
+    public bool HasHandoverLane => lanes.Agreed.Handover;
+
+    /// <inheritdoc/>
+    public bool HasPrecopy => lanes.Agreed.Precopy;
+
+    /// <inheritdoc/>
+    public long PagesTotal => memory.Received.Total;
+
+    /// <inheritdoc/>
+    public long PagesReceived => memory.Received.Count;
+
+    /// <inheritdoc/>
+    public byte[] ReceivedBitmap() => memory.Received.ToBytes();
+
+    /// <inheritdoc/>
+    public LiveFigures Figures() =>
+        new(lanes.BytesReceived, memory.Received.Count, PlacementMessages.ToMessage(memory.Snapshot()));
+
+    /// <inheritdoc/>
+    public RamMap Map() => RamMap.Of(memory);
+
+    /// <inheritdoc/>
+    public void Serve(LaneCall call, IHandoverTarget target) => lanes.Serve(call, target);
+
+    /// <inheritdoc/>
+    public void Forget(IReadOnlyList<ulong> staleRuns) => lanes.Precopy!.Forget(staleRuns);
+
+    /// <inheritdoc/>
     public Task OnLoader(Action load) => _loader.Run(load);
 
-    /// <summary>From now on nothing is discarded before <see cref="Load"/> has ended, which has to follow.</summary>
+    /// <inheritdoc/>
     public void BeginLoading() => _loading = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Loads the device state on the calling thread, which may wait for pages meanwhile: the lanes already serve.</summary>
+    /// <inheritdoc/>
     public void Load(ReadOnlyMemory<byte> state)
     {
         try
@@ -48,14 +99,17 @@ internal sealed class IncomingGuest(
         }
     }
 
-    /// <summary>The guest is this node's, and runs unless it was paused where it came from.</summary>
+    /// <inheritdoc/>
     public void Arrive()
     {
         hosted.Arrive(runOnArrival);
         lanes.GuestRuns();
     }
 
-    /// <summary>Every page is here: ends the registration, and gives the guest to this node alone.</summary>
+    /// <inheritdoc/>
+    public Task CloseLanesAsync(string reason) => lanes.CloseAsync(reason);
+
+    /// <inheritdoc/>
     public async Task SettleAsync()
     {
         await lanes.StopFaultsAsync().ConfigureAwait(false);
@@ -65,12 +119,7 @@ internal sealed class IncomingGuest(
         await noted.ConfigureAwait(false);
     }
 
-    /// <summary>
-    /// The source is gone and pages with it: the guest stands still, and who waits for a page is taken out of its wait as far as the kernel
-    /// lets. Memory and registration stay, so that nobody reads zeros.
-    /// </summary>
-    /// <param name="reason">Why, for whoever asks about the guest.</param>
-    /// <param name="forget">What deleting the guest means from now on; ends when nothing of it is left.</param>
+    /// <inheritdoc/>
     public void Lose(string reason, Func<Task> forget)
     {
         hosted.Lose(new Loss(reason, memory.Received, forget));
@@ -81,7 +130,7 @@ internal sealed class IncomingGuest(
         });
     }
 
-    /// <summary>The source is back: the guest goes on, unless it stood still already when it was lost.</summary>
+    /// <inheritdoc/>
     public void Revive()
     {
         hosted.Revive();
@@ -94,7 +143,7 @@ internal sealed class IncomingGuest(
         });
     }
 
-    /// <summary>Closes what only the migration needed, when the source has closed its side.</summary>
+    /// <inheritdoc/>
     public async Task CloseAsync()
     {
         await lanes.FinishAsync().ConfigureAwait(false);
@@ -103,7 +152,7 @@ internal sealed class IncomingGuest(
         lanes.Dispose();
     }
 
-    /// <summary>Forgets a guest that has never run here, or is lost.</summary>
+    /// <inheritdoc/>
     public async Task DiscardAsync(string reason)
     {
         await lanes.AbortAsync(reason).ConfigureAwait(false);

@@ -16,13 +16,17 @@ namespace MigrationD.Daemon.Destination;
 /// Receives the pages of one lane on the lane's own thread: straight from the socket into staging, and from there with one ioctl to where
 /// they belong.
 /// </summary>
-internal sealed class PageReceiver(
-    LaneCall lane, IncomingMemory incoming, PagePlacer placer, PagePath path, IncomingPrecopy? precopy, PageCompression agreed,
-    Func<bool> confirms, Action allPagesReceived) : IDisposable
+/// <param name="lane">The lane.</param>
+/// <param name="placer">Puts pages in their places; this thread's own.</param>
+/// <param name="arriving">What its pages come to.</param>
+internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPages arriving) : IDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
-    private readonly ConfirmedBlocks _confirmed = new(incoming.Received);
+    private readonly IncomingMemory _memory = arriving.Memory;
+    private readonly IncomingPrecopy? _precopy = arriving.Precopy;
+    private readonly PagePath _path = arriving.Path;
+    private readonly ConfirmedBlocks _confirmed = new(arriving.Memory.Received);
     private PageUnpacker? _unpacker;
     private byte[] _packed = [];
     private long _reportedAt = Stopwatch.GetTimestamp();
@@ -43,7 +47,7 @@ internal sealed class PageReceiver(
             }
 
             RefuseUnlessInside(run);
-            if (precopy is { IsOver: false })
+            if (_precopy is { IsOver: false })
             {
                 RefuseAfterEnd();
                 Replace(run);
@@ -54,9 +58,9 @@ internal sealed class PageReceiver(
             }
 
             FaultInjection.At("destination.first-page");
-            if (incoming.Received.IsComplete && precopy is not { IsOver: false })
+            if (_memory.Received.IsComplete && _precopy is not { IsOver: false })
             {
-                allPagesReceived();
+                arriving.AllReceived();
             }
 
             // After the waiting thread has its page, not before.
@@ -72,12 +76,12 @@ internal sealed class PageReceiver(
     {
         if (run.IsZero)
         {
-            placer.PlaceZeros((long)run.FirstPage, run.PageCount, path);
+            placer.PlaceZeros((long)run.FirstPage, run.PageCount, _path);
             return;
         }
 
         Stage(run);
-        placer.Place((long)run.FirstPage, (int)run.PageCount, path);
+        placer.Place((long)run.FirstPage, (int)run.PageCount, _path);
     }
 
     /// <summary>Before the guest has run: what comes again is newer.</summary>
@@ -85,12 +89,12 @@ internal sealed class PageReceiver(
     {
         if (run.IsZero)
         {
-            placer.ReplaceByZeros((long)run.FirstPage, run.PageCount, path);
+            placer.ReplaceByZeros((long)run.FirstPage, run.PageCount, _path);
             return;
         }
 
         Stage(run);
-        placer.Replace((long)run.FirstPage, (int)run.PageCount, path);
+        placer.Replace((long)run.FirstPage, (int)run.PageCount, _path);
     }
 
     private void Stage(in PageRunHeader run)
@@ -107,23 +111,23 @@ internal sealed class PageReceiver(
 
         if (run.IsHuge)
         {
-            incoming.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
+            _memory.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
         }
     }
 
     private void Unpack(in PageRunHeader run, Span<byte> pages)
     {
-        if (run.Compression != agreed)
+        if (run.Compression != arriving.Agreed)
         {
             throw lane.Refuse(
                 Because.Invalid,
                 $"the source sent pages packed as {Words.Of(run.Compression)}, and "
-                + (path == PagePath.Urgent
+                + (_path == PagePath.Urgent
                     ? "on the urgent lane they come as they are"
-                    : $"this session has agreed on {Words.Of(agreed)}"));
+                    : $"this session has agreed on {Words.Of(arriving.Agreed)}"));
         }
 
-        _unpacker ??= new PageUnpacker(agreed);
+        _unpacker ??= new PageUnpacker(arriving.Agreed);
         // Never more than a block: what is packed is shorter than the pages.
         _packed = _packed.Length == 0 ? GC.AllocateUninitializedArray<byte>(GuestPage.BlockSize) : _packed;
         Span<byte> packed = _packed.AsSpan(0, run.PackedLength);
@@ -132,13 +136,13 @@ internal sealed class PageReceiver(
         {
             throw lane.Refuse(
                 Because.Invalid,
-                $"the source sent {packed.Length} bytes that do not unpack to {run.PageCount} pages by {Words.Of(agreed)}");
+                $"the source sent {packed.Length} bytes that do not unpack to {run.PageCount} pages by {Words.Of(arriving.Agreed)}");
         }
     }
 
     private void Note(PrecopyMark mark)
     {
-        if (precopy is null || _precopyEnded)
+        if (_precopy is null || _precopyEnded)
         {
             throw lane.Refuse(
                 Because.NotNow, $"the source sent {mark} where there is no precopy, or it is over already");
@@ -148,7 +152,7 @@ internal sealed class PageReceiver(
         if (mark == PrecopyMark.PrecopyEnded)
         {
             _precopyEnded = true;
-            precopy.LaneEnded();
+            _precopy.LaneEnded();
         }
 
         Report();
@@ -156,7 +160,7 @@ internal sealed class PageReceiver(
 
     private void RefuseUnlessInside(in PageRunHeader run)
     {
-        long pages = incoming.Memory.PageCount;
+        long pages = _memory.Memory.PageCount;
         if (run.RamBlock != 0 || run.FirstPage >= (ulong)pages || run.PageCount > (ulong)pages - run.FirstPage)
         {
             throw lane.Refuse(
@@ -177,7 +181,7 @@ internal sealed class PageReceiver(
 
     private void ReportNowAndThen()
     {
-        if (path != PagePath.Push || Stopwatch.GetElapsedTime(_reportedAt) < ReportInterval)
+        if (_path != PagePath.Push || Stopwatch.GetElapsedTime(_reportedAt) < ReportInterval)
         {
             return;
         }
@@ -190,11 +194,11 @@ internal sealed class PageReceiver(
         _reportedAt = Stopwatch.GetTimestamp();
         var report = new PushReport
         {
-            PagesReceived = (ulong)incoming.Received.Count,
-            Placement = PlacementMessages.ToMessage(incoming.Snapshot()),
+            PagesReceived = (ulong)_memory.Received.Count,
+            Placement = PlacementMessages.ToMessage(_memory.Snapshot()),
             Marks = _marks,
         };
-        if (confirms())
+        if (arriving.Confirms())
         {
             report.ConfirmedRuns.AddRange(RunList.Pack(_confirmed.TakeNew()));
         }

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Draining;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
@@ -229,12 +230,22 @@ internal sealed class DaemonHost : IAsyncDisposable
         },
     };
 
-    private Task<PeerDoor> OpenPeerDoorAsync() => OpenAsync(DaemonOptionKey.Listen, _options.Listen, () => PeerDoor.OpenAsync(
-        kestrel => kestrel.Listen(
-            _options.Listen,
-            listen => listen.Secure(_security, DaemonOptionKey.Listen, _logging, SslApplicationProtocol.Http2)),
-        _options.Lanes, _guests, _migrations, _timeouts, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security, _logging,
-        _meter, _options.Node));
+    private Task<PeerDoor> OpenPeerDoorAsync()
+    {
+        var access = new PeerAccess(
+            kestrel => kestrel.Listen(
+                _options.Listen,
+                listen => listen.Secure(_security, DaemonOptionKey.Listen, _logging, SslApplicationProtocol.Http2)),
+            _options.Lanes, new PeerLimits(_options.MaxConnections, _options.MaxIncoming), _security);
+        var node = new DestinationNode(_guests, _migrations, _timeouts)
+        {
+            Name = _options.Node,
+            Logger = _logger,
+            LaneLogger = _logging.CreateLogger(DaemonLogging.LanesSource),
+            Meter = _meter,
+        };
+        return OpenAsync(DaemonOptionKey.Listen, _options.Listen, () => PeerDoor.OpenAsync(access, node, _logging));
+    }
 
     private Task<ReaderDoor> OpenReaderDoorAsync(IPEndPoint web, MetricsExport export) => OpenAsync(DaemonOptionKey.Web, web, () =>
         ReaderDoor.OpenAsync(

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
+using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Hosting.Doors;
 using MigrationD.Daemon.Migrations;
@@ -63,10 +64,11 @@ internal static class Rehearsal
             string control = Path.Combine(folder.FullName, "s");
             var here = new GuestRegistry(new MemoryBudget(Memory));
             var there = new GuestRegistry(new MemoryBudget(Memory));
+            var access = new PeerAccess(
+                kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0),
+                new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None);
             await using PeerDoor door = await PeerDoor.OpenAsync(
-                kestrel => kestrel.ListenUnixSocket(control), new IPEndPoint(IPAddress.Loopback, 0), there,
-                new MigrationLog(), Timeouts, new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None, NullLoggerFactory.Instance)
-                .ConfigureAwait(false);
+                access, new DestinationNode(there, new MigrationLog(), Timeouts), NullLoggerFactory.Instance).ConfigureAwait(false);
             var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1), NullLogger.Instance);
             for (int time = 0; time < Times; time++)
             {

@@ -8,10 +8,7 @@ using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Draining;
-using MigrationD.Daemon.Guests;
-using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Metrics;
-using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Services;
 using MigrationD.Protocol.Lanes;
@@ -49,35 +46,24 @@ internal sealed class PeerDoor : IAsyncDisposable
     public IPEndPoint Lanes => _lanes.LocalEndPoint;
 
     /// <summary>Opens both.</summary>
-    /// <param name="listen">Adds the control listener to a Kestrel, with TLS as <paramref name="security"/> wants it.</param>
-    /// <param name="lanes">Where lanes come in.</param>
-    /// <param name="guests">Where the guests are to live.</param>
-    /// <param name="migrations">Where their migrations are recorded.</param>
-    /// <param name="timeouts">How long to wait for their sources.</param>
-    /// <param name="limits">What others can make this daemon hold.</param>
-    /// <param name="security">Who may send guests.</param>
-    /// <param name="logging">The log.</param>
-    /// <param name="meter">What counts; null where nothing is counted.</param>
-    /// <param name="node">What the node calls itself.</param>
+    /// <param name="access">Where, and for whom.</param>
+    /// <param name="node">What guests come to.</param>
+    /// <param name="logging">The log of the control listener.</param>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
-    public static async Task<PeerDoor> OpenAsync(
-        Action<KestrelServerOptions> listen, IPEndPoint lanes, GuestRegistry guests, MigrationLog migrations,
-        MigrationTimeouts timeouts, PeerLimits limits, PeerSecurity security, ILoggerFactory logging, DaemonMeter? meter = null,
-        string node = "")
+    public static async Task<PeerDoor> OpenAsync(PeerAccess access, DestinationNode node, ILoggerFactory logging)
     {
-        ILogger laneLogger = logging.CreateLogger(DaemonLogging.LanesSource);
-        var sessions = new DestinationSessions(
-            guests, migrations, timeouts, limits.Incoming, logging.CreateLogger("migrationd"), laneLogger, meter);
-        var capacity = new NodeCapacity(node, guests, sessions);
-        LaneOptions options = new LaneOptions { MaxConnections = limits.Connections }.WithSilence(timeouts.Link);
+        (PeerSecurity security, IPEndPoint lanes) = (access.Security, access.Lanes);
+        var sessions = new DestinationSessions(node, access.Limits.Incoming);
+        var capacity = new NodeCapacity(node.Name, node.Guests, sessions);
+        LaneOptions options = new LaneOptions { MaxConnections = access.Limits.Connections }.WithSilence(node.Timeouts.Link);
         LaneListener listener = Bind(
-            () => new LaneListener(lanes, options, sessions.ServeLane, laneLogger, () => security.IncomingLanes), lanes);
-        RequestMeter? requests = meter is null ? null : new RequestMeter(meter);
+            () => new LaneListener(lanes, options, sessions.ServeLane, node.LaneLogger, () => security.IncomingLanes), lanes);
+        RequestMeter? requests = node.Meter is { } meter ? new RequestMeter(meter) : null;
         try
         {
             listener.Start();
             var transport = new TransportService(sessions, Advertised(listener.LocalEndPoint), security, capacity);
-            var health = new NodeHealth(node, listener.ProbeAsync);
+            var health = new NodeHealth(node.Name, listener.ProbeAsync);
             Door control = await Door.ServeCallsAsync(logging, Limited, Transport.Descriptor, Serve, Map, requests).ConfigureAwait(false);
             return new PeerDoor(sessions, capacity, health, listener, control);
 
@@ -94,8 +80,8 @@ internal sealed class PeerDoor : IAsyncDisposable
 
         void Limited(KestrelServerOptions kestrel)
         {
-            kestrel.Limits.MaxConcurrentConnections = limits.Connections;
-            listen(kestrel);
+            kestrel.Limits.MaxConcurrentConnections = access.Limits.Connections;
+            access.Listen(kestrel);
         }
     }
 

@@ -1,0 +1,29 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Metrics;
+using MigrationD.Daemon.Migrations;
+
+namespace MigrationD.Daemon.Destination;
+
+/// <summary>What every migration to this node has in common.</summary>
+/// <param name="Guests">Where the guests are to live.</param>
+/// <param name="Migrations">Where their migrations are recorded.</param>
+/// <param name="Timeouts">How long their sources are waited for.</param>
+internal sealed record DestinationNode(GuestRegistry Guests, MigrationLog Migrations, MigrationTimeouts Timeouts)
+{
+    /// <summary>What the node calls itself.</summary>
+    public string Name { get; init; } = "";
+
+    /// <summary>The daemon's log.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>The log of what is wrong with lanes, which anybody can fill who reaches the listener.</summary>
+    public ILogger LaneLogger { get; init; } = NullLogger.Instance;
+
+    /// <summary>What counts faults and refusals; null where nothing is counted.</summary>
+    public DaemonMeter? Meter { get; init; }
+
+    /// <summary>The clock that sources are waited for by.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
