@@ -433,9 +433,9 @@ internal sealed partial class SourceMigration
         try
         {
             FaultInjection.At("source.run-before");
-            await Handover.RunAsync(shutdown).ConfigureAwait(false);
+            long answered = await Handover.RunAsync(shutdown).ConfigureAwait(false);
             FaultInjection.At("source.run-after");
-            return Confirmed();
+            return Confirmed(answered);
         }
         catch (Exception error)
         {
@@ -445,14 +445,14 @@ internal sealed partial class SourceMigration
 
     private Task<Happened<SourceEvent>?> AskOutcomeAsync(CancellationToken shutdown) => UnlessOrderedAsync(
         async stop => await _destination.AskOutcomeAsync(stop).ConfigureAwait(false) == Outcome.Running
-            ? Confirmed()
+            ? Confirmed(Stopwatch.GetTimestamp())
             : new(SourceEvent.NeverStarted, "the destination never started the guest"),
         Timeout.InfiniteTimeSpan,
         shutdown);
 
-    private Happened<SourceEvent> Confirmed()
+    private Happened<SourceEvent> Confirmed(long at)
     {
-        _clock.Running();
+        _clock.Running(at);
         _record.NoteSwitchover();
         if (WasRunning)
         {

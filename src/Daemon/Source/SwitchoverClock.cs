@@ -30,5 +30,7 @@ internal sealed class SwitchoverClock
 
     public void Loaded() => _loaded = Stopwatch.GetTimestamp();
 
-    public void Running() => _running = Stopwatch.GetTimestamp();
+    /// <summary>The destination has said that the guest runs.</summary>
+    /// <param name="at">When it did, as a timestamp of <see cref="Stopwatch"/>.</param>
+    public void Running(long at) => _running = at;
 }

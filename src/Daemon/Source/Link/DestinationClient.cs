@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
@@ -194,8 +195,12 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         deadline: Within(_patience.LoadState), cancellationToken: cancel).ConfigureAwait(false);
 
     /// <inheritdoc/>
-    public async Task RunAsync(CancellationToken cancel) => await Calls.RunAsync(
-        new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancel).ConfigureAwait(false);
+    public async Task<long> RunAsync(CancellationToken cancel)
+    {
+        await Calls.RunAsync(
+            new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancel).ConfigureAwait(false);
+        return Stopwatch.GetTimestamp();
+    }
 
     /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
     public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
@@ -10,7 +11,8 @@ namespace MigrationD.Daemon.Source.Link;
 
 /// <summary>
 /// Gives the orders of the switchover on a lane, one at a time. Whoever waits for an answer goes on on the thread that has read it, so that
-/// between two orders there is no other thread to be woken: the guest stands still meanwhile.
+/// between two orders there is no other thread to be woken: the guest stands still meanwhile. What follows the last answer, or a failure, is
+/// not for that thread, which goes before all others: it would start others that do so too.
 /// </summary>
 /// <param name="call">The lane.</param>
 /// <param name="patience">How long answers may take.</param>
@@ -47,11 +49,14 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
     /// On a lane that is lost by now it fails at once, and no call takes its place: the destination sees the loss as well and gives up
     /// before Run, so asking for the outcome is answered at once, and is right whatever the destination has seen.
     /// </remarks>
-    public Task RunAsync(CancellationToken cancel)
+    public async Task<long> RunAsync(CancellationToken cancel)
     {
         // From here on the destination's word counts and not this lane: that it is lost says nothing about the others.
         _mayEnd = true;
-        return OrderAsync(new HandoverOrder { Run = new RunRequest() }, patience.Run, cancel);
+        await OrderAsync(new HandoverOrder { Run = new RunRequest() }, patience.Run, cancel).ConfigureAwait(false);
+        long answered = Stopwatch.GetTimestamp();
+        await Task.Yield();
+        return answered;
     }
 
     /// <summary>Reads answers until the destination ends the lane, which it does when the guest runs there.</summary>
@@ -102,6 +107,19 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
         : new Refusal(Because.Unreachable, error.Message, error);
 
     private async Task OrderAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancel)
+    {
+        try
+        {
+            await AskAsync(order, deadline, cancel).ConfigureAwait(false);
+        }
+        catch
+        {
+            await Task.Yield();
+            throw;
+        }
+    }
+
+    private async Task AskAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancel)
     {
         // Its continuation runs where it is completed: on the thread of ReadAnswers, and nowhere else.
         var pending = new TaskCompletionSource<HandoverAnswer>();

@@ -16,6 +16,7 @@ internal interface IHandover
     /// <summary>
     /// Lets the guest run there. Sent once: when no answer comes, <see cref="DestinationClient.AskOutcomeAsync"/> finds out.
     /// </summary>
+    /// <returns>When the answer came, as a timestamp of <see cref="System.Diagnostics.Stopwatch"/>.</returns>
     /// <exception cref="Refusal">It is refused, or not answered.</exception>
-    Task RunAsync(CancellationToken cancel);
+    Task<long> RunAsync(CancellationToken cancel);
 }

@@ -60,15 +60,34 @@ public sealed class HandoverLaneTests
             asked.Wait(LanePeer.Deadline);
             return new HandoverAnswer();
         }));
-        Task<Thread> first = OnAsync(scene.Lane.LoadStateAsync([], CancellationToken.None));
+        Task<Thread> first = ThreadAfterAsync(scene.Lane.LoadStateAsync([], CancellationToken.None));
         asked.Set();
         Assert.Same(scene.Reader, await first);
+    }
 
-        static async Task<Thread> OnAsync(Task order)
+    [Theory]
+    [InlineData(HandoverOrder.OrderOneofCase.Run, false, false)]
+    [InlineData(HandoverOrder.OrderOneofCase.Run, true, false)]
+    [InlineData(HandoverOrder.OrderOneofCase.LoadState, true, false)]
+    [InlineData(HandoverOrder.OrderOneofCase.LoadState, false, true)]
+    public async Task Who_waits_goes_on_on_the_pool_when_no_order_follows(HandoverOrder.OrderOneofCase last, bool isRefused, bool isCut)
+    {
+        using var asked = new ManualResetEventSlim();
+        using var scene = new Scene(call => Serve(call, _ =>
         {
-            await order.ConfigureAwait(false);
-            return Thread.CurrentThread;
-        }
+            asked.Wait(LanePeer.Deadline);
+            if (isCut)
+            {
+                call.Abort("cut");
+            }
+
+            return new HandoverAnswer { Code = isRefused ? (uint)Because.NotNow : 0 };
+        }));
+        Task<Thread> thread = ThreadAfterAsync(last == HandoverOrder.OrderOneofCase.Run
+            ? scene.Lane.RunAsync(CancellationToken.None)
+            : scene.Lane.LoadStateAsync([], CancellationToken.None));
+        asked.Set();
+        Assert.True((await thread).IsThreadPoolThread);
     }
 
     [Fact]
@@ -201,6 +220,12 @@ public sealed class HandoverLaneTests
         Refusal refused = await Assert.ThrowsAsync<Refusal>(() => scene.Lane.LoadStateAsync([], CancellationToken.None));
         Assert.Contains("HandoverAnswer", refused.Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<LaneException>(() => scene.Reading.WaitAsync(LanePeer.Deadline));
+    }
+
+    private static async Task<Thread> ThreadAfterAsync(Task order)
+    {
+        await order.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return Thread.CurrentThread;
     }
 
     private static void Serve(LaneCall call, Func<HandoverOrder, HandoverAnswer> answer)
