@@ -21,6 +21,7 @@ using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Services;
 using MigrationD.Daemon.Source;
+using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Queue;
 using MigrationD.Daemon.Web;
 using MigrationD.Guest.Threads;
@@ -71,7 +72,9 @@ internal sealed class DaemonHost : IAsyncDisposable
         _security = PeerSecurity.Of(options);
         _queue = new MigrationQueue(options.MaxOutgoing);
         _values = options.Values;
-        _source = new SourceNode(options.Node, _migrations, _timeouts, _security, _queue, _logger);
+        _source = new SourceNode(
+            options.Node, _migrations, _timeouts, _security, _queue,
+            to => new DestinationClient(to, _timeouts, _security, _logger), _logger);
         _outgoing = new SourceMigrations(_source);
     }
 

@@ -6,6 +6,7 @@ using MigrationD.Daemon.Hosting.Doors;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
+using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Queue;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;
@@ -69,7 +70,9 @@ internal static class Rehearsal
                 new PeerLimits(Connections: 16, Incoming: 1), PeerSecurity.None);
             await using PeerDoor door = await PeerDoor.OpenAsync(
                 access, new DestinationNode(there, new MigrationLog(), Timeouts), NullLoggerFactory.Instance).ConfigureAwait(false);
-            var node = new SourceNode("rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1), NullLogger.Instance);
+            var node = new SourceNode(
+                "rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1),
+                to => new DestinationClient(to, Timeouts, PeerSecurity.None, NullLogger.Instance), NullLogger.Instance);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Source.Link;
@@ -15,7 +14,9 @@ namespace MigrationD.Daemon.Source;
 /// <param name="destination">Where the guest is to go.</param>
 /// <param name="patience">How long a destination without room is asked again.</param>
 /// <param name="record">Told what it waits for.</param>
-internal sealed class Admission(MigrationQueue queue, DestinationClient destination, TimeSpan patience, MigrationRecord record) : IDisposable
+/// <param name="time">The clock.</param>
+internal sealed class Admission(
+    MigrationQueue queue, IDestination destination, TimeSpan patience, MigrationRecord record, TimeProvider time) : IDisposable
 {
     // A destination that is full is asked again after so long, and then less and less often.
     private static readonly TimeSpan ShortestRest = TimeSpan.FromMilliseconds(250);
@@ -43,9 +44,9 @@ internal sealed class Admission(MigrationQueue queue, DestinationClient destinat
                 return answer;
             }
 
-            busySince = busySince == 0 ? Stopwatch.GetTimestamp() : busySince;
+            busySince = busySince == 0 ? time.GetTimestamp() : busySince;
             string why = $"the destination {destination.Address} takes no more guests at the moment: {answer.Busy}";
-            if (Stopwatch.GetElapsedTime(busySince) >= patience)
+            if (time.GetElapsedTime(busySince) >= patience)
             {
                 throw new Refusal(
                     Because.Busy,
@@ -55,7 +56,7 @@ internal sealed class Admission(MigrationQueue queue, DestinationClient destinat
             // Whoever goes elsewhere need not wait for that; this one has its place again when it comes back.
             Leave();
             record.Enter(MigrationState.Setup, $"{why}. It is asked again");
-            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), cancel).ConfigureAwait(false);
+            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), time, cancel).ConfigureAwait(false);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Link;
@@ -15,8 +14,8 @@ internal sealed partial class SourceMigration
 {
     private async Task<Happened<SourceEvent>?> StreamPagesAsync(CancellationToken shutdown)
     {
-        SourceLanes lanes = _lanes!;
-        _activeSince = Stopwatch.GetTimestamp();
+        ISourceLanes lanes = _lanes!;
+        _activeSince = _time.GetTimestamp();
         lanes.GuestRuns(_precopy?.Hottest() ?? default);
         FaultInjection.At("source.stream");
         using var asking = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
@@ -70,14 +69,9 @@ internal sealed partial class SourceMigration
             {
                 await RestAsync(stop).ConfigureAwait(false);
                 FaultInjection.At("source.recover");
-                SourceLanes? lanes = await _destination.RecoverAsync(
-                    (answer, endPoint, options) =>
-                    {
-                        FaultInjection.At("source.recover-lanes");
-                        return SourceLanes.Open(
-                            endPoint, _destination.Session!, answer.Secret.Span, options, new LanesWanted(_plan.Lanes),
-                            Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))), _logger, stop);
-                    },
+                ISourceLanes? lanes = await _destination.RecoverAsync(
+                    _plan.Lanes,
+                    answer => Outgoing(new SentPages(ReceivedBitmap.Unpack(answer.Received, _guest.Memory.PageCount))),
                     stop).ConfigureAwait(false);
                 if (lanes is null)
                 {
@@ -134,11 +128,11 @@ internal sealed partial class SourceMigration
     }
 
     // A link that holds for less than this is dialled no faster than one that cannot be had at all.
-    private Task RestAsync(CancellationToken cancel) => Stopwatch.GetElapsedTime(_activeSince) < ShortestUsefulLink
-        ? Task.Delay(ShortestUsefulLink, cancel)
+    private Task RestAsync(CancellationToken cancel) => _time.GetElapsedTime(_activeSince) < ShortestUsefulLink
+        ? Task.Delay(ShortestUsefulLink, _time, cancel)
         : Task.CompletedTask;
 
-    private void Follow(SourceLanes lanes)
+    private void Follow(ISourceLanes lanes)
     {
         _lanes = lanes;
         LiveFigures before = _before;

@@ -190,7 +190,7 @@ internal sealed partial class SourceMigration
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(shutdown);
         Task<Happened<SourceEvent>> talking = talk(stop.Token);
         Task<Happened<SourceEvent>?> ordered = OrderAsync(stop.Token);
-        await Task.WhenAny(talking, ordered, Task.Delay(timeout, stop.Token)).ConfigureAwait(false);
+        await Task.WhenAny(talking, ordered, Task.Delay(timeout, _time, stop.Token)).ConfigureAwait(false);
         await stop.CancelAsync().ConfigureAwait(false);
         // Taken even when it came last: whoever gave it has been told that it is carried out.
         Happened<SourceEvent>? order = await ordered.ConfigureAwait(false);

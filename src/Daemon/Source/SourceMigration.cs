@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.Net;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
@@ -31,9 +30,10 @@ internal sealed partial class SourceMigration
     private readonly HostedGuest _hosted;
     private readonly IGuest _guest;
     private readonly MigrationRecord _record;
-    private readonly DestinationClient _destination;
+    private readonly IDestination _destination;
     private readonly PrepareRequest _prepare;
-    private readonly PushPace _pace = new(TimeProvider.System);
+    private readonly TimeProvider _time;
+    private readonly PushPace _pace;
     private readonly ILogger _logger;
     private readonly Task _noted;
     private readonly MigrationTimeouts _timeouts;
@@ -44,7 +44,7 @@ internal sealed partial class SourceMigration
     private TaskCompletionSource<Happened<SourceEvent>> _order = NewOrder();
     private volatile MigrationPlan _plan;
     private volatile SourceState _state = SourceState.Idle;
-    private SourceLanes? _lanes;
+    private ISourceLanes? _lanes;
     private readonly ReleasedMemory? _released;
     private readonly PushCompression _compression;
     private volatile SourcePrecopy? _precopy;
@@ -55,20 +55,21 @@ internal sealed partial class SourceMigration
     private string? _newAddress;
 
     private SourceMigration(
-        HostedGuest hosted, IGuest guest, MigrationRecord record, DestinationClient destination, PrepareRequest prepare, MigrationPlan plan,
-        Task noted, SourceNode node)
+        SourceNode node, Departure departure, MigrationRecord record, IDestination destination, PrepareRequest prepare, MigrationPlan plan)
     {
-        _hosted = hosted;
-        _guest = guest;
+        _hosted = departure.Hosted;
+        _guest = departure.Guest;
+        _noted = departure.Noted;
         _record = record;
         _plan = plan;
-        _released = plan.ReleaseRam ? new ReleasedMemory(guest.Memory) : null;
+        _time = node.Time;
+        _pace = new PushPace(node.Time);
+        _released = plan.ReleaseRam ? new ReleasedMemory(_guest.Memory) : null;
         _compression = new PushCompression(plan.Compress);
         GoBy(plan);
         _destination = destination;
-        _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record);
+        _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record, node.Time);
         _prepare = prepare;
-        _noted = noted;
         _timeouts = node.Timeouts;
         _logger = node.Logger;
     }
@@ -101,8 +102,7 @@ internal sealed partial class SourceMigration
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
             var migration = new SourceMigration(
-                hosted, guest, record, new DestinationClient(plan.To, node.Timeouts, node.Security, node.Logger), prepare, plan, noted,
-                node);
+                node, new Departure(hosted, guest, noted), record, node.Connect(plan.To), prepare, plan);
             node.Migrations.Add(record);
             return migration;
         }
@@ -313,16 +313,9 @@ internal sealed partial class SourceMigration
         }
 
         PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, why, cancel).ConfigureAwait(false);
-        IReadOnlyList<IPEndPoint> lanes = await _destination.LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
-        FaultInjection.At("source.lanes");
         _compression.Agree(prepared.Compression);
-        Follow(await _destination.DialLanesAsync(
-            lanes,
-            (address, options) => SourceLanes.Open(
-                address, prepared.Session, prepared.Secret.Span, options,
-                new LanesWanted(_plan.Lanes, prepared.HandoverLane ? HandoverPatience.Of(_timeouts) : null), Outgoing(new SentPages(_guest.Memory.PageCount)), _logger,
-                cancel),
-            cancel).ConfigureAwait(false));
+        OutgoingMemory outgoing = Outgoing(new SentPages(_guest.Memory.PageCount));
+        Follow(await _destination.OpenLanesAsync(prepared, _plan.Lanes, outgoing, cancel).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
         await _noted.ConfigureAwait(false);
         if (again)
@@ -333,10 +326,10 @@ internal sealed partial class SourceMigration
 
     private async Task<Happened<SourceEvent>> PrecopyAsync(CancellationToken cancel)
     {
-        _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
-        _activeSince = Stopwatch.GetTimestamp();
+        _precopyBegan = _precopyBegan == 0 ? _time.GetTimestamp() : _precopyBegan;
+        _activeSince = _time.GetTimestamp();
         VcpuThrottle? throttle = _plan.AutoConverge && WasRunning ? new VcpuThrottle(_guest) : null;
-        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, throttle, _record, _precopyBegan);
+        var precopy = new SourcePrecopy(_guest, _plan.Precopy, _lanes!, throttle, _record, _time, _precopyBegan);
         lock (_orders)
         {
             // Orders that came meanwhile found no precopy to tell.
@@ -390,7 +383,7 @@ internal sealed partial class SourceMigration
         }
         catch (Refusal) when (!cancel.IsCancellationRequested)
         {
-            await Task.WhenAny(lost, Task.Delay(_timeouts.Link, cancel)).ConfigureAwait(false);
+            await Task.WhenAny(lost, Task.Delay(_timeouts.Link, _time, cancel)).ConfigureAwait(false);
             if (!lost.IsCompleted)
             {
                 throw;
@@ -409,7 +402,7 @@ internal sealed partial class SourceMigration
         {
             await (_plan.Precopy.IsPure
                 ? precopy.SendLastAsync(_timeouts.Switchover, cancel)
-                : Handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, cancel)).ConfigureAwait(false);
+                : Handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, _time, cancel)).ConfigureAwait(false);
         }
 
         byte[] state = _guest.SaveState();
@@ -479,4 +472,10 @@ internal sealed partial class SourceMigration
         _hosted.Return();
         Announce(why);
     }
+
+    /// <summary>A guest that its migration has taken.</summary>
+    /// <param name="Hosted">The guest on this node.</param>
+    /// <param name="Guest">Its machine.</param>
+    /// <param name="Noted">Ends when the journal says that it leaves.</param>
+    private readonly record struct Departure(HostedGuest Hosted, IGuest Guest, Task Noted);
 }

@@ -4,10 +4,11 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Guests;
+using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
+using MigrationD.Daemon.Source.Push;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Lanes.Contract;
@@ -20,7 +21,7 @@ using Outcome = MigrationD.Protocol.V1.Outcome;
 namespace MigrationD.Daemon.Source.Link;
 
 /// <summary>The destination daemon as its source sees it: one control connection, one session.</summary>
-internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposable
+internal sealed class DestinationClient : IDestination
 {
     // A daemon that restarts is back within this; a dead address is said within it.
     private static readonly TimeSpan DialFor = TimeSpan.FromSeconds(2);
@@ -76,29 +77,20 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
             .Build();
     }
 
-    /// <summary>The session's name on the destination; null before it has prepared.</summary>
-    public string? Session => _session;
-
-    /// <summary>Where the daemon is dialled.</summary>
+    /// <inheritdoc/>
     public string Address => _address;
 
-    /// <summary>
-    /// Where the session was last found to be known: only a daemon that is asked there can say that it does not have the guest. At any other
-    /// address is somebody who cannot know.
-    /// </summary>
+    /// <inheritdoc/>
     public string Home => _home;
 
-    /// <summary>Dials another address from now on.</summary>
+    /// <inheritdoc/>
     public void MoveTo(string address)
     {
         _address = address;
         Redial();
     }
 
-    /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
-    /// <param name="request">What is to come.</param>
-    /// <param name="again">Whether it has prepared before, and the link was lost: then it is dialled for as long as for any lost link.</param>
-    /// <param name="cancel">Gives up.</param>
+    /// <inheritdoc/>
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel)
     {
         if (again)
@@ -124,44 +116,24 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         }
     }
 
-    /// <summary>
-    /// Where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
-    /// several.
-    /// </summary>
-    public async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancel)
+    /// <inheritdoc/>
+    public async Task<ISourceLanes> OpenLanesAsync(
+        PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancel)
     {
-        if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
-            || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
-        {
-            throw new Refusal(
-                Because.Failed, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
-        }
-
-        // The host that was dialled may have addresses where nothing listens, or where another daemon does.
-        IPAddress[] addresses = named.Host.Length > 0
-            ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
-            : [_channel.ReachedAddress ?? throw new Refusal(Because.Unreachable, $"the connection to {_address} is closed")];
-        IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
-        return allowed.Length > 0
-            ? [.. allowed.Select(address => new IPEndPoint(address, named.Port))]
-            : throw new Refusal(
-                Because.Untrusted, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
+        IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
+        FaultInjection.At("source.lanes");
+        var wanted = new LanesWanted(push, prepared.HandoverLane ? _patience : null);
+        return await _dial.ExecuteAsync(
+            async _ => await DialLanesAsync(
+                lanes,
+                (address, options) => SourceLanes.Open(
+                    new LaneDial(address, prepared.Session, prepared.Secret, options), wanted, outgoing, _logger, cancel))
+                .ConfigureAwait(false),
+            cancel).ConfigureAwait(false);
     }
 
-    /// <summary>Opens the first lanes on a thread of their own; tries again for a while.</summary>
-    public async Task<SourceLanes> DialLanesAsync(
-        IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
-        await _dial.ExecuteAsync(async _ => await OpenLanesAsync(lanes, open).ConfigureAwait(false), cancel).ConfigureAwait(false);
-
-    /// <summary>
-    /// Restores the link: asks which pages the destination holds and opens new lanes, until both have been done.
-    /// </summary>
-    /// <param name="open">Opens lanes after the destination's answer.</param>
-    /// <param name="cancel">Gives up.</param>
-    /// <returns>The lanes, or null when the destination holds every page.</returns>
-    /// <exception cref="Refusal">NotFound, NotNow or Gone: the destination answers, and does not have the guest.</exception>
-    public async Task<SourceLanes?> RecoverAsync(
-        Func<RecoverResponse, IPEndPoint, LaneOptions, SourceLanes> open, CancellationToken cancel) =>
+    /// <inheritdoc/>
+    public async Task<ISourceLanes?> RecoverAsync(int push, Func<RecoverResponse, OutgoingMemory> outgoing, CancellationToken cancel) =>
         await _untilAnswered.ExecuteAsync(
             async stop =>
             {
@@ -175,7 +147,12 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
                 }
 
                 IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(answer.Lanes, stop).ConfigureAwait(false);
-                return await OpenLanesAsync(lanes, (address, options) => open(answer, address, options)).ConfigureAwait(false);
+                return await DialLanesAsync(lanes, (address, options) =>
+                {
+                    FaultInjection.At("source.recover-lanes");
+                    var dial = new LaneDial(address, _session!, answer.Secret, options);
+                    return SourceLanes.Open(dial, new LanesWanted(push), outgoing(answer), _logger, cancel);
+                }).ConfigureAwait(false);
             },
             cancel).ConfigureAwait(false);
 
@@ -202,7 +179,7 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         return Stopwatch.GetTimestamp();
     }
 
-    /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
+    /// <inheritdoc/>
     public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
     {
         QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
@@ -213,9 +190,7 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         return answer.Outcome;
     }
 
-    /// <summary>
-    /// Asks once, at <see cref="Home"/>, what the destination knows of the guest; on a new connection, as the old one may be dead.
-    /// </summary>
+    /// <inheritdoc/>
     public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
     {
         using CallChannel channel = Connect(_home);
@@ -234,13 +209,13 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         }
     }
 
-    /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
+    /// <inheritdoc/>
     public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) => _untilAnswered.ExecuteAsync(
         async stop => await Calls.CompleteAsync(
             new CompleteRequest { Session = _session }, cancellationToken: stop).ConfigureAwait(false),
         cancel).AsTask();
 
-    /// <summary>Tells the destination to forget the session, if it can be told; it finds out by itself otherwise.</summary>
+    /// <inheritdoc/>
     public async Task TryAbortAsync(string reason)
     {
         if (_session is null)
@@ -298,7 +273,32 @@ internal sealed class DestinationClient : IHandover, IConsoleElsewhere, IDisposa
         _channel = Connect(_address);
     }
 
-    private async Task<SourceLanes> OpenLanesAsync(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open)
+    /// <summary>
+    /// Where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
+    /// several.
+    /// </summary>
+    private async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancel)
+    {
+        if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
+            || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
+        {
+            throw new Refusal(
+                Because.Failed, $"the destination {_address} says its lanes are at '{lanes}', which is no HOST:PORT");
+        }
+
+        // The host that was dialled may have addresses where nothing listens, or where another daemon does.
+        IPAddress[] addresses = named.Host.Length > 0
+            ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
+            : [_channel.ReachedAddress ?? throw new Refusal(Because.Unreachable, $"the connection to {_address} is closed")];
+        IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
+        return allowed.Length > 0
+            ? [.. allowed.Select(address => new IPEndPoint(address, named.Port))]
+            : throw new Refusal(
+                Because.Untrusted, $"the lanes of {_address} are not opened: {_security.RefusePlaintext(addresses[0])}");
+    }
+
+    /// <summary>Opens lanes on a thread of their own.</summary>
+    private async Task<SourceLanes> DialLanesAsync(IReadOnlyList<IPEndPoint> lanes, Func<IPEndPoint, LaneOptions, SourceLanes> open)
     {
         try
         {

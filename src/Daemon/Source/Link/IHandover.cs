@@ -14,7 +14,7 @@ internal interface IHandover
     Task LoadStateAsync(byte[] state, CancellationToken cancel);
 
     /// <summary>
-    /// Lets the guest run there. Sent once: when no answer comes, <see cref="DestinationClient.AskOutcomeAsync"/> finds out.
+    /// Lets the guest run there. Sent once: when no answer comes, <see cref="IDestination.AskOutcomeAsync"/> finds out.
     /// </summary>
     /// <returns>When the answer came, as a timestamp of <see cref="System.Diagnostics.Stopwatch"/>.</returns>
     /// <exception cref="Refusal">It is refused, or not answered.</exception>

@@ -1,4 +1,5 @@
 using System.Net;
+using Google.Protobuf;
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Push;
@@ -19,7 +20,7 @@ namespace MigrationD.Daemon.Source.Link;
 /// No page goes over two push lanes: they take their blocks from one <see cref="PushOrder"/> or <see cref="RoundBlocks"/>, and claim each
 /// page in one <see cref="SentPages"/>.
 /// </remarks>
-internal sealed class SourceLanes : IDisposable
+internal sealed class SourceLanes : ISourceLanes
 {
     // Of the pages that are sent ahead, as many go over one push lane before the next one has its turn.
     private const int PagesAheadInTurn = GuestPage.PerBlock;
@@ -50,16 +51,16 @@ internal sealed class SourceLanes : IDisposable
         _ping = new Timer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
     }
 
-    /// <summary>Ends, with the cause, when a lane breaks.</summary>
+    /// <inheritdoc/>
     public Task<Exception> Lost => _lost.Task;
 
-    /// <summary>The lane for the switchover; null where there is none.</summary>
+    /// <inheritdoc/>
     public IHandover? Handover => _handover;
 
-    /// <summary>Which pages have been sent, over these lanes and those before.</summary>
+    /// <inheritdoc/>
     public SentPages Sent => _outgoing.Sent;
 
-    /// <summary>What is known of the migration from the lanes.</summary>
+    /// <inheritdoc/>
     public LiveFigures Figures
     {
         get
@@ -74,34 +75,29 @@ internal sealed class SourceLanes : IDisposable
     private IEnumerable<LaneCall> Calls =>
         [_urgent, .. _push.Select(lane => lane.Call), .. _handover is null ? [] : (LaneCall[])[_handover.Call]];
 
-    /// <summary>What has been sent so far, over these lanes and those before.</summary>
+    /// <inheritdoc/>
     public RamMap Map() => RamMap.OfSent(_outgoing.Sent.CountBlocks());
 
     /// <summary>Dials all lanes; the urgent one answers from now on. Blocks.</summary>
-    /// <param name="address">Where to.</param>
-    /// <param name="session">The session's name.</param>
-    /// <param name="secret">Its secret.</param>
-    /// <param name="options">How each is dialled.</param>
+    /// <param name="dial">What each is dialled with.</param>
     /// <param name="wanted">Which the session has.</param>
     /// <param name="outgoing">What they send.</param>
     /// <param name="logger">The log.</param>
     /// <param name="cancel">Gives up.</param>
-    public static SourceLanes Open(
-        EndPoint address, string session, ReadOnlySpan<byte> secret, LaneOptions options, LanesWanted wanted, OutgoingMemory outgoing,
-        ILogger logger, CancellationToken cancel)
+    public static SourceLanes Open(LaneDial dial, LanesWanted wanted, OutgoingMemory outgoing, ILogger logger, CancellationToken cancel)
     {
         var opened = new List<LaneCall>();
         try
         {
-            opened.Add(LaneClient.Open(address, PageLanePaths.Urgent, LaneMetadata.For(session, secret), options, cancel));
+            Open(PageLanePaths.Urgent);
             for (int lane = 0; lane < wanted.Push; lane++)
             {
-                opened.Add(LaneClient.Open(address, PageLanePaths.Push, LaneMetadata.For(session, secret, lane), options, cancel));
+                Open(PageLanePaths.Push, lane);
             }
 
             if (wanted.Handover is not null)
             {
-                opened.Add(LaneClient.Open(address, PageLanePaths.Handover, LaneMetadata.For(session, secret), options, cancel));
+                Open(PageLanePaths.Handover);
             }
         }
         catch
@@ -114,16 +110,12 @@ internal sealed class SourceLanes : IDisposable
         var lanes = new SourceLanes(opened[0], opened.Skip(1).Take(wanted.Push), handover, outgoing);
         lanes.Start(logger);
         return lanes;
+
+        void Open(string path, int lane = 0) => opened.Add(LaneClient.Open(
+            dial.Address, path, LaneMetadata.For(dial.Session, dial.Secret.Span, lane), dial.Options, cancel));
     }
 
-    /// <summary>
-    /// Sends a round of precopy: every page that is not marked as sent. Ends when the destination has put all of them into their places.
-    /// </summary>
-    /// <param name="mustStop">Asked now and then, by any thread; true ends the round early.</param>
-    /// <param name="mark">What to say behind it.</param>
-    /// <param name="isPaced">Whether it keeps to the bandwidth.</param>
-    /// <param name="cancel">Gives up waiting.</param>
-    /// <returns>Pages sent.</returns>
+    /// <inheritdoc/>
     public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
     {
         long before = _outgoing.Sent.Count();
@@ -133,17 +125,13 @@ internal sealed class SourceLanes : IDisposable
         return _outgoing.Sent.Count() - before;
     }
 
-    /// <summary>Sends a mark alone; ends as <see cref="SendRoundAsync"/> does.</summary>
+    /// <inheritdoc/>
     public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendMarkedAsync(_ => { }, mark, cancel);
 
-    /// <summary>
-    /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
-    /// they would only take time from what the guest waits for.
-    /// </summary>
+    /// <inheritdoc/>
     public void StartPush() => _push[0].Add(push => push.SendFirst());
 
-    /// <summary>The guest runs on the destination.</summary>
-    /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
+    /// <inheritdoc/>
     public void GuestRuns(ReadOnlyMemory<long> hottest)
     {
         _mayRelease = true;
@@ -165,7 +153,7 @@ internal sealed class SourceLanes : IDisposable
         }
     }
 
-    /// <summary>Closes all lanes and waits until no thread uses the guest's memory any more.</summary>
+    /// <inheritdoc/>
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
@@ -313,3 +301,10 @@ internal sealed class SourceLanes : IDisposable
 /// <param name="Push">How many for the push.</param>
 /// <param name="Handover">How long answers on the handover lane may take; null for no such lane.</param>
 internal sealed record LanesWanted(int Push, HandoverPatience? Handover = null);
+
+/// <summary>What each lane of a session is dialled with.</summary>
+/// <param name="Address">Where to.</param>
+/// <param name="Session">The session's name.</param>
+/// <param name="Secret">Its secret.</param>
+/// <param name="Options">How.</param>
+internal sealed record LaneDial(EndPoint Address, string Session, ByteString Secret, LaneOptions Options);

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Push;
@@ -28,13 +27,14 @@ internal sealed class SourcePrecopy : IDisposable
     private const int Looks = 4;
 
     private readonly SentPages _sent;
-    private readonly SourceLanes _lanes;
+    private readonly ISourceLanes _lanes;
     private readonly MigrationRecord _record;
     private readonly IDirtyLog _log;
     private readonly VcpuThrottle? _throttle;
     private readonly PageSet _dirty;
     private readonly WriteHistory _history;
     private readonly long _pages;
+    private readonly TimeProvider _time;
     private readonly long _began;
     private volatile PrecopyLimits _limits;
     private volatile bool _switchOverNow;
@@ -47,9 +47,13 @@ internal sealed class SourcePrecopy : IDisposable
     /// <param name="lanes">Where to send.</param>
     /// <param name="throttle">What holds the guest back when it writes too fast; null when it is not to be. Ends with precopy.</param>
     /// <param name="record">Told of figures.</param>
-    /// <param name="began">When the first attempt began, as a timestamp of <see cref="Stopwatch"/>.</param>
-    public SourcePrecopy(IGuest guest, PrecopyLimits limits, SourceLanes lanes, VcpuThrottle? throttle, MigrationRecord record, long began)
+    /// <param name="time">The clock.</param>
+    /// <param name="began">When the first attempt began, as a timestamp of that clock.</param>
+    public SourcePrecopy(
+        IGuest guest, PrecopyLimits limits, ISourceLanes lanes, VcpuThrottle? throttle, MigrationRecord record, TimeProvider time,
+        long began)
     {
+        _time = time;
         _limits = limits;
         _lanes = lanes;
         _sent = lanes.Sent;
@@ -62,7 +66,7 @@ internal sealed class SourcePrecopy : IDisposable
         _log = guest.OpenDirtyLog();
     }
 
-    private TimeSpan Elapsed => Stopwatch.GetElapsedTime(_began);
+    private TimeSpan Elapsed => _time.GetElapsedTime(_began);
 
     /// <summary>Goes by other limits from now on.</summary>
     public void Change(PrecopyLimits limits) => _limits = limits;
@@ -136,7 +140,8 @@ internal sealed class SourcePrecopy : IDisposable
         Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, isPaced: false, cancel);
         try
         {
-            await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, cancel).ConfigureAwait(false);
+            await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, _time, cancel)
+                .ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
@@ -155,9 +160,9 @@ internal sealed class SourcePrecopy : IDisposable
         long dirtyBefore = _pages;
         for (int number = 1; ; number++)
         {
-            long start = Stopwatch.GetTimestamp();
+            long start = _time.GetTimestamp();
             long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
-            TimeSpan took = Stopwatch.GetElapsedTime(start);
+            TimeSpan took = _time.GetElapsedTime(start);
             long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
             var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
             _record.NotePrecopyRound(round);
@@ -194,7 +199,7 @@ internal sealed class SourcePrecopy : IDisposable
         for (int i = 0; i < Looks; i++)
         {
             look /= 2;
-            await Task.Delay(look, cancel).ConfigureAwait(false);
+            await Task.Delay(look, _time, cancel).ConfigureAwait(false);
             await Task.Run(Harvest, cancel).ConfigureAwait(false);
         }
 
