@@ -113,3 +113,10 @@ internal sealed class PeerDoor : IAsyncDisposable
 /// <param name="Connections">Connections that each of the two listeners serves at a time.</param>
 /// <param name="Incoming">Guests on their way in at a time; each has a machine, staging and two threads before it has memory.</param>
 internal sealed record PeerLimits(int Connections, int Incoming);
+
+/// <summary>Where other daemons come in, and which of them may.</summary>
+/// <param name="Listen">Adds the control listener to a Kestrel, with TLS as <paramref name="Security"/> wants it.</param>
+/// <param name="Lanes">Where lanes come in.</param>
+/// <param name="Limits">What others can make this daemon hold.</param>
+/// <param name="Security">Who may send guests.</param>
+internal sealed record PeerAccess(Action<KestrelServerOptions> Listen, IPEndPoint Lanes, PeerLimits Limits, PeerSecurity Security);
