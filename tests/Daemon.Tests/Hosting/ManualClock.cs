@@ -1,27 +1,51 @@
 namespace MigrationD.Daemon.Tests.Hosting;
 
-/// <summary>A clock whose timers end when a test says so.</summary>
+/// <summary>A clock whose timers end when a test says so, on the test's thread.</summary>
 internal sealed class ManualClock : TimeProvider
 {
+    private readonly Lock _lock = new();
     private readonly List<ManualTimer> _timers = [];
     private DateTimeOffset _now = DateTimeOffset.UnixEpoch;
 
-    public override DateTimeOffset GetUtcNow() => _now;
+    public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+    public override DateTimeOffset GetUtcNow()
+    {
+        lock (_lock)
+        {
+            return _now;
+        }
+    }
+
+    public override long GetTimestamp() => GetUtcNow().Ticks;
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
         var timer = new ManualTimer(this, () => callback(state));
         timer.Change(dueTime, period);
-        _timers.Add(timer);
+        lock (_lock)
+        {
+            _timers.Add(timer);
+        }
+
         return timer;
     }
 
     public void Advance(TimeSpan time)
     {
-        _now += time;
-        foreach (ManualTimer timer in _timers.Where(timer => timer.Due <= _now).ToArray())
+        ManualTimer[] due;
+        lock (_lock)
         {
-            timer.Due = null;
+            _now += time;
+            due = [.. _timers.Where(timer => timer.Due <= _now)];
+            foreach (ManualTimer timer in due)
+            {
+                timer.Due = null;
+            }
+        }
+
+        foreach (ManualTimer timer in due)
+        {
             timer.End();
         }
     }
@@ -34,11 +58,21 @@ internal sealed class ManualClock : TimeProvider
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
-            Due = dueTime == Timeout.InfiniteTimeSpan ? null : clock.GetUtcNow() + dueTime;
+            lock (clock._lock)
+            {
+                Due = dueTime == Timeout.InfiniteTimeSpan ? null : clock.GetUtcNow() + dueTime;
+            }
+
             return true;
         }
 
-        public void Dispose() => clock._timers.Remove(this);
+        public void Dispose()
+        {
+            lock (clock._lock)
+            {
+                clock._timers.Remove(this);
+            }
+        }
 
         public ValueTask DisposeAsync()
         {
