@@ -100,6 +100,7 @@ public sealed class HostedGuestTests : IDisposable
         _guest.Console!.Write("abc"u8);
         var elsewhere = new Elsewhere();
         hosted.GiveAway(elsewhere);
+        Assert.Equal(["release"], _guest.Calls);
         _guest.Steps = 6;
         Assert.Equal((GuestState.Migrated, 5ul), (hosted.Snapshot().State, hosted.Snapshot().Report.Steps));
         ConsolePlace place = hosted.FindConsole();
@@ -144,6 +145,7 @@ public sealed class HostedGuestTests : IDisposable
 
         CancellationToken elsewhere = hosted.FindConsole().Returned;
         hosted.Return();
+        Assert.Equal(givenAway ? ["release", "claim"] : ["claim"], _guest.Calls);
         Assert.Equal((true, false), (elsewhere.IsCancellationRequested, hosted.FindConsole().Returned.IsCancellationRequested));
         Assert.Equal(("Here", null), await JournalAsync("Here"));
         Assert.Equal(("", null), (hosted.Snapshot().MigrationId, hosted.FindConsole().Elsewhere));
@@ -178,7 +180,7 @@ public sealed class HostedGuestTests : IDisposable
         AssertAllRefused(hosted, "migration 0123456789ab is bringing it and it does not run here yet; wait for its end");
 
         hosted.Arrive(run);
-        Assert.Equal(run ? ["resume"] : [], _guest.Calls);
+        Assert.Equal(run ? ["claim", "resume"] : ["claim"], _guest.Calls);
         Assert.Null(hosted.Former);
         await JournalAsync("Arriving");
         hosted.Pause();

@@ -60,7 +60,7 @@ public sealed class SourceMigrationTests : IDisposable
                 "dispose lanes", "dispose",
             ],
             _calls);
-        Assert.Equal(["resume", "pause", "dispose"], _guest.Calls);
+        Assert.Equal(["resume", "pause", "release", "dispose"], _guest.Calls);
         Assert.Equal([MigrationState.Device, MigrationState.Device, MigrationState.PostcopyActive, MigrationState.Completed], States());
         Assert.Equal((true, GuestState.Migrated), (_hosted.IsGone, _hosted.Snapshot().State));
         Assert.True(_record.Snapshot().DowntimeUs > 0);
@@ -95,7 +95,7 @@ public sealed class SourceMigrationTests : IDisposable
         await RunAsync();
         Assert.Equal((MigrationState.Cancelled, "cancelled by an operator"), _announced.Last());
         Assert.Equal(["prepare", "abort: cancelled by an operator", "dispose"], _calls);
-        Assert.Equal(["resume", "resume"], _guest.Calls);
+        Assert.Equal(["resume", "resume", "claim"], _guest.Calls);
     }
 
     [Fact]
