@@ -34,6 +34,9 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     {
     }
 
+    /// <summary>Makes a guest of this node in memory that is all zeros.</summary>
+    public Func<GuestSpec, GuestMemory, IGuest> Make { private get; init; } = GuestFactory.Create;
+
     /// <summary>What the next daemon is to know of the guests.</summary>
     public GuestJournal Journal => journal;
 
@@ -91,7 +94,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
             IGuest? guest = null;
             try
             {
-                guest = GuestFactory.Create(spec, memory);
+                guest = Make(spec, memory);
                 journal.Create(spec);
                 return HostedGuest.Created(guest, share, journal);
             }

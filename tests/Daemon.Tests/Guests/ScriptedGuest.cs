@@ -9,11 +9,19 @@ internal sealed class ScriptedGuest : IGuest
 {
     private readonly List<string> _calls = [];
 
-    public ScriptedGuest(string name = "one", bool hasConsole = true)
+    public ScriptedGuest(string name = "one", bool hasConsole = true, int consoleBytes = 64)
     {
         Spec = JournalSamples.Spec(name);
         Memory = GuestMemory.Map(Spec.MemoryBytes);
-        Console = hasConsole ? new ConsoleRing(64) : null;
+        Console = hasConsole ? new ConsoleRing(consoleBytes) : null;
+    }
+
+    /// <summary>A guest in memory that somebody else has mapped.</summary>
+    public ScriptedGuest(GuestSpec spec, GuestMemory memory)
+    {
+        Spec = spec;
+        Memory = memory;
+        Console = new ConsoleRing(64);
     }
 
     public GuestSpec Spec { get; }
