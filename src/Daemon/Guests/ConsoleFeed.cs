@@ -23,7 +23,7 @@ internal static class ConsoleFeed
     /// it went to does not have it.
     /// </exception>
     public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(
-        HostedGuest guest, ulong start, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+        HostedGuest guest, ulong start, bool follow, TimeProvider time, [EnumeratorCancellation] CancellationToken cancel)
     {
         long offset = (long)Math.Min(start, long.MaxValue / 2);
         bool wasElsewhere = false;
@@ -77,7 +77,7 @@ internal static class ConsoleFeed
                     yield break;
                 }
 
-                await Task.Delay(LookInterval, cancel).ConfigureAwait(false);
+                await Task.Delay(LookInterval, time, cancel).ConfigureAwait(false);
                 continue;
             }
 
@@ -137,7 +137,7 @@ internal static class ConsoleFeed
                 yield break;
             }
 
-            await Task.Delay(RedialInterval, cancel).ConfigureAwait(false);
+            await Task.Delay(RedialInterval, time, cancel).ConfigureAwait(false);
         }
     }
 

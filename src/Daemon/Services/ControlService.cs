@@ -73,7 +73,9 @@ internal sealed class ControlService(
 
     public override Task ReadConsole(ReadConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
         responses.SendAllAsync(
-            ConsoleFeed.ReadAsync(guests.Find(request.Name), request.Offset, request.Follow, context.CancellationToken), context);
+            ConsoleFeed.ReadAsync(
+                guests.Find(request.Name), request.Offset, request.Follow, TimeProvider.System, context.CancellationToken),
+            context);
 
     public override Task<Migration> Migrate(MigrateRequest request, ServerCallContext context) => Task.Run(() =>
     {

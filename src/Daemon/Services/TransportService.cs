@@ -83,7 +83,9 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
 
     public override Task RelayConsole(RelayConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
         responses.SendAllAsync(
-            ConsoleFeed.ReadAsync(sessions.FindGuest(request.Session), request.Offset, request.Follow, context.CancellationToken), context);
+            ConsoleFeed.ReadAsync(
+                sessions.FindGuest(request.Session), request.Offset, request.Follow, TimeProvider.System, context.CancellationToken),
+            context);
 
     public override Task<Capacity> GetCapacity(GetCapacityRequest request, ServerCallContext context)
     {

@@ -1,10 +1,13 @@
 namespace MigrationD.Daemon.Tests.Hosting;
 
-/// <summary>A clock whose timers end when a test says so, on the test's thread.</summary>
+/// <summary>A clock whose timers end when a test says so, on the test's thread. Any number of threads may use it.</summary>
 internal sealed class ManualClock : TimeProvider
 {
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
+
     private readonly Lock _lock = new();
     private readonly List<ManualTimer> _timers = [];
+    private readonly SemaphoreSlim _made = new(0);
     private DateTimeOffset _now = DateTimeOffset.UnixEpoch;
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
@@ -28,6 +31,7 @@ internal sealed class ManualClock : TimeProvider
             _timers.Add(timer);
         }
 
+        _made.Release();
         return timer;
     }
 
@@ -48,6 +52,34 @@ internal sealed class ManualClock : TimeProvider
         {
             timer.End();
         }
+    }
+
+    /// <summary>Ends when a timer has been made that no call of this has seen yet.</summary>
+    public async Task AwaitedAsync() => Assert.True(await _made.WaitAsync(Soon), "nobody waits for the clock");
+
+    /// <summary>Advances when somebody waits for that: see <see cref="AwaitedAsync"/>.</summary>
+    public async Task AdvanceOnceAwaitedAsync(TimeSpan time)
+    {
+        await AwaitedAsync();
+        Advance(time);
+    }
+
+    /// <summary>Advances to when the next timer ends; false when there is none now.</summary>
+    public bool TryAdvanceToNext()
+    {
+        TimeSpan? next;
+        lock (_lock)
+        {
+            next = _timers.Min(timer => timer.Due) - _now;
+        }
+
+        if (next is not { } after)
+        {
+            return false;
+        }
+
+        Advance(after);
+        return true;
     }
 
     private sealed class ManualTimer(ManualClock clock, Action end) : ITimer
