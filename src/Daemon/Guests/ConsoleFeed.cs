@@ -99,7 +99,7 @@ internal static class ConsoleFeed
             {
                 // From here on a notice is news again.
                 noticed = chunks.Current.Data.IsEmpty ? noticed : "";
-                offset = Math.Min((long)chunks.Current.Offset, long.MaxValue / 2) + chunks.Current.Data.Length;
+                offset = (long)Math.Min(chunks.Current.Offset, long.MaxValue / 2) + chunks.Current.Data.Length;
                 yield return chunks.Current;
                 (more, error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
             }

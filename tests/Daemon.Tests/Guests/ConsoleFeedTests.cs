@@ -177,6 +177,19 @@ public sealed class ConsoleFeedTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Offset_beyond_every_console_is_asked_for_as_one_that_can_be_counted()
+    {
+        HostedGuest hosted = Away();
+        _elsewhere.ThenRefuse(Because.Unreachable, "nobody", new ConsoleChunk { Offset = ulong.MaxValue });
+        _elsewhere.Then();
+        Begin(hosted, ulong.MaxValue);
+        Assert.Equal($"{long.MaxValue / 2} moved to there:1 in 0123456789ab", await NextAsync());
+        await NextAsync();
+        Assert.Equal($"{long.MaxValue / 2} notice: the console at there:1 cannot be read: nobody", await NextAsync());
+        Assert.Equal([(long.MaxValue / 2, true)], _elsewhere.Asked);
+    }
+
+    [Fact]
     public async Task Who_follows_goes_along_when_the_guest_leaves()
     {
         HostedGuest hosted = Created();
