@@ -55,10 +55,11 @@ internal sealed class Drains(
             TaskCompletionSource<Refusal> stop = Close();
             DaemonLog.DrainBegan(node.Logger, node.Name, string.Join(", ", to));
             using PeerSurvey survey = new(
-                to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security);
+                to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security, node.Time);
             using CancellationTokenRegistration stopping = shutdown.Register(() => stop.TrySetResult(Stopping()));
             var drain = new NodeDrain(
-                guests, node.Migrations, survey, (guest, peer) => Begin(stop, guest, plan with { To = peer }), parallel, stop.Task);
+                guests, node.Migrations, survey, (guest, peer) => Begin(stop, guest, plan with { To = peer }), parallel, stop.Task,
+                node.Time);
             await foreach (DrainUpdate update in drain.RunAsync(cancel).ConfigureAwait(false))
             {
                 yield return update;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
@@ -17,9 +16,10 @@ namespace MigrationD.Daemon.Draining;
 /// <param name="begin">Begins to move a guest to a peer; null when nothing more may be begun.</param>
 /// <param name="parallel">How many guests may be under way at a time.</param>
 /// <param name="stopped">Ends when nothing more may be begun; its result says why.</param>
+/// <param name="time">The clock.</param>
 internal sealed class NodeDrain(
-    GuestRegistry guests, MigrationLog migrations, PeerSurvey survey, Func<HostedGuest, string, MigrationRecord?> begin, int parallel,
-    Task<Refusal> stopped)
+    GuestRegistry guests, MigrationLog migrations, IPeerSurvey survey, Func<HostedGuest, string, MigrationRecord?> begin, int parallel,
+    Task<Refusal> stopped, TimeProvider time)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan BetweenQuestions = TimeSpan.FromSeconds(1);
@@ -35,7 +35,7 @@ internal sealed class NodeDrain(
     private ILookup<string, long> _unaccounted = Array.Empty<long>().ToLookup(_ => "");
     private bool _askedInQuiet;
     private DateTime _askNotBefore;
-    private long _lastProgress = Stopwatch.GetTimestamp();
+    private long _lastProgress = time.GetTimestamp();
 
     /// <summary>Runs until every guest has moved, stayed or gone; the last update says so.</summary>
     /// <exception cref="Refusal">It was stopped.</exception>
@@ -58,7 +58,7 @@ internal sealed class NodeDrain(
             }
 
             await Task.WhenAny([
-                Task.Delay(Tick, cancel), stopped, .. _asking is null ? [] : new Task[] { _asking },
+                Task.Delay(Tick, time, cancel), stopped, .. _asking is null ? [] : new Task[] { _asking },
                 .. _entries.Values.Where(entry => entry.State == DrainState.Moving).Select(entry => entry.Migration!.Changed),
             ]).ConfigureAwait(false);
             cancel.ThrowIfCancellationRequested();
@@ -91,7 +91,7 @@ internal sealed class NodeDrain(
 
         if (progress)
         {
-            _lastProgress = Stopwatch.GetTimestamp();
+            _lastProgress = time.GetTimestamp();
             _askNotBefore = default;
         }
     }
@@ -107,13 +107,13 @@ internal sealed class NodeDrain(
         }
 
         bool wanted = _entries.Values.Any(entry => entry.CanBegin) && _entries.Values.Count(entry => entry.IsUnderWay) < parallel;
-        if (wanted && _asking is null && DateTime.UtcNow >= _askNotBefore)
+        if (wanted && _asking is null && time.GetUtcNow().UtcDateTime >= _askNotBefore)
         {
             // What is in setup now may or may not be in the answers: taken off, it is counted twice at worst, and never forgotten.
             _unaccounted = _entries.Values.Where(entry => entry.IsUnaccounted)
                 .ToLookup(entry => entry.Peer, entry => entry.Guest.Spec.MemoryBytes);
             _askedInQuiet = !_entries.Values.Any(entry => entry.IsUnderWay);
-            _askNotBefore = DateTime.UtcNow + BetweenQuestions;
+            _askNotBefore = time.GetUtcNow().UtcDateTime + BetweenQuestions;
             _asking = survey.AskAsync(cancel);
         }
     }
@@ -123,7 +123,7 @@ internal sealed class NodeDrain(
 
     private void Begin(IReadOnlyList<PeerOffer> offers, int underWay, CancellationToken cancel)
     {
-        DateTime now = DateTime.UtcNow;
+        DateTime now = time.GetUtcNow().UtcDateTime;
         DrainEntry[] waiting = [.. _entries.Values.Where(entry => entry.CanBegin)];
         bool begun = false;
         foreach (DrainMove move in DrainPlan.Next(
@@ -139,7 +139,7 @@ internal sealed class NodeDrain(
             bool maySoon = entry.NotNow is not null || DrainPlan.MayFitSoon(guest, offers);
             bool fits = DrainPlan.Next([guest], offers, 1).Count > 0;
             if (begun || underWay > 0 || !_askedInQuiet || (fits && entry.NotNow is null)
-                || (maySoon && Stopwatch.GetElapsedTime(_lastProgress) < Patience))
+                || (maySoon && time.GetElapsedTime(_lastProgress) < Patience))
             {
                 // As long as anything moves, something can fail, and leave room or another turn.
                 entry.WaitFor(fits && entry.NotNow is null ? "" : why);
@@ -147,7 +147,7 @@ internal sealed class NodeDrain(
             else
             {
                 entry.Stay(why);
-                _lastProgress = Stopwatch.GetTimestamp();
+                _lastProgress = time.GetTimestamp();
             }
         }
     }
@@ -162,13 +162,13 @@ internal sealed class NodeDrain(
             }
 
             entry.NoteBegun(record);
-            _lastProgress = Stopwatch.GetTimestamp();
+            _lastProgress = time.GetTimestamp();
             return true;
         }
         catch (Refusal refusal) when (refusal.Why == Because.NotNow)
         {
             // An operator's command holds it, or has taken it away a moment ago: the next look tells.
-            entry.NoteNotNow(refusal.Message, DateTime.UtcNow + BetweenQuestions);
+            entry.NoteNotNow(refusal.Message, time.GetUtcNow().UtcDateTime + BetweenQuestions);
             return false;
         }
     }

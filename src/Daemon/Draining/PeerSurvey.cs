@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
@@ -8,7 +7,7 @@ using GuestKind = MigrationD.Guest.GuestKind;
 namespace MigrationD.Daemon.Draining;
 
 /// <summary>Asks peers what they have room for, over connections that last as long as the survey does.</summary>
-internal sealed class PeerSurvey : IDisposable
+internal sealed class PeerSurvey : IPeerSurvey, IDisposable
 {
     // So that a host that is off does not cost a time-out before each guest; one that comes back is found soon enough.
     private static readonly TimeSpan SilenceKept = TimeSpan.FromSeconds(15);
@@ -16,6 +15,7 @@ internal sealed class PeerSurvey : IDisposable
     private readonly string _ownInstance;
     private readonly uint _protocolVersion;
     private readonly TimeSpan _deadline;
+    private readonly TimeProvider _time;
     private readonly List<Peer> _peers;
 
     /// <summary>A survey of these peers; nothing is dialled yet.</summary>
@@ -24,12 +24,15 @@ internal sealed class PeerSurvey : IDisposable
     /// <param name="protocolVersion">What the migrations will need.</param>
     /// <param name="deadline">How long an answer may take.</param>
     /// <param name="security">Which peers may have guests.</param>
+    /// <param name="time">The clock that peers are left in peace by.</param>
     public PeerSurvey(
-        IEnumerable<string> addresses, string ownInstance, uint protocolVersion, TimeSpan deadline, PeerSecurity security)
+        IEnumerable<string> addresses, string ownInstance, uint protocolVersion, TimeSpan deadline, PeerSecurity security,
+        TimeProvider time)
     {
         _ownInstance = ownInstance;
         _protocolVersion = protocolVersion;
         _deadline = deadline;
+        _time = time;
         _peers = [.. addresses.Distinct(StringComparer.Ordinal).Select(address => new Peer(address, Connect(address, deadline, security)))];
     }
 
@@ -41,9 +44,7 @@ internal sealed class PeerSurvey : IDisposable
             [.. capacity.Kinds.Select(kind => (GuestKind)kind)])
         : PeerOffer.Unusable(answer.Address, answer.Problem ?? "it did not answer");
 
-    /// <summary>Asks all of them at once.</summary>
-    /// <returns>An answer for each, in the order in which they were given; a peer that is silent has one as well.</returns>
-    /// <exception cref="OperationCanceledException"><paramref name="cancel"/> fired.</exception>
+    /// <inheritdoc/>
     public async Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancel)
     {
         PeerAnswer[] answers = await Task.WhenAll(_peers.Select(peer => AskAsync(peer, cancel))).ConfigureAwait(false);
@@ -83,7 +84,7 @@ internal sealed class PeerSurvey : IDisposable
 
     private async Task<PeerAnswer> AskAsync(Peer peer, CancellationToken cancel)
     {
-        if (peer.Silence is { } before && Stopwatch.GetElapsedTime(peer.SilentSince) < SilenceKept)
+        if (peer.Silence is { } before && _time.GetElapsedTime(peer.SilentSince) < SilenceKept)
         {
             return before;
         }
@@ -99,7 +100,7 @@ internal sealed class PeerSurvey : IDisposable
         }
         catch (Refusal error)
         {
-            peer.SilentSince = Stopwatch.GetTimestamp();
+            peer.SilentSince = _time.GetTimestamp();
             return peer.Silence = new PeerAnswer(peer.Address, null, error.Why == Because.NotSupported
                 ? "it is of a version that does not say what it has room for; upgrade it, or move guests there with 'migrationd migrate'"
                 : $"it does not say what it has room for: {error.Message}");
@@ -123,6 +124,15 @@ internal sealed class PeerSurvey : IDisposable
 
         public long SilentSince { get; set; }
     }
+}
+
+/// <summary>What this node's peers have room for, as a drain asks for it.</summary>
+internal interface IPeerSurvey
+{
+    /// <summary>Asks all of them at once.</summary>
+    /// <returns>An answer for each, in the order in which they were given; a peer that is silent has one as well.</returns>
+    /// <exception cref="OperationCanceledException"><paramref name="cancel"/> fired.</exception>
+    Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancel);
 }
 
 /// <summary>What a peer said of itself, or why it said nothing.</summary>
