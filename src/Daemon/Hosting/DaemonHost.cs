@@ -206,7 +206,8 @@ internal sealed class DaemonHost : IAsyncDisposable
             new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
         _control = await Door.ServeCallsAsync(
             _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), Control.Descriptor,
-            services => services.AddSingleton(control).AddSingleton(new HealthService(_peers.Health, Control.Descriptor)),
+            services => services.AddSingleton(control)
+                .AddSingleton(new HealthService(_peers.Health.CheckAsync, Control.Descriptor, TimeProvider.System)),
             routes => routes.MapGrpcService<ControlService>(), new RequestMeter(_meter)).ConfigureAwait(false);
         _socket.Protect(_options.ControlGroup);
         DaemonLog.Serving(_logger, node.Name, _socket.Path, node.Listen, node.Lanes, _options.GuestMemory);

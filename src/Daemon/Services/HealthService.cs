@@ -1,8 +1,6 @@
-using System.Diagnostics;
 using Google.Protobuf.Reflection;
 using Grpc.Core;
 using Grpc.Health.V1;
-using MigrationD.Daemon.Doctor;
 using MigrationD.Protocol.Calls;
 using MigrationD.Protocol.Refusals;
 using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
@@ -11,11 +9,14 @@ namespace MigrationD.Daemon.Services;
 
 /// <summary>
 /// Answers probes: gRPC's own service of health checks (grpc/doc/health-checking.md), for the whole server and for the one service that is
-/// served beside it. What it says is what <see cref="NodeHealth"/> finds.
+/// served beside it. What it says is what a look at the node finds.
 /// </summary>
-/// <param name="health">Looks at the node.</param>
+/// <param name="look">Looks at the node once.</param>
 /// <param name="service">The service beside it.</param>
-internal sealed class HealthService(NodeHealth health, ServiceDescriptor service) : Grpc.Health.V1.Health.HealthBase
+/// <param name="time">The clock.</param>
+internal sealed class HealthService(
+    Func<CancellationToken, Task<Protocol.V1.Health>> look, ServiceDescriptor service, TimeProvider time)
+    : Grpc.Health.V1.Health.HealthBase
 {
     // A look opens devices and a connection; any number of probes share one.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
@@ -52,7 +53,7 @@ internal sealed class HealthService(NodeHealth health, ServiceDescriptor service
                 await responses.WriteUntilAsync(new HealthCheckResponse { Status = status }, ended).ConfigureAwait(false);
             }
 
-            await Task.Delay(Fresh, ended).ConfigureAwait(false);
+            await Task.Delay(Fresh, time, ended).ConfigureAwait(false);
         }
     }
 
@@ -62,9 +63,9 @@ internal sealed class HealthService(NodeHealth health, ServiceDescriptor service
     {
         lock (_lock)
         {
-            if (_look is null || (_look.IsCompleted && Stopwatch.GetElapsedTime(_lookedAt) > Fresh))
+            if (_look is null || (_look.IsCompleted && time.GetElapsedTime(_lookedAt) > Fresh))
             {
-                _lookedAt = Stopwatch.GetTimestamp();
+                _lookedAt = time.GetTimestamp();
                 _look = LookOnceAsync();
             }
 
@@ -74,7 +75,7 @@ internal sealed class HealthService(NodeHealth health, ServiceDescriptor service
 
     private async Task<ServingStatus> LookOnceAsync()
     {
-        Protocol.V1.Health found = await health.CheckAsync(CancellationToken.None).ConfigureAwait(false);
+        Protocol.V1.Health found = await look(CancellationToken.None).ConfigureAwait(false);
         return found.Checks.All(check => check.Ok) ? ServingStatus.Serving : ServingStatus.NotServing;
     }
 }

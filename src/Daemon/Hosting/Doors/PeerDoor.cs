@@ -68,7 +68,8 @@ internal sealed class PeerDoor : IAsyncDisposable
             return new PeerDoor(sessions, capacity, health, listener, control);
 
             void Serve(IServiceCollection services) =>
-                services.AddSingleton(transport).AddSingleton(new HealthService(health, Transport.Descriptor));
+                services.AddSingleton(transport)
+                    .AddSingleton(new HealthService(health.CheckAsync, Transport.Descriptor, TimeProvider.System));
 
             void Map(IEndpointRouteBuilder routes) => routes.MapGrpcService<TransportService>();
         }
