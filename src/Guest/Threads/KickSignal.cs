@@ -32,6 +32,8 @@ internal static unsafe class KickSignal
     /// <returns>False when there is no such thread any more.</returns>
     public static bool Send(int thread)
     {
+        // Without a handler the signal would end the process, whoever it was meant for.
+        EnsureInstalled();
         if (Libc.Tgkill(Libc.Getpid(), thread, Number) == 0)
         {
             return true;
