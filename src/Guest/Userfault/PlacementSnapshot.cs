@@ -29,7 +29,9 @@ namespace MigrationD.Guest.Userfault;
 /// <param name="FaultsLate">Messages for a page that was there when they were read: it came ahead of its fault.</param>
 /// <param name="FaultsOpen">Pages asked for and not placed.</param>
 /// <param name="Blocktime">The time from the message to the placing, summed over all pages asked for and placed.</param>
-/// <param name="FaultLatency">The same times, as a distribution.</param>
+/// <param name="FaultLatency">
+/// The same times, as a distribution. Some of <paramref name="FaultsLate"/> are in it: those whose page came while they were entered.
+/// </param>
 /// <param name="FaultQueue">The part of them until the request was handed to the lane.</param>
 /// <param name="FaultNetwork">The part from there until the page's bytes had come.</param>
 /// <param name="FaultPlace">The part from there until the page was at its address.</param>

@@ -136,7 +136,8 @@ public sealed class PlacementRaceTests : IDisposable
         long reported = snapshot.Moves4K + (GuestPage.PerBlock * snapshot.Moves2M) + snapshot.Copies + snapshot.PagesZero;
         Assert.InRange(reported, total - GuestPage.PerBlock, total);
         Assert.Equal(0, snapshot.FaultsOpen);
-        Assert.Equal(snapshot.FaultsRequested, snapshot.FaultLatency.Count);
+        // A page that came while its fault was being entered may have been waited for without having been asked for.
+        Assert.InRange(snapshot.FaultLatency.Count, snapshot.FaultsRequested, snapshot.FaultsRequested + snapshot.FaultsLate);
         Assert.Equal(snapshot.FaultMessages, snapshot.FaultsRequested + snapshot.FaultsRepeated + snapshot.FaultsLate);
     }
 
