@@ -1,11 +1,11 @@
 using System.Diagnostics;
+using MigrationD.TestSupport;
 
 namespace MigrationD.EndToEnd.Tests;
 
 /// <summary>migrationd as native code, which is what is shipped; made of this tree by deploy/native.sh, once.</summary>
 internal static class NativeProgram
 {
-    private const string TreeMark = "MigrationD.sln";
     private const string Script = "deploy/native.sh";
 
     // A minute on a quiet machine; on a busy one with packages still to be fetched, many times that.
@@ -19,7 +19,9 @@ internal static class NativeProgram
 
     private static async Task<MigrationdProgram> MakeAsync()
     {
-        string script = Path.Combine(Tree(), Script);
+        string tree = WorkingTree.Above(AppContext.BaseDirectory) ?? throw new InvalidOperationException(
+            $"there is no {WorkingTree.Mark} above {AppContext.BaseDirectory}, so {Script} is not to be found");
+        string script = Path.Combine(tree, Script);
         var start = new ProcessStartInfo(script) { RedirectStandardOutput = true, RedirectStandardError = true };
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
@@ -38,18 +40,5 @@ internal static class NativeProgram
         return process.ExitCode == 0
             ? MigrationdProgram.At((await output).Trim())
             : throw new InvalidOperationException($"{script} ended with {process.ExitCode}: {await error}");
-    }
-
-    private static string Tree()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, TreeMark)))
-            {
-                return folder.FullName;
-            }
-        }
-
-        throw new InvalidOperationException($"there is no {TreeMark} above {AppContext.BaseDirectory}, so {Script} is not to be found");
     }
 }

@@ -1,11 +1,11 @@
 using System.Text.Json;
+using MigrationD.TestSupport;
 
 namespace MigrationD.Benchmarks.Report;
 
 /// <summary>Runs benchmarks one after the other and reports them where it was asked for.</summary>
 internal static class BenchmarkSuite
 {
-    private const string TreeMark = "MigrationD.sln";
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
     /// <exception cref="BenchmarkException">One of them cannot be run, or the report has no place to go.</exception>
@@ -50,18 +50,9 @@ internal static class BenchmarkSuite
 
     private static string FindDocs()
     {
-        foreach (string start in new[] { Environment.CurrentDirectory, AppContext.BaseDirectory })
-        {
-            for (var folder = new DirectoryInfo(start); folder is not null; folder = folder.Parent)
-            {
-                if (File.Exists(Path.Combine(folder.FullName, TreeMark)))
-                {
-                    return Path.Combine(folder.FullName, "docs");
-                }
-            }
-        }
-
-        throw new BenchmarkException($"there is no {TreeMark} above this folder; say with --docs where the report goes.");
+        string tree = WorkingTree.Above(Environment.CurrentDirectory) ?? WorkingTree.Above(AppContext.BaseDirectory)
+            ?? throw new BenchmarkException($"there is no {WorkingTree.Mark} above this folder; say with --docs where the report goes.");
+        return Path.Combine(tree, "docs");
     }
 
     private static void Progress(string text)

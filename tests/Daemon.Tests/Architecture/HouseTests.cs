@@ -1,11 +1,12 @@
+using MigrationD.TestSupport;
+
 namespace MigrationD.Daemon.Tests.Architecture;
 
 /// <summary>The folders of src/ are rooms on floors: none uses another in a circle, and none uses one above it.</summary>
 public sealed class HouseTests
 {
-    private const string TreeMark = "MigrationD.sln";
-
-    private static readonly string Tree = FindTree();
+    private static readonly string Tree = WorkingTree.Above(AppContext.BaseDirectory) ?? throw new InvalidOperationException(
+        $"no folder above {AppContext.BaseDirectory} holds {WorkingTree.Mark}: the tests read the sources");
 
     private static readonly Lazy<House> OfThisTree = new(() => House.Of(SourceFiles()));
 
@@ -75,17 +76,4 @@ public sealed class HouseTests
             .Where(path => !path.Split('/').Any(part => part is "bin" or "obj"))
             .Order(StringComparer.Ordinal)
             .Select(path => (path, File.ReadAllText(Path.Combine(Tree, path))));
-
-    private static string FindTree()
-    {
-        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
-        {
-            if (File.Exists(Path.Combine(folder, TreeMark)))
-            {
-                return folder;
-            }
-        }
-
-        throw new InvalidOperationException($"no folder above {AppContext.BaseDirectory} holds {TreeMark}: the tests read the sources");
-    }
 }
