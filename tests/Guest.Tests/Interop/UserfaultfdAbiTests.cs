@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -131,7 +130,7 @@ public sealed unsafe class UserfaultfdAbiTests
         Number("POLLHUP", (ulong)Libc.PollEvents.HangUp);
         Number("POLLNVAL", (ulong)Libc.PollEvents.Invalid);
 
-        Assert.Equal("", CompilerErrors(assertions.ToString()));
+        Assert.Equal("", CCompiler.Errors(assertions.ToString()));
 
         void Number(string name, ulong value) => Assertion($"({name}) == {value}u", name);
 
@@ -153,28 +152,8 @@ public sealed unsafe class UserfaultfdAbiTests
     public void A_wrong_assertion_would_be_noticed() =>
         Assert.Contains(
             "the canary",
-            CompilerErrors($"{NewerThanSomeHeaders}_Static_assert(sizeof(struct uffdio_copy) == 41, \"the canary\");\n"),
+            CCompiler.Errors($"{NewerThanSomeHeaders}_Static_assert(sizeof(struct uffdio_copy) == 41, \"the canary\");\n"),
             StringComparison.Ordinal);
 
     private static int SizeOf(Type type) => Marshal.SizeOf(type.IsEnum ? Enum.GetUnderlyingType(type) : type);
-
-    private static string CompilerErrors(string source)
-    {
-        using Process compiler = Process.Start(new ProcessStartInfo("cc", ["-fsyntax-only", "-std=gnu11", "-x", "c", "-"])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardError = true,
-        })!;
-        Task<string> errors = compiler.StandardError.ReadToEndAsync();
-        compiler.StandardInput.Write(source);
-        compiler.StandardInput.Close();
-        if (!compiler.WaitForExit(TimeSpan.FromSeconds(30)))
-        {
-            compiler.Kill();
-            Assert.Fail("cc did not end in time");
-        }
-
-        string text = errors.Result;
-        return compiler.ExitCode == 0 ? "" : $"cc ended with {compiler.ExitCode}: {text}";
-    }
 }

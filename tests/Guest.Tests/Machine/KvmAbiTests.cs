@@ -1,8 +1,8 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using MigrationD.Guest.Machine;
 using MigrationD.Guest.Platform;
+using MigrationD.Guest.Tests.Interop;
 
 namespace MigrationD.Guest.Tests.Machine;
 
@@ -167,33 +167,14 @@ public sealed unsafe class KvmAbiTests
             "struct sigaction", ("sa_sigaction", "Handler"), ("sa_mask", "Mask"), ("sa_flags", "Flags"), ("sa_restorer", "Restorer"));
         Assertion($"SA_SIGINFO == {Libc.SaSiginfo} && SA_RESTART == {Libc.SaRestart}", "SA_*");
         Assertion("offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]) == 168", "RIP in ucontext_t");
-        Assert.Equal("", CompilerErrors(_source.ToString()));
+        Assert.Equal("", CCompiler.Errors(_source.ToString(), "-D_GNU_SOURCE"));
     }
 
     [MachineFact(Needs.CCompiler)]
     public void A_wrong_assertion_would_be_noticed()
     {
         Assertion("sizeof(struct kvm_regs) == 145", "the canary");
-        Assert.Contains("the canary", CompilerErrors(_source.ToString()), StringComparison.Ordinal);
-    }
-
-    private static string CompilerErrors(string source)
-    {
-        using Process compiler = Process.Start(new ProcessStartInfo("cc", ["-fsyntax-only", "-std=gnu11", "-D_GNU_SOURCE", "-x", "c", "-"])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardError = true,
-        })!;
-        Task<string> errors = compiler.StandardError.ReadToEndAsync();
-        compiler.StandardInput.Write(source);
-        compiler.StandardInput.Close();
-        if (!compiler.WaitForExit(TimeSpan.FromSeconds(30)))
-        {
-            compiler.Kill();
-            Assert.Fail("cc did not end in time");
-        }
-
-        return compiler.ExitCode == 0 ? "" : $"cc ended with {compiler.ExitCode}: {errors.Result}";
+        Assert.Contains("the canary", CCompiler.Errors(_source.ToString(), "-D_GNU_SOURCE"), StringComparison.Ordinal);
     }
 
     private void Structure<T>(string name, params (string C, string Ours)[] fields)
