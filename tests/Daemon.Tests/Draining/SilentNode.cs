@@ -5,6 +5,7 @@ using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source;
 using MigrationD.Daemon.Source.Queue;
 using MigrationD.Daemon.Tests.Guests;
+using MigrationD.Daemon.Tests.Source;
 
 namespace MigrationD.Daemon.Tests.Draining;
 
@@ -26,7 +27,11 @@ internal sealed class SilentNode : IDisposable
         };
         Source = new SourceNode(
             "alpha", Migrations, Timeouts, PeerSecurity.None, new MigrationQueue(100),
-            address => Destinations[address] = new SilentDestination(address), Log);
+            address => Destinations[address] = new ScriptedDestination(address, [])
+            {
+                OnPrepare = ended => Task.Delay(Timeout.Infinite, ended),
+            },
+            Log);
         Outgoing = new SourceMigrations(Source);
     }
 
@@ -43,7 +48,7 @@ internal sealed class SilentNode : IDisposable
     public SourceMigrations Outgoing { get; }
 
     /// <summary>By address, those that migrations went to.</summary>
-    public ConcurrentDictionary<string, SilentDestination> Destinations { get; } = new(StringComparer.Ordinal);
+    public ConcurrentDictionary<string, ScriptedDestination> Destinations { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The machines of the guests that were created, in order.</summary>
     public IReadOnlyList<ScriptedGuest> Made => _made;

@@ -98,7 +98,7 @@ public sealed class HostedGuestTests : IDisposable
 
         _guest.Steps = 5;
         _guest.Console!.Write("abc"u8);
-        var elsewhere = new Elsewhere();
+        var elsewhere = new ScriptedElsewhere();
         hosted.GiveAway(elsewhere);
         Assert.Equal(["release"], _guest.Calls);
         _guest.Steps = 6;
@@ -140,7 +140,7 @@ public sealed class HostedGuestTests : IDisposable
         hosted.TakeForMigration("0123456789ab", "there:1", out Task _);
         if (givenAway)
         {
-            hosted.GiveAway(new Elsewhere());
+            hosted.GiveAway(new ScriptedElsewhere());
         }
 
         CancellationToken elsewhere = hosted.FindConsole().Returned;
@@ -297,7 +297,7 @@ public sealed class HostedGuestTests : IDisposable
         HostedGuest hosted = Created();
         Action[] mistakes =
         [
-            hosted.Return, () => hosted.GiveAway(new Elsewhere()), () => hosted.FreeAwayAsync(), () => hosted.Arrive(run: true),
+            hosted.Return, () => hosted.GiveAway(new ScriptedElsewhere()), () => hosted.FreeAwayAsync(), () => hosted.Arrive(run: true),
             () => hosted.Lose(new Loss("lost")), hosted.Revive, hosted.ForgetIncoming,
         ];
         Assert.All(mistakes, mistake => Assert.Throws<InvalidOperationException>(mistake));
@@ -378,13 +378,5 @@ public sealed class HostedGuestTests : IDisposable
         public int Returned { get; private set; }
 
         public void Dispose() => Returned++;
-    }
-
-    private sealed class Elsewhere : IConsoleElsewhere
-    {
-        public string Address => "there:1";
-
-        public IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(long offset, bool follow, CancellationToken cancel) =>
-            throw new NotSupportedException("nobody reads it here");
     }
 }

@@ -16,6 +16,9 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
 
     public string Home { get; set; } = address;
 
+    /// <summary>What it was asked to prepare for, first.</summary>
+    public TaskCompletionSource<PrepareRequest> Asked { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public Func<CancellationToken, Task> OnPrepare { get; set; } = _ => Task.CompletedTask;
 
     public Func<CancellationToken, Task> OnLoadState { get; set; } = _ => Task.CompletedTask;
@@ -43,6 +46,7 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
     public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel)
     {
         Note(again ? "prepare again" : "prepare");
+        Asked.TrySetResult(request);
         await OnPrepare(cancel);
         return new PrepareResponse { Session = "session" };
     }
