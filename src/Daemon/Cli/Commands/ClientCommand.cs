@@ -4,7 +4,9 @@ using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Help;
 using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Options;
+using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli.Commands;
 
@@ -37,6 +39,38 @@ internal abstract class ClientCommand : CliCommand
 
     /// <summary>Whether the result is to be JSON.</summary>
     protected JsonOption Json { get; } = new();
+
+    /// <summary>Writes the result: one line of JSON where that is asked for, otherwise what people read.</summary>
+    /// <returns><see cref="ExitCode.Ok"/>.</returns>
+    protected int Show<T>(ParseResult parse, T json, Action forPeople)
+    {
+        if (parse.GetValue(Json))
+        {
+            CliJson.WriteLine(Terminal.Out, json);
+        }
+        else
+        {
+            forPeople();
+        }
+
+        return ExitCode.Ok;
+    }
+
+    /// <summary>Writes what there is of a kind; people are told what to do where there is nothing.</summary>
+    /// <returns><see cref="ExitCode.Ok"/>.</returns>
+    protected int ShowList<T, TJson>(
+        ParseResult parse, IReadOnlyList<T> all, Func<T, TJson> json, string none, Action<IAnsiConsole, IReadOnlyList<T>> forPeople) =>
+        Show<IReadOnlyList<TJson>>(parse, [.. all.Select(json)], () =>
+        {
+            if (all.Count == 0)
+            {
+                Terminal.Out.WriteLine(none);
+            }
+            else
+            {
+                forPeople(Terminal.Ansi, all);
+            }
+        });
 
     /// <summary>Does the work; returns one of <see cref="ExitCode"/>.</summary>
     /// <exception cref="CliException">It cannot be done.</exception>

@@ -20,25 +20,16 @@ internal sealed class NodeCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var node = JsonShapes.Of(await client.GetNodeAsync(cancellation));
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, node);
-        }
-        else
-        {
-            FieldView.Write(Terminal.Ansi,
-            [
-                ("name", node.Name),
-                ("version", node.Version),
-                ("protocol", string.Join(", ", node.ProtocolVersions)),
-                ("control", node.Listen),
-                ("lanes", node.Lanes),
-                ("web", node.Web ?? ""),
-                ("drained", node.Drained ? "yes: it takes in no guests until 'migrationd undrain'" : ""),
-                ("process", node.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)),
-            ]);
-        }
-
-        return ExitCode.Ok;
+        return Show(parse, node, () => FieldView.Write(Terminal.Ansi,
+        [
+            ("name", node.Name),
+            ("version", node.Version),
+            ("protocol", string.Join(", ", node.ProtocolVersions)),
+            ("control", node.Listen),
+            ("lanes", node.Lanes),
+            ("web", node.Web ?? ""),
+            ("drained", node.Drained ? "yes: it takes in no guests until 'migrationd undrain'" : ""),
+            ("process", node.ProcessId.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+        ]));
     }
 }

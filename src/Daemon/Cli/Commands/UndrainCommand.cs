@@ -20,15 +20,7 @@ internal sealed class UndrainCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var node = await client.UndrainAsync(cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, new UndrainJson(node.Name, node.Drained));
-        }
-        else
-        {
-            Terminal.Out.WriteLine($"{node.Name} takes in guests");
-        }
-
-        return ExitCode.Ok;
+        return Show(
+            parse, new UndrainJson(node.Name, node.Drained), () => Terminal.Out.WriteLine($"{node.Name} takes in guests"));
     }
 }

@@ -40,15 +40,7 @@ internal sealed class GuestCreateCommand : ClientCommand
     {
         var spec = _spec.Read(parse, parse.GetRequiredValue(_name), _kind.Read(parse));
         var guest = await client.CreateGuestAsync(spec, cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(guest));
-        }
-        else
-        {
-            Terminal.Out.WriteLine($"guest {guest.Spec.Name} created, {Words.Of(guest.State)}");
-        }
-
-        return ExitCode.Ok;
+        return Show(
+            parse, JsonShapes.Of(guest), () => Terminal.Out.WriteLine($"guest {guest.Spec.Name} created, {Words.Of(guest.State)}"));
     }
 }

@@ -23,15 +23,6 @@ internal sealed class GuestDeleteCommand : ClientCommand
     {
         var name = parse.GetRequiredValue(_name);
         await client.DeleteGuestAsync(name, cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, new GuestDeletedJson(name, Deleted: true));
-        }
-        else
-        {
-            Terminal.Out.WriteLine($"guest {name} deleted");
-        }
-
-        return ExitCode.Ok;
+        return Show(parse, new GuestDeletedJson(name, Deleted: true), () => Terminal.Out.WriteLine($"guest {name} deleted"));
     }
 }

@@ -41,21 +41,16 @@ internal sealed class GuestDumpCommand : ClientCommand
 
         var summary = file.Finish();
         var missing = summary.PagesMissing > 0 ? file.MissingPath : null;
-        if (parse.GetValue(Json))
+        var json = new GuestDumpJson(name, file.Path, summary.MemoryBytes, summary.PagesPresent, summary.PagesMissing, missing);
+        return Show(parse, json, () =>
         {
-            CliJson.WriteLine(Terminal.Out,
-                new GuestDumpJson(name, file.Path, summary.MemoryBytes, summary.PagesPresent, summary.PagesMissing, missing));
-            return ExitCode.Ok;
-        }
-
-        Terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{new ByteSize((long)summary.MemoryBytes)} of guest {name} in {file.Path}: {summary.PagesPresent:N0} pages are here, ")
-            + string.Create(CultureInfo.InvariantCulture, $"{summary.PagesMissing:N0} are missing"));
-        if (missing is not null)
-        {
-            Terminal.Error.WriteLine($"WARNING: missing pages read as zeros in {file.Path}, and are not; {missing} says which they are.");
-        }
-
-        return ExitCode.Ok;
+            Terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{new ByteSize((long)summary.MemoryBytes)} of guest {name} in {file.Path}: {summary.PagesPresent:N0} pages are here, ")
+                + string.Create(CultureInfo.InvariantCulture, $"{summary.PagesMissing:N0} are missing"));
+            if (missing is not null)
+            {
+                Terminal.Error.WriteLine($"WARNING: missing pages read as zeros in {file.Path}, and are not; {missing} says which they are.");
+            }
+        });
     }
 }

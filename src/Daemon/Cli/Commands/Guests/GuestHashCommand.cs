@@ -23,16 +23,7 @@ internal sealed class GuestHashCommand : ClientCommand
     {
         var name = parse.GetRequiredValue(_name);
         var hash = await client.HashGuestAsync(name, cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, new GuestHashJson(name, hash));
-        }
-        else
-        {
-            // As sha256sum prints it.
-            Terminal.Out.WriteLine($"{hash}  {name}");
-        }
-
-        return ExitCode.Ok;
+        // As sha256sum prints it.
+        return Show(parse, new GuestHashJson(name, hash), () => Terminal.Out.WriteLine($"{hash}  {name}"));
     }
 }

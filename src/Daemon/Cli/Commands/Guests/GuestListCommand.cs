@@ -20,19 +20,7 @@ internal sealed class GuestListCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var guests = await client.ListGuestsAsync(cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine<IReadOnlyList<GuestJson>>(Terminal.Out, [.. guests.Select(JsonShapes.Of)]);
-        }
-        else if (guests.Count == 0)
-        {
-            Terminal.Out.WriteLine("no guests; create one with 'migrationd guest create NAME'");
-        }
-        else
-        {
-            GuestView.WriteList(Terminal.Ansi, guests);
-        }
-
-        return ExitCode.Ok;
+        return ShowList(
+            parse, guests, JsonShapes.Of, "no guests; create one with 'migrationd guest create NAME'", GuestView.WriteList);
     }
 }

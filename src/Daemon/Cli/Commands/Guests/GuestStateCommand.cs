@@ -29,15 +29,6 @@ internal sealed class GuestStateCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var guest = await _call(client, parse.GetRequiredValue(_name), cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(guest));
-        }
-        else
-        {
-            GuestView.Write(Terminal.Ansi, guest);
-        }
-
-        return ExitCode.Ok;
+        return Show(parse, JsonShapes.Of(guest), () => GuestView.Write(Terminal.Ansi, guest));
     }
 }

@@ -20,19 +20,8 @@ internal sealed class MigrationListCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var migrations = await client.ListMigrationsAsync(cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine<IReadOnlyList<MigrationJson>>(Terminal.Out, [.. migrations.Select(JsonShapes.Of)]);
-        }
-        else if (migrations.Count == 0)
-        {
-            Terminal.Out.WriteLine("no migrations; start one with 'migrationd migrate NAME --to HOST:PORT'");
-        }
-        else
-        {
-            MigrationView.WriteList(Terminal.Ansi, migrations);
-        }
-
-        return ExitCode.Ok;
+        return ShowList(
+            parse, migrations, JsonShapes.Of, "no migrations; start one with 'migrationd migrate NAME --to HOST:PORT'",
+            MigrationView.WriteList);
     }
 }

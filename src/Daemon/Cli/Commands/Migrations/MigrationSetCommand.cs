@@ -57,16 +57,9 @@ internal sealed class MigrationSetCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var migration = await client.SetMigrationAsync(Request(parse), cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(migration));
-        }
-        else
-        {
-            Terminal.Out.WriteLine($"migration {migration.Id}: {MigrationView.Limits(migration.Limits)}");
-        }
-
-        return ExitCode.Ok;
+        return Show(
+            parse, JsonShapes.Of(migration),
+            () => Terminal.Out.WriteLine($"migration {migration.Id}: {MigrationView.Limits(migration.Limits)}"));
     }
 
     private SetMigrationRequest Request(ParseResult parse)

@@ -28,15 +28,6 @@ internal sealed class MigrationShowCommand : ClientCommand
     protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
     {
         var migration = await client.GetMigrationAsync(parse.GetRequiredValue(_id), cancellation);
-        if (parse.GetValue(Json))
-        {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Detailed(migration));
-        }
-        else
-        {
-            MigrationView.Write(Terminal.Ansi, migration);
-        }
-
-        return ExitCode.Ok;
+        return Show(parse, JsonShapes.Detailed(migration), () => MigrationView.Write(Terminal.Ansi, migration));
     }
 }
