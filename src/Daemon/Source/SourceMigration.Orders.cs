@@ -16,8 +16,7 @@ internal sealed partial class SourceMigration
     {
         lock (_orders)
         {
-            // One that was ordered a moment ago has not taken its first step, and ends in it.
-            if (_state != SourceState.Idle && SourceMachine.Next(_state, SourceEvent.CancelRequested) is null)
+            if (SourceMachine.Next(_state, SourceEvent.CancelRequested) is null)
             {
                 throw Refused("cancel", "the guest has been given to the destination, and only one of the two may ever run it");
             }

@@ -19,7 +19,7 @@ namespace MigrationD.Protocol.Session;
 ///                                                                ResumeHereOrdered      RecoveryGivenUp, DestinationGone,
 ///                                                                                       RecoverOrdered
 /// </code>
-/// Precopy lies between Setup and Device, and can only fall back to Setup (LinkLost) or end as Setup does:
+/// Idle can be cancelled as Setup can. Precopy lies between Setup and Device, and can only fall back to Setup (LinkLost) or end as Setup does:
 /// <code>
 ///           PrecopyPrepared                PrecopyEnded
 ///   Setup ------------------&gt; PrecopyActive -------------&gt; Device
@@ -38,6 +38,8 @@ public static class SourceMachine
     public static SourceTransition? Next(SourceState state, SourceEvent happened) => (state, happened) switch
     {
         (SourceState.Idle, SourceEvent.Started) => To(SourceState.Setup, SourceAction.Prepare),
+        // No destination knows of it yet.
+        (SourceState.Idle, SourceEvent.CancelRequested) => To(SourceState.Cancelled, SourceAction.ReturnGuest),
 
         (SourceState.Setup, SourceEvent.Prepared) => To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
         (SourceState.Setup, SourceEvent.PrecopyPrepared) => To(SourceState.PrecopyActive, SourceAction.Precopy),

@@ -99,6 +99,16 @@ public sealed class SourceMigrationTests : IDisposable
     }
 
     [Fact]
+    public async Task Cancel_before_the_first_step_asks_nothing_of_the_destination()
+    {
+        _migration.Cancel();
+        await RunAsync();
+        Assert.Equal((MigrationState.Cancelled, "cancelled by an operator"), _announced.Last());
+        Assert.Equal(["dispose"], _calls);
+        Assert.True(_guest.IsRunning);
+    }
+
+    [Fact]
     public async Task Guest_that_is_given_away_is_not_cancelled()
     {
         Refusal? refused = null;
