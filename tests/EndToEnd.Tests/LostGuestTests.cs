@@ -143,7 +143,7 @@ public sealed class LostGuestTests : IDisposable
     [InlineData("source.lanes")]
     [InlineData("source.pause")]
     [InlineData("source.run-before")]
-    public async Task ASourceThatDiesWhileAGuestLeavesSaysWhereItMayBe(string step)
+    public async Task A_source_that_dies_while_a_guest_leaves_says_where_it_may_be(string step)
     {
         await using DaemonProcess destination = await StartAsync("destination", "--link-timeout", "2s");
         await using (DaemonProcess source = await StartAsync(
