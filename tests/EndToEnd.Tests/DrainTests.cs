@@ -91,26 +91,6 @@ public sealed class DrainTests
     }
 
     [MachineFact(Host)]
-    public async Task A_peer_that_refuses_a_guest_is_passed_over_for_the_next()
-    {
-        await using DaemonProcess first = await DaemonProcess.StartAsync("first", "--guest-memory", "512MiB");
-        await using DaemonProcess second = await DaemonProcess.StartAsync("second", "--guest-memory", "256MiB");
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
-        await CreateAsync(first, "g", "16MiB");
-        await CreateAsync(source, "g", "16MiB");
-
-        CommandResult drained = (await source.CliAsync("drain", "--to", first.Listen, "--to", second.Listen)).Succeeds();
-        Assert.Contains("already", drained.Output, StringComparison.Ordinal);
-        await second.GuestIsWellAsync("g");
-
-        await using DaemonProcess third = await DaemonProcess.StartAsync("third");
-        await CreateAsync(third, "g", "16MiB");
-        CommandResult stayed = await third.CliAsync("drain", "--to", first.Listen, second.Listen);
-        Assert.Equal(Failed, stayed.Fails("1 guest stayed on third", "g: ", first.Listen, second.Listen, "already").ExitCode);
-        await third.GuestIsWellAsync("g");
-    }
-
-    [MachineFact(Host)]
     public async Task No_more_are_under_way_than_is_said_and_a_peer_with_one_place_gets_one_after_the_other()
     {
         await using DaemonProcess one = await DaemonProcess.StartAsync("one", "--max-incoming", "1");
@@ -198,39 +178,6 @@ public sealed class DrainTests
         await source.GuestIsWellAsync("b");
         Assert.Single(await MigrationsAsync(source));
         Assert.True((bool)(await source.CliAsync("node", "--json")).Succeeds().Json["drained"]!);
-    }
-
-    [MachineFact(Host)]
-    public async Task A_second_drain_is_refused_and_undrain_ends_the_first()
-    {
-        await using DaemonProcess peer = await HangingAsync("peer");
-        await using DaemonProcess source = await PatientAsync();
-        await CreateAsync(source, "a", "16MiB");
-        await CreateAsync(source, "b", "16MiB");
-        (await source.CliAsync("drain")).Fails("--peers", "--to");
-        Assert.False((bool)(await source.CliAsync("node", "--json")).Succeeds().Json["drained"]!);
-
-        Task<CommandResult> drain = source.CliAsync("drain", "--to", peer.Listen, "--parallel", "1");
-        string first = await FirstMigrationAsync(source);
-        Assert.Equal(Refused, (await source.CliAsync("drain", "--to", peer.Listen)).Fails("another drain").ExitCode);
-        (await source.CliAsync("undrain")).Succeeds();
-        peer.GoOn();
-        (await drain).Fails("undrained");
-        await source.MigrationUntilAsync(first, now => now.State == MigrationState.Completed);
-        await source.GuestIsWellAsync("b");
-        await CreateAsync(source, "new", "16MiB");
-    }
-
-    [MachineFact(Host)]
-    public async Task A_guest_whose_migration_an_operator_cancels_stays()
-    {
-        await using DaemonProcess peer = await HangingAsync("peer");
-        await using DaemonProcess source = await PatientAsync();
-        await CreateAsync(source, "a", "16MiB");
-        Task<CommandResult> drain = source.CliAsync("drain", "--to", peer.Listen);
-        (await source.CliAsync("migration", "cancel", await FirstMigrationAsync(source))).Succeeds();
-        Assert.Equal(Failed, (await drain).Fails("a: its migration", "was cancelled").ExitCode);
-        await source.GuestIsWellAsync("a");
     }
 
     [MachineFact(Host)]

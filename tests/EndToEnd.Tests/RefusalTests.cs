@@ -23,25 +23,6 @@ public sealed class RefusalTests
     }
 
     [MachineFact(Host)]
-    public async Task An_address_that_is_none()
-    {
-        await using DaemonProcess source = await SourceAsync();
-        (await source.CliAsync("migrate", "g", "--to", "nowhere", "--mode", "postcopy")).Fails("nowhere", "HOST:PORT");
-        await source.GuestIsWellAsync("g");
-    }
-
-    [MachineFact(Host)]
-    public async Task A_name_that_is_taken()
-    {
-        await using DaemonProcess source = await SourceAsync();
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
-        await destination.CreateGuestAsync("g", "workload", "16MiB", "4MiB");
-        (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy")).Fails("'g'", "already");
-        await source.GuestIsWellAsync("g");
-        await destination.GuestIsWellAsync("g");
-    }
-
-    [MachineFact(Host)]
     public async Task Too_little_memory()
     {
         await using DaemonProcess source = await SourceAsync();
@@ -49,35 +30,6 @@ public sealed class RefusalTests
         (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--mode", "postcopy")).Fails("memory", "64MiB", "16MiB");
         await source.GuestIsWellAsync("g");
         Assert.Empty(await destination.GuestsAsync());
-    }
-
-    [MachineFact(Host)]
-    public async Task A_peer_of_another_protocol_version()
-    {
-        await using DaemonProcess source = await SourceAsync();
-        await using ScriptedDestination other = await ScriptedDestination.StartAsync();
-        other.OnPrepare = request => throw new Refusal(
-            Because.NotNow, $"the source speaks protocol version {request.ProtocolVersion} and this node 7 and 6");
-        (await source.CliAsync("migrate", "g", "--to", other.Address, "--mode", "postcopy")).Fails("protocol version 1", "7 and 6");
-        await source.GuestIsWellAsync("g");
-    }
-
-    [MachineFact(Host)]
-    public async Task A_source_of_another_protocol_version()
-    {
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
-        using CallChannel channel = CallChannel.Connect(destination.Listen);
-        Refusal refusal = await Assert.ThrowsAsync<Refusal>(
-            async () => await channel.Transport().PrepareAsync(new PrepareRequest { ProtocolVersion = 99 }));
-        Assert.Equal(Because.NotNow, refusal.Why);
-        Assert.Contains("version 99", refusal.Message, StringComparison.Ordinal);
-    }
-
-    [MachineFact(Host)]
-    public async Task A_guest_that_is_not_there()
-    {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source");
-        Assert.Equal(4, (await source.CliAsync("migrate", "nobody", "--to", "127.0.0.1:1", "--mode", "postcopy")).Fails("'nobody'").ExitCode);
     }
 
     [MachineFact(Host)]

@@ -136,16 +136,6 @@ public sealed class SeveralLanesTests
         using LaneCall right = daemon.OpenLane(prepared, PageLanePaths.Push, 1);
     }
 
-    [MachineFact(Needs.Userfaultfd)]
-    public async Task A_session_with_too_many_lanes_is_not_prepared()
-    {
-        await using DaemonProcess daemon = await DaemonProcess.StartAsync("daemon");
-        using CallChannel channel = CallChannel.Connect(daemon.Listen);
-        Refusal refusal = await Assert.ThrowsAsync<Refusal>(() => PrepareAsync(channel, pushLanes: 17));
-        Assert.Equal(Because.Invalid, refusal.Why);
-        Assert.Empty(await daemon.GuestsAsync());
-    }
-
     private static Task<PrepareResponse> PrepareAsync(CallChannel channel, uint pushLanes)
     {
         PrepareRequest request = Requests.Prepare("g", "several-lanes");

@@ -98,21 +98,6 @@ public sealed class PrecopyTests
         await destination.GuestIsWellAsync("g");
     }
 
-    [MachineFact(Host)]
-    public async Task Postcopy_is_not_begun_where_there_is_none()
-    {
-        await using DaemonProcess source = await DaemonProcess.StartAsync("source", Wait("source.precopy"));
-        await using DaemonProcess destination = await DaemonProcess.StartAsync("destination");
-        await source.CreateGuestAsync("g", "workload", "16MiB", "4MiB", vcpus: 1);
-        string id = await source.BeginMigrationAsync("g", destination, MigrationMode.Precopy);
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.PrecopyActive);
-        (await source.CliAsync("migration", "start-postcopy", id)).Fails("its mode is precopy");
-        source.GoOn();
-        await source.MigrationUntilAsync(id, one => one.State == MigrationState.Completed);
-        (await source.CliAsync("migration", "start-postcopy", id)).Fails(id);
-        await destination.GuestIsWellAsync("g");
-    }
-
     [MachineFact(Hosts)]
     public async Task Precopy_that_does_not_get_there_leaves_the_guest_where_it_is_or_moves_it_as_told_to()
     {
