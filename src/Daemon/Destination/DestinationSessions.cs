@@ -212,7 +212,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
                 incoming = IncomingMemory.Register(
                     memory, PlacementMessages.FromMessage(request.Placement), node.Meter is { } meter ? meter.FaultServed : null);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
-                incoming.KnowVcpus(guest.VcpuThreads);
+                incoming.SetVcpus(guest.VcpuThreads);
                 lanes = new DestinationLanes(incoming, spec.Name, Agree(request), node.Logger);
                 return HostedGuest.Coming(guest, share, node.Guests.Journal, request.MigrationId, request.SourceNode);
             }

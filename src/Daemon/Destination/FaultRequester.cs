@@ -60,7 +60,7 @@ internal sealed class FaultRequester(IncomingMemory incoming, ILogger logger)
             foreach (PageFault fault in faults)
             {
                 int length = PageRequestCodec.Encode(new PageAddress(0, (ulong)fault.Page), request);
-                incoming.NoteRequest(fault.Page);
+                incoming.RecordRequest(fault.Page);
                 lane.Write(request[..length]);
             }
         }

@@ -111,7 +111,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
 
         if (run.IsHuge)
         {
-            _memory.NoteHuge((long)run.FirstPage / GuestPage.PerBlock);
+            _memory.MarkHuge((long)run.FirstPage / GuestPage.PerBlock);
         }
     }
 

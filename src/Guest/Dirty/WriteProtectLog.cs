@@ -81,14 +81,14 @@ internal sealed class WriteProtectLog(GuestMemory memory) : DirtyLog(memory)
     private long Scan(PageSet? into, bool rearm)
     {
         long pages = 0;
-        nint end = Memory.Address + (nint)Memory.Length;
+        nint end = Memory.AddressAfter(Memory.PageCount);
         for (nint at = Memory.Address; at < end;)
         {
             int found = _pagemap!.FindWritten(at, end, rearm, _regions, out nint walked);
             for (int i = 0; i < found; i++)
             {
-                long first = PageAt(_regions[i].Start);
-                long count = PageAt(_regions[i].End) - first;
+                long first = Memory.PageAt(_regions[i].Start);
+                long count = Memory.PageAt(_regions[i].End) - first;
                 into?.Add(first, count);
                 pages += count;
             }
@@ -98,8 +98,6 @@ internal sealed class WriteProtectLog(GuestMemory memory) : DirtyLog(memory)
 
         return pages;
     }
-
-    private long PageAt(ulong address) => (long)(address - (ulong)Memory.Address) >> GuestPage.Shift;
 
     private void Release()
     {

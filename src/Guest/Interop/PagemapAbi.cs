@@ -32,58 +32,32 @@ internal static class PagemapAbi
     }
 
     /// <summary>struct page_region: [Start, End) in addresses.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = RegionSize)]
+    [StructLayout(LayoutKind.Sequential, Size = RegionSize)]
     public struct Region
     {
-        [FieldOffset(0)]
         public ulong Start;
-
-        [FieldOffset(8)]
         public ulong End;
-
-        [FieldOffset(16)]
         public Categories Categories;
     }
 
     /// <summary>struct pm_scan_arg.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = ScanSize)]
+    [StructLayout(LayoutKind.Sequential, Size = ScanSize)]
     public struct ScanArgument
     {
-        [FieldOffset(0)]
         public ulong Size;
-
-        [FieldOffset(8)]
         public ulong Flags;
-
-        [FieldOffset(16)]
         public ulong Start;
-
-        [FieldOffset(24)]
         public ulong End;
 
         /// <summary>Written by the kernel: where the walk ended.</summary>
-        [FieldOffset(32)]
         public ulong WalkEnd;
 
-        [FieldOffset(40)]
         public ulong Regions;
-
-        [FieldOffset(48)]
         public ulong RegionCount;
-
-        [FieldOffset(56)]
         public ulong MaxPages;
-
-        [FieldOffset(64)]
         public Categories Inverted;
-
-        [FieldOffset(72)]
         public Categories All;
-
-        [FieldOffset(80)]
         public Categories Any;
-
-        [FieldOffset(88)]
         public Categories Returned;
     }
 }

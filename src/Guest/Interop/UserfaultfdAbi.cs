@@ -56,100 +56,64 @@ internal static class UserfaultfdAbi
     private const int ZeropageSize = 32;
 
     /// <summary>struct uffdio_api.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = ApiSize)]
+    [StructLayout(LayoutKind.Sequential, Size = ApiSize)]
     public struct Api
     {
-        [FieldOffset(0)]
         public ulong Version;
-
-        [FieldOffset(8)]
         public ulong Features;
-
-        [FieldOffset(16)]
         public ulong Ioctls;
     }
 
     /// <summary>struct uffdio_range.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = RangeSize)]
+    [StructLayout(LayoutKind.Sequential, Size = RangeSize)]
     public struct Range
     {
-        [FieldOffset(0)]
         public ulong Start;
-
-        [FieldOffset(8)]
         public ulong Length;
     }
 
     /// <summary>struct uffdio_register.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = RegisterSize)]
+    [StructLayout(LayoutKind.Sequential, Size = RegisterSize)]
     public struct Register
     {
-        [FieldOffset(0)]
         public ulong Start;
-
-        [FieldOffset(8)]
         public ulong Length;
-
-        [FieldOffset(16)]
         public ulong Mode;
-
-        [FieldOffset(24)]
         public ulong Ioctls;
     }
 
     /// <summary>struct uffdio_copy and struct uffdio_move, which have the same shape.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = TransferSize)]
+    [StructLayout(LayoutKind.Sequential, Size = TransferSize)]
     public struct Transfer
     {
-        [FieldOffset(0)]
         public ulong Destination;
-
-        [FieldOffset(8)]
         public ulong Source;
-
-        [FieldOffset(16)]
         public ulong Length;
-
-        [FieldOffset(24)]
         public ulong Mode;
 
         /// <summary>Written by the kernel: bytes done, or -errno.</summary>
-        [FieldOffset(32)]
         public long Done;
     }
 
     /// <summary>struct uffdio_zeropage.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = ZeropageSize)]
+    [StructLayout(LayoutKind.Sequential, Size = ZeropageSize)]
     public struct Zeropage
     {
-        [FieldOffset(0)]
         public ulong Start;
-
-        [FieldOffset(8)]
         public ulong Length;
-
-        [FieldOffset(16)]
         public ulong Mode;
 
         /// <summary>Written by the kernel: bytes done, or -errno.</summary>
-        [FieldOffset(24)]
         public long Done;
     }
 
     /// <summary>struct uffd_msg, with the fields of a page fault.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = MessageSize)]
+    [StructLayout(LayoutKind.Sequential, Size = MessageSize)]
     public struct Message
     {
-        [FieldOffset(0)]
         public byte Event;
-
-        [FieldOffset(8)]
         public ulong Flags;
-
-        [FieldOffset(16)]
         public ulong Address;
-
-        [FieldOffset(24)]
         public uint ThreadId;
     }
 }

@@ -59,52 +59,36 @@ internal static class CpuModel
         [(0x40000001, 0, 'a')] = ["kvmclock", "kvm-nopiodelay", "kvm-mmu", "kvmclock2", "kvm-asyncpf"],
     };
 
-    /// <summary>What a new guest is shown on this host.</summary>
-    /// <param name="supported">KVM_GET_SUPPORTED_CPUID.</param>
+    /// <summary>What a new guest is shown on this host, of what KVM_GET_SUPPORTED_CPUID says.</summary>
     public static List<CpuidEntry> ForNewGuest(ReadOnlySpan<KvmCpuidEntry> supported)
     {
         var shown = new List<CpuidEntry>();
         foreach (KvmCpuidEntry entry in supported)
         {
-            KvmCpuidEntry e = entry;
-            switch (e.Function)
+            KvmCpuidEntry? reduced = entry.Function switch
             {
-                case 0:
-                    e.Eax = HighestBasicLeaf;
-                    break;
-                case 1:
-                    // APIC id and number of processors are each vCPU's own.
-                    e.Ebx &= 0x0000FF00;
-                    e.Ecx &= Leaf1Ecx;
-                    e.Edx &= Leaf1Edx;
-                    break;
-                case 0x40000000:
-                    e.Eax = 0x40000001;
-                    break;
-                case 0x40000001:
-                    (e.Eax, e.Ebx, e.Ecx, e.Edx) = (e.Eax & KvmFeatures, 0, 0, 0);
-                    break;
-                case 0x80000000:
-                    e.Eax = Math.Min(e.Eax, HighestExtendedLeaf);
-                    break;
-                case 0x80000001:
-                    e.Ecx &= LeafExtended1Ecx;
-                    e.Edx &= LeafExtended1Edx;
-                    break;
-                case 0x80000007:
-                    (e.Eax, e.Ebx, e.Ecx, e.Edx) = (0, 0, 0, e.Edx & InvariantTsc);
-                    break;
-                case 0x80000008:
-                    (e.Eax, e.Ebx, e.Ecx, e.Edx) = ((e.Eax & 0xFF00) | Math.Min(e.Eax & 0xFF, MaxPhysicalBits), 0, 0, 0);
-                    break;
-                default:
-                    continue;
-            }
+                0 => entry with { Eax = HighestBasicLeaf },
 
-            shown.Add(new CpuidEntry
+                // APIC id and number of processors are each vCPU's own.
+                1 => entry with { Ebx = entry.Ebx & 0x0000FF00, Ecx = entry.Ecx & Leaf1Ecx, Edx = entry.Edx & Leaf1Edx },
+                0x40000000 => entry with { Eax = 0x40000001 },
+                0x40000001 => entry with { Eax = entry.Eax & KvmFeatures, Ebx = 0, Ecx = 0, Edx = 0 },
+                0x80000000 => entry with { Eax = Math.Min(entry.Eax, HighestExtendedLeaf) },
+                0x80000001 => entry with { Ecx = entry.Ecx & LeafExtended1Ecx, Edx = entry.Edx & LeafExtended1Edx },
+                0x80000007 => entry with { Eax = 0, Ebx = 0, Ecx = 0, Edx = entry.Edx & InvariantTsc },
+                0x80000008 => entry with
+                {
+                    Eax = (entry.Eax & 0xFF00) | Math.Min(entry.Eax & 0xFF, MaxPhysicalBits), Ebx = 0, Ecx = 0, Edx = 0,
+                },
+                _ => null,
+            };
+            if (reduced is { } e)
             {
-                Function = e.Function, Index = e.Index, Flags = e.Flags, Eax = e.Eax, Ebx = e.Ebx, Ecx = e.Ecx, Edx = e.Edx,
-            });
+                shown.Add(new CpuidEntry
+                {
+                    Function = e.Function, Index = e.Index, Flags = e.Flags, Eax = e.Eax, Ebx = e.Ebx, Ecx = e.Ecx, Edx = e.Edx,
+                });
+            }
         }
 
         return shown;

@@ -4,7 +4,7 @@ using MigrationD.Guest.Interop;
 namespace MigrationD.Guest.Machine;
 
 /// <summary>/dev/kvm: what this host's KVM can do, and where virtual machines come from.</summary>
-internal sealed unsafe class KvmDevice : IDisposable
+internal sealed unsafe class KvmDevice : KvmObject
 {
     public const string Path = "/dev/kvm";
 
@@ -12,15 +12,13 @@ internal sealed unsafe class KvmDevice : IDisposable
     public const int ApiVersion = 12;
 
     private const int MaxEntries = 512;
-    private readonly SafeFileHandle _device;
 
     private KvmDevice(SafeFileHandle device)
+        : base(device)
     {
-        _device = device;
     }
 
-    /// <summary>Opens the device.</summary>
-    /// <exception cref="SystemCallException">It cannot be opened.</exception>
+    /// <exception cref="SystemCallException">The device cannot be opened.</exception>
     public static KvmDevice Open()
     {
         int descriptor = Libc.OpenDescriptor(Path, Libc.OpenReadWrite | Libc.CloseOnExec);
@@ -29,17 +27,15 @@ internal sealed unsafe class KvmDevice : IDisposable
             : throw SystemCallException.FromLast($"open {Path}");
     }
 
-    /// <summary>KVM_GET_API_VERSION.</summary>
-    public int GetApiVersion() => KvmIoctl.Value(_device, KvmRequest.GetApiVersion, 0);
+    public int GetApiVersion() => Call(KvmRequest.GetApiVersion, 0);
 
     /// <summary>KVM_CHECK_EXTENSION: 0 when absent, otherwise a number that depends on the capability.</summary>
-    public int Check(KvmCapability capability) => KvmIoctl.Value(_device, KvmRequest.CheckExtension, (nuint)capability);
+    public int Check(KvmCapability capability) => Call(KvmRequest.CheckExtension, (nuint)capability);
 
-    /// <summary>KVM_CREATE_VM.</summary>
-    public SafeFileHandle CreateVm() => new(KvmIoctl.Value(_device, KvmRequest.CreateVm, 0), ownsHandle: true);
+    public SafeFileHandle CreateVm() => new(Call(KvmRequest.CreateVm, 0), ownsHandle: true);
 
     /// <summary>Size of the area that a vCPU shares with its process.</summary>
-    public int GetVcpuMmapSize() => KvmIoctl.Value(_device, KvmRequest.GetVcpuMmapSize, 0);
+    public int GetVcpuMmapSize() => Call(KvmRequest.GetVcpuMmapSize, 0);
 
     /// <summary>The MSRs that have to be saved and restored on this host.</summary>
     public uint[] GetMsrIndexes()
@@ -47,22 +43,15 @@ internal sealed unsafe class KvmDevice : IDisposable
         // struct kvm_msr_list: the number of entries, then as many indexes.
         uint* list = stackalloc uint[1 + MaxEntries];
         list[0] = MaxEntries;
-        KvmIoctl.Call(_device, KvmRequest.GetMsrIndexList, list);
+        Call(KvmRequest.GetMsrIndexList, list);
         return new ReadOnlySpan<uint>(list + 1, (int)list[0]).ToArray();
     }
 
     /// <summary>The CPUID leaves and features that this host can give to a guest.</summary>
     public KvmCpuidEntry[] GetSupportedCpuid()
     {
-        // struct kvm_cpuid2: the number of entries, padding, then the entries.
-        byte[] buffer = new byte[8 + (MaxEntries * sizeof(KvmCpuidEntry))];
-        fixed (byte* list = buffer)
-        {
-            *(uint*)list = MaxEntries;
-            KvmIoctl.Call(_device, KvmRequest.GetSupportedCpuid, list);
-            return new ReadOnlySpan<KvmCpuidEntry>(list + 8, (int)*(uint*)list).ToArray();
-        }
+        var entries = new KvmCpuidEntry[MaxEntries];
+        _ = CallList<KvmCpuidEntry>(KvmRequest.GetSupportedCpuid, entries, out int count);
+        return entries[..count];
     }
-
-    public void Dispose() => _device.Dispose();
 }

@@ -6,7 +6,7 @@ namespace MigrationD.Guest.Machine;
 
 /// <summary>
 /// KVM's dirty log, protected by hand: what vCPUs and KVM itself write. What this process writes into guest memory goes past it, and is
-/// noted by <see cref="HostWrites"/>.
+/// entered in <see cref="HostWrites"/>.
 /// </summary>
 /// <remarks>
 /// The protection is in the page tables that KVM keeps for the guest, and is split to small pages there; the huge pages of this process
@@ -14,10 +14,8 @@ namespace MigrationD.Guest.Machine;
 /// </remarks>
 internal sealed class KvmDirtyLog : DirtyLog
 {
-    private const int PagesPerWord = 64;
-
     // 64 MiB: with every page dirty about a millisecond.
-    private const int WordsPerClear = (64 << 20) / GuestPage.Size / PagesPerWord;
+    private const int WordsPerClear = (64 << 20) / GuestPage.Size / PageBits.PerWord;
 
     private readonly KvmVirtualMachine _machine;
     private readonly HostWrites _hostWrites;
@@ -28,13 +26,7 @@ internal sealed class KvmDirtyLog : DirtyLog
     {
         _machine = machine;
         _hostWrites = new HostWrites(memory.PageCount);
-        long longest = 0;
-        foreach (KvmMemoryRegion slot in machine.Slots)
-        {
-            longest = Math.Max(longest, (long)slot.MemorySize);
-        }
-
-        _bitmap = new ulong[longest / GuestPage.Size / PagesPerWord];
+        _bitmap = new ulong[machine.Slots.Max(WordsOf)];
     }
 
     protected override void Begin()
@@ -88,7 +80,7 @@ internal sealed class KvmDirtyLog : DirtyLog
                 Clear(slot, bitmap);
             }
 
-            firstPage += bitmap.Length * PagesPerWord;
+            firstPage += bitmap.Length * PageBits.PerWord;
         }
 
         return pages;
@@ -125,6 +117,8 @@ internal sealed class KvmDirtyLog : DirtyLog
         }
     }
 
+    private static int WordsOf(KvmMemoryRegion slot) => PageBits.WordsFor((long)slot.MemorySize / GuestPage.Size);
+
     private void Clear(KvmMemoryRegion slot, ReadOnlySpan<ulong> bitmap)
     {
         for (int word = 0; word < bitmap.Length; word += WordsPerClear)
@@ -132,10 +126,10 @@ internal sealed class KvmDirtyLog : DirtyLog
             ReadOnlySpan<ulong> piece = bitmap.Slice(word, Math.Min(WordsPerClear, bitmap.Length - word));
             if (piece.ContainsAnyExcept(0UL))
             {
-                _machine.ClearDirtyLog(slot.Slot, (long)word * PagesPerWord, piece);
+                _machine.ClearDirtyLog(slot.Slot, (long)word * PageBits.PerWord, piece);
             }
         }
     }
 
-    private Span<ulong> BitmapOf(KvmMemoryRegion slot) => _bitmap.AsSpan(0, (int)((long)slot.MemorySize / GuestPage.Size / PagesPerWord));
+    private Span<ulong> BitmapOf(KvmMemoryRegion slot) => _bitmap.AsSpan(0, WordsOf(slot));
 }

@@ -21,13 +21,10 @@ internal sealed class KvmMachine : IDisposable
     private readonly List<VcpuRegisters> _registers = [];
     private KvmDirtyLog? _dirtyLog;
 
-    /// <summary>A machine whose vCPUs stand still, in the state that the kernel gives to new ones.</summary>
-    /// <param name="device">/dev/kvm.</param>
-    /// <param name="guest">Whose it is, for errors.</param>
-    /// <param name="memory">Its RAM.</param>
-    /// <param name="vcpus">How many it has.</param>
-    /// <param name="profile">What the guest has seen of a machine; null for a new guest.</param>
-    /// <param name="parts">What the machine does not know by name.</param>
+    /// <summary>
+    /// Makes a machine whose vCPUs stand still, in the state that the kernel gives to new ones. <paramref name="profile"/> is what the guest
+    /// has seen of a machine; null for a new guest.
+    /// </summary>
     public KvmMachine(KvmDevice device, string guest, GuestMemory memory, int vcpus, MachineProfile? profile, MachineParts parts)
     {
         _guest = guest;
@@ -68,7 +65,6 @@ internal sealed class KvmMachine : IDisposable
         }
     }
 
-    /// <summary>Its vCPUs.</summary>
     public VcpuCrew Crew { get; }
 
     /// <summary>What a host must be able to do to run its guest; without the devices.</summary>
@@ -76,9 +72,6 @@ internal sealed class KvmMachine : IDisposable
 
     /// <summary>What of it has state, in the order in which it is saved and loaded.</summary>
     public IReadOnlyList<IDevice> Devices { get; }
-
-    /// <summary>MSRs that this host's KVM would not read or write, and that were left alone.</summary>
-    public IEnumerable<uint> SkippedMsrs => _registers.SelectMany(vcpu => vcpu.SkippedMsrs).Distinct().Order();
 
     /// <summary>Opens /dev/kvm for a guest that is to come.</summary>
     /// <exception cref="GuestStateException">It cannot be opened, or lacks something.</exception>

@@ -19,13 +19,7 @@ public static class KvmProbe
         {
             using KvmDevice device = KvmDevice.Open();
             return new KvmProbeResult(
-                true,
-                null,
-                null,
-                device.GetApiVersion(),
-                FindMissing(device),
-                device.Check(KvmCapability.TscControl) > 0,
-                IsNested());
+                true, null, null, device.GetApiVersion(), FindMissing(device), device.Check(KvmCapability.TscControl) > 0, IsNested());
         }
         catch (SystemCallException error)
         {
@@ -41,27 +35,20 @@ public static class KvmProbe
         KvmDevice device = KvmDevice.Open();
         try
         {
-            ThrowIfUnusable(device);
-            return device;
+            if (device.GetApiVersion() is var version and not KvmDevice.ApiVersion)
+            {
+                throw new NotSupportedException($"{KvmDevice.Path} speaks API version {version}, expected {KvmDevice.ApiVersion}");
+            }
+
+            return FindMissing(device) is { Count: > 0 } missing
+                ? throw new NotSupportedException(
+                    $"{KvmDevice.Path} lacks {string.Join(", ", missing)}; Linux 5.14 or later has all of them on x86-64")
+                : device;
         }
         catch
         {
             device.Dispose();
             throw;
-        }
-    }
-
-    private static void ThrowIfUnusable(KvmDevice device)
-    {
-        if (device.GetApiVersion() is var version and not KvmDevice.ApiVersion)
-        {
-            throw new NotSupportedException($"{KvmDevice.Path} speaks API version {version}, expected {KvmDevice.ApiVersion}");
-        }
-
-        if (FindMissing(device) is { Count: > 0 } missing)
-        {
-            throw new NotSupportedException(
-                $"{KvmDevice.Path} lacks {string.Join(", ", missing)}; Linux 5.14 or later has all of them on x86-64");
         }
     }
 
@@ -73,20 +60,14 @@ public static class KvmProbe
     {
         try
         {
-            foreach (string line in File.ReadLines("/proc/cpuinfo"))
-            {
-                if (line.StartsWith("flags", StringComparison.Ordinal))
-                {
-                    return line.Contains(" hypervisor", StringComparison.Ordinal);
-                }
-            }
+            string? flags = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal));
+            return flags?.Contains(" hypervisor", StringComparison.Ordinal) == true;
         }
         catch (IOException)
         {
             // A hint is not worth an error.
+            return false;
         }
-
-        return false;
     }
 }
 

@@ -1,24 +1,27 @@
+using Google.Protobuf;
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Machine;
 
 /// <summary>A vCPU of KVM: its descriptor and the area it shares with this process.</summary>
-internal sealed unsafe class KvmVcpu : IDisposable
+internal sealed unsafe class KvmVcpu : KvmObject
 {
-    private const int MsrHeader = 8;
-
-    private readonly SafeFileHandle _vcpu;
     private readonly nuint _runSize;
     private KvmRun* _run;
 
     /// <summary>Takes over a descriptor from KVM_CREATE_VCPU.</summary>
     public KvmVcpu(SafeFileHandle vcpu, int mmapSize)
+        : base(vcpu)
     {
-        _vcpu = vcpu;
         _runSize = (nuint)mmapSize;
-        nint address = Libc.MmapDevice(
-            0, _runSize, Libc.MemoryProtection.Read | Libc.MemoryProtection.Write, Libc.MapFlags.Shared, vcpu, 0);
+        nint address = Libc.Mmap(
+            0,
+            _runSize,
+            Libc.MemoryProtection.Read | Libc.MemoryProtection.Write,
+            Libc.MapFlags.Shared,
+            (int)vcpu.DangerousGetHandle(),
+            0);
         if (address == Libc.MapFailed)
         {
             throw SystemCallException.FromLast($"mmap length=0x{mmapSize:x} of a vCPU");
@@ -45,55 +48,29 @@ internal sealed unsafe class KvmVcpu : IDisposable
         set => Volatile.Write(ref _run->ImmediateExit, value ? (byte)1 : (byte)0);
     }
 
-    /// <summary>KVM_RUN.</summary>
-    /// <returns><see cref="Errno.None"/> when there is an exit to handle; <see cref="Errno.EINTR"/> after a signal.</returns>
-    public Errno Run() => Libc.KvmIoctl(_vcpu, (nuint)KvmRequest.Run, null) >= 0 ? Errno.None : SystemCallException.LastError;
+    /// <summary>
+    /// KVM_RUN: <see cref="Errno.None"/> when there is an exit to handle, <see cref="Errno.EINTR"/> after a signal.
+    /// </summary>
+    public Errno Run() => TryCall(KvmRequest.Run, null) >= 0 ? Errno.None : SystemCallException.LastError;
 
-    /// <summary>A structure of the vCPU.</summary>
-    public T Get<T>(KvmRequest request)
-        where T : unmanaged
-        => KvmIoctl.Get<T>(_vcpu, request);
+    public uint GetTscKhz() => (uint)Call(KvmRequest.GetTscKhz, 0);
 
-    /// <summary>Sets a structure of the vCPU.</summary>
-    public void Set<T>(KvmRequest request, T value)
-        where T : unmanaged
-        => KvmIoctl.Set(_vcpu, request, value);
+    /// <summary>Sets the frequency of the guest's TSC; false when the hardware cannot scale.</summary>
+    public bool TrySetTscKhz(uint khz) => TryCall(KvmRequest.SetTscKhz, (void*)khz) >= 0;
 
-    /// <summary>A structure of the vCPU that is only carried.</summary>
-    public byte[] GetBytes(KvmRequest request) => KvmIoctl.GetBytes(_vcpu, request);
-
-    /// <summary>Sets a structure of the vCPU that was carried.</summary>
-    public void SetBytes(KvmRequest request, ReadOnlySpan<byte> value) => KvmIoctl.SetBytes(_vcpu, request, value);
-
-    /// <summary>Frequency of the guest's TSC, in kHz.</summary>
-    public uint GetTscKhz() => (uint)KvmIoctl.Value(_vcpu, KvmRequest.GetTscKhz, 0);
-
-    /// <summary>Sets the frequency of the guest's TSC.</summary>
-    /// <returns>False when the hardware cannot scale.</returns>
-    public bool TrySetTscKhz(uint khz) => Libc.KvmIoctlValue(_vcpu, (nuint)KvmRequest.SetTscKhz, khz) >= 0;
-
-    /// <summary>What CPUID shows to the guest. Before the first run and before any other state.</summary>
-    public void SetCpuid(ReadOnlySpan<KvmCpuidEntry> entries)
-    {
-        byte[] buffer = new byte[8 + (entries.Length * sizeof(KvmCpuidEntry))];
-        fixed (byte* pointer = buffer)
-        {
-            *(uint*)pointer = (uint)entries.Length;
-            entries.CopyTo(new Span<KvmCpuidEntry>(pointer + 8, entries.Length));
-            KvmIoctl.Call(_vcpu, KvmRequest.SetCpuid2, pointer);
-        }
-    }
+    /// <summary>Sets what CPUID shows to the guest. Before the first run and before any other state.</summary>
+    public void SetCpuid(KvmCpuidEntry[] entries) => CallList<KvmCpuidEntry>(KvmRequest.SetCpuid2, entries, out _);
 
     /// <summary>The FPU and vector state: as many bytes as KVM_CAP_XSAVE2 says, at least 4096.</summary>
-    public byte[] GetXsave(int size)
+    public ByteString GetXsave(int size)
     {
-        byte[] buffer = new byte[Math.Max(size, KvmIoctl.SizeOf(KvmRequest.GetXsave))];
+        byte[] buffer = new byte[Math.Max(size, SizeOf(KvmRequest.GetXsave))];
         fixed (byte* pointer = buffer)
         {
-            KvmIoctl.Call(_vcpu, size > 0 ? KvmRequest.GetXsave2 : KvmRequest.GetXsave, pointer);
+            Call(size > 0 ? KvmRequest.GetXsave2 : KvmRequest.GetXsave, pointer);
         }
 
-        return buffer;
+        return UnsafeByteOperations.UnsafeWrap(buffer);
     }
 
     /// <summary>Sets the FPU and vector state; the kernel reads as many bytes as <see cref="GetXsave"/> gives on this host.</summary>
@@ -101,19 +78,14 @@ internal sealed unsafe class KvmVcpu : IDisposable
     {
         fixed (byte* pointer = state)
         {
-            KvmIoctl.Call(_vcpu, KvmRequest.SetXsave, pointer);
+            Call(KvmRequest.SetXsave, pointer);
         }
     }
 
-    /// <summary>Reads MSRs.</summary>
-    /// <returns>How many were read before one that KVM would not read; all when it is <c>entries.Length</c>.</returns>
-    public int GetMsrs(Span<KvmMsrEntry> entries) => CallMsrs(KvmRequest.GetMsrs, entries);
+    /// <summary>Reads or writes MSRs, and returns how many before the one that KVM refused: all, when it refused none.</summary>
+    public int CallMsrs(KvmRequest request, Span<KvmMsrEntry> entries) => CallList(request, entries, out _);
 
-    /// <summary>Writes MSRs.</summary>
-    /// <returns>How many were written before one that KVM would not write; all when it is <c>entries.Length</c>.</returns>
-    public int SetMsrs(Span<KvmMsrEntry> entries) => CallMsrs(KvmRequest.SetMsrs, entries);
-
-    public void Dispose()
+    public override void Dispose()
     {
         // The exit area goes after nobody runs the vCPU; the guest has ended its thread by now.
         KvmRun* run = _run;
@@ -123,21 +95,6 @@ internal sealed unsafe class KvmVcpu : IDisposable
             _ = Libc.Munmap((nint)run, _runSize);
         }
 
-        _vcpu.Dispose();
-    }
-
-    private int CallMsrs(KvmRequest request, Span<KvmMsrEntry> entries)
-    {
-        // struct kvm_msrs: the number of entries, padding, then the entries.
-        byte[] buffer = new byte[MsrHeader + (entries.Length * sizeof(KvmMsrEntry))];
-        fixed (byte* pointer = buffer)
-        {
-            *(uint*)pointer = (uint)entries.Length;
-            var inside = new Span<KvmMsrEntry>(pointer + MsrHeader, entries.Length);
-            entries.CopyTo(inside);
-            int done = KvmIoctl.Call(_vcpu, request, pointer);
-            inside.CopyTo(entries);
-            return done;
-        }
+        base.Dispose();
     }
 }

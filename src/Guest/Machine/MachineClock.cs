@@ -4,9 +4,7 @@ using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Machine;
 
-/// <summary>Makes up, in a vCPU's registers, for a time stamp counter that is ahead of what the guest should read.</summary>
-/// <param name="ticksAhead">By how many ticks; negative when it is behind.</param>
-/// <param name="registers">The vCPU's.</param>
+/// <summary>Makes up, in a vCPU's registers, for a time stamp counter that is so many ticks ahead of what the guest should read.</summary>
 internal delegate void ClockCorrection(long ticksAhead, ref GeneralRegisters registers);
 
 /// <summary>
@@ -16,7 +14,6 @@ internal delegate void ClockCorrection(long ticksAhead, ref GeneralRegisters reg
 internal sealed class MachineClock(KvmVirtualMachine machine, uint tscKhz, ClockCorrection correct)
     : Device<ClockState>("clock", sectionVersion: 1, ClockState.Parser)
 {
-    /// <summary>The MSR of the time stamp counter.</summary>
     public const uint TscMsr = 0x10;
 
     private const int Attempts = 3;
@@ -43,7 +40,7 @@ internal sealed class MachineClock(KvmVirtualMachine machine, uint tscKhz, Clock
         {
             // A preemption between the two clocks looks like a difference, so the smallest counts.
             Span<KvmMsrEntry> tsc = [new KvmMsrEntry { Index = TscMsr }];
-            vcpu.GetMsrs(tsc);
+            vcpu.CallMsrs(KvmRequest.GetMsrs, tsc);
             Int128 now = unchecked((long)(tsc[0].Data - TscNow(state, saved.Value)));
             ahead = Int128.Abs(now) < Int128.Abs(ahead) ? now : ahead;
         }
@@ -57,16 +54,14 @@ internal sealed class MachineClock(KvmVirtualMachine machine, uint tscKhz, Clock
         }
     }
 
-    /// <inheritdoc/>
     protected override ClockState Save() => new()
     {
-        KvmclockNs = machine.GetClock().Clock,
+        KvmclockNs = machine.Get<KvmClockData>(KvmRequest.GetClock).Clock,
         RealtimeUnixNs = Realtime.NowUnixNanoseconds(),
     };
 
-    /// <inheritdoc/>
-    protected override void Load(ClockState state) =>
-        machine.SetClock(new KvmClockData { Clock = state.KvmclockNs + (ulong)NanosecondsSince(state.RealtimeUnixNs) });
+    protected override void Load(ClockState state) => machine.Set(
+        KvmRequest.SetClock, new KvmClockData { Clock = state.KvmclockNs + (ulong)NanosecondsSince(state.RealtimeUnixNs) });
 
     private static long NanosecondsSince(long realtimeUnixNs) => Math.Max(0, Realtime.NowUnixNanoseconds() - realtimeUnixNs);
 }

@@ -17,11 +17,6 @@ internal sealed class Vcpu : IVcpu
     private readonly GuestThread _thread;
 
     /// <summary>A vCPU that stands still, one more of <paramref name="crew"/>.</summary>
-    /// <param name="kernel">KVM's side of it.</param>
-    /// <param name="number">Which one it is.</param>
-    /// <param name="crew">Those it runs and stops with.</param>
-    /// <param name="ports">What answers at I/O ports.</param>
-    /// <param name="memory">What answers at physical addresses without RAM.</param>
     public Vcpu(KvmVcpu kernel, int number, VcpuCrew crew, Bus ports, Bus memory)
     {
         _kernel = kernel;
@@ -33,16 +28,12 @@ internal sealed class Vcpu : IVcpu
             $"vcpu {number}", $"vCPU {number}", Run, () => kernel.ImmediateExit = false, () => kernel.ImmediateExit = true);
     }
 
-    /// <inheritdoc/>
     public int Number { get; }
 
-    /// <inheritdoc/>
     public GeneralRegisters Registers => _kernel.Get<GeneralRegisters>(KvmRequest.GetRegisters);
 
-    /// <inheritdoc/>
     public ulong FaultAddress => _kernel.Get<KvmSpecialRegisters2>(KvmRequest.GetSpecialRegisters2).Cr2;
 
-    /// <inheritdoc/>
     public void Fail(string why) => _crew.Fail($"vCPU {Number} stopped: {why}");
 
     private void Run()

@@ -13,16 +13,14 @@ namespace MigrationD.Guest.Memory;
 /// </remarks>
 public sealed unsafe class GuestMemory : IDisposable
 {
-    private readonly nint _mapping;
-    private readonly nuint _mappingLength;
+    private const string Owner = "guest memory";
+
     private int _disposed;
     private bool _revoked;
     private HostWrites? _hostWrites;
 
-    private GuestMemory(nint mapping, nuint mappingLength, nint address, long length)
+    private GuestMemory(nint address, long length)
     {
-        _mapping = mapping;
-        _mappingLength = mappingLength;
         Address = address;
         Length = length;
     }
@@ -49,27 +47,9 @@ public sealed unsafe class GuestMemory : IDisposable
             throw new ArgumentOutOfRangeException(nameof(length), length, "guest memory is a positive multiple of 2 MiB");
         }
 
-        // mmap promises 4 KiB alignment only: map one block more, and give back what sticks out on either side.
-        nuint mapped = (nuint)length + GuestPage.BlockSize;
-        nint mapping = Libc.Mmap(
-            0,
-            mapped,
-            Libc.MemoryProtection.Read | Libc.MemoryProtection.Write,
-            Libc.MapFlags.Private | Libc.MapFlags.Anonymous | Libc.MapFlags.NoReserve,
-            -1,
-            0);
-        if (mapping == Libc.MapFailed)
-        {
-            throw SystemCallException.FromLast($"mmap length=0x{mapped:x} for guest memory");
-        }
-
-        nint address = (mapping + GuestPage.BlockSize - 1) & ~(nint)(GuestPage.BlockSize - 1);
-        Trim(mapping, address);
-        Trim(address + (nint)length, mapping + (nint)mapped);
-        var memory = new GuestMemory(address, (nuint)length, address, length);
+        var memory = new GuestMemory(AnonymousMemory.Map(length, GuestPage.BlockSize, Owner), length);
         try
         {
-            memory.Advise(Libc.MemoryAdvice.DontFork);
             memory.AllowHugeFaults(true);
             return memory;
         }
@@ -127,8 +107,7 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">There is no such page.</exception>
     public nint AddressOf(long page)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(page);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(page, PageCount);
+        PageBits.CheckRange(page, 1, PageCount);
         return (nint)Locate(page << GuestPage.Shift, GuestPage.Size);
     }
 
@@ -140,17 +119,7 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         Volatile.Write(ref _revoked, true);
-        nint replaced = Libc.Mmap(
-            Address,
-            (nuint)Length,
-            Libc.MemoryProtection.None,
-            Libc.MapFlags.Private | Libc.MapFlags.Anonymous | Libc.MapFlags.NoReserve | Libc.MapFlags.Fixed,
-            -1,
-            0);
-        if (replaced == Libc.MapFailed)
-        {
-            throw SystemCallException.FromLast($"mmap PROT_NONE address=0x{Address:x} length=0x{Length:x} over guest memory");
-        }
+        AnonymousMemory.Replace(Address, Length, Owner);
     }
 
     /// <summary>Unmaps the block. The caller has stopped everything that uses it, the virtual machine above all.</summary>
@@ -158,9 +127,15 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            _ = Libc.Munmap(_mapping, _mappingLength);
+            AnonymousMemory.Unmap(Address, Length);
         }
     }
+
+    /// <summary>Where so many pages end: the address of the next, which may be the end of the block. Not checked.</summary>
+    internal nint AddressAfter(long pages) => Address + ((nint)pages << GuestPage.Shift);
+
+    /// <summary>The page at an address that the kernel has told.</summary>
+    internal long PageAt(ulong address) => (long)(address - (ulong)Address) >> GuestPage.Shift;
 
     /// <summary>The address of a range that has been checked to lie inside the block.</summary>
     internal byte* Locate(long offset, int length)
@@ -185,45 +160,14 @@ public sealed unsafe class GuestMemory : IDisposable
     /// <exception cref="SystemCallException">madvise failed.</exception>
     public void Discard(long firstPage, long pageCount)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, PageCount - firstPage);
+        PageBits.CheckRange(firstPage, pageCount, PageCount);
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
-        nint address = Address + ((nint)firstPage << GuestPage.Shift);
-        nint length = (nint)pageCount << GuestPage.Shift;
-        if (Libc.Madvise(address, (nuint)length, Libc.MemoryAdvice.DontNeed) != 0)
-        {
-            throw SystemCallException.FromLast($"madvise {Libc.MemoryAdvice.DontNeed} address=0x{address:x} length=0x{length:x}");
-        }
+        AnonymousMemory.Advise(AddressAfter(firstPage), pageCount << GuestPage.Shift, Libc.MemoryAdvice.DontNeed, Owner);
     }
 
     /// <summary>
     /// Whether a first touch may bring a huge page. Says nothing about huge pages that are there or are moved in: they stay.
     /// </summary>
-    internal void AllowHugeFaults(bool allow)
-    {
-        Libc.MemoryAdvice advice = allow ? Libc.MemoryAdvice.HugePage : Libc.MemoryAdvice.NoHugePage;
-
-        // EINVAL: a kernel built without transparent huge pages. Small pages are slower, never wrong.
-        if (Libc.Madvise(Address, (nuint)Length, advice) != 0 && SystemCallException.LastError != Errno.EINVAL)
-        {
-            throw SystemCallException.FromLast($"madvise {advice} address=0x{Address:x} length=0x{Length:x}");
-        }
-    }
-
-    private static void Trim(nint start, nint end)
-    {
-        if (end > start && Libc.Munmap(start, (nuint)(end - start)) != 0)
-        {
-            throw SystemCallException.FromLast($"munmap address=0x{start:x} length=0x{end - start:x}");
-        }
-    }
-
-    private void Advise(Libc.MemoryAdvice advice)
-    {
-        if (Libc.Madvise(Address, (nuint)Length, advice) != 0)
-        {
-            throw SystemCallException.FromLast($"madvise {advice} address=0x{Address:x} length=0x{Length:x}");
-        }
-    }
+    internal void AllowHugeFaults(bool allow) =>
+        AnonymousMemory.Advise(Address, Length, allow ? Libc.MemoryAdvice.HugePage : Libc.MemoryAdvice.NoHugePage, Owner);
 }

@@ -1,4 +1,3 @@
-
 namespace MigrationD.Guest.Memory;
 
 /// <summary>Pages that this process wrote into the memory of a guest whose own log sees the guest's writes only. Lock-free.</summary>
@@ -26,10 +25,10 @@ internal sealed class HostWrites(long pageCount)
         }
     }
 
-    /// <summary>Adds the pages entered to a bitmap whose first bit is page <paramref name="firstPage"/>, a multiple of 64.</summary>
-    /// <param name="firstPage">Where the bitmap begins.</param>
-    /// <param name="bitmap">Words of 64 pages.</param>
-    /// <param name="forget">Whether they are taken out here.</param>
+    /// <summary>
+    /// Adds the pages entered to a bitmap whose first bit is page <paramref name="firstPage"/>, a multiple of 64;
+    /// <paramref name="forget"/> takes them out here.
+    /// </summary>
     public void AddTo(long firstPage, Span<ulong> bitmap, bool forget)
     {
         Span<ulong> words = _words.AsSpan((int)(firstPage / PageBits.PerWord), bitmap.Length);

@@ -16,7 +16,6 @@ public sealed class HugePageRestorer : IDisposable
     private readonly GuestMemory _memory;
     private readonly Thread _thread;
     private volatile bool _stop;
-    private volatile int _restored;
 
     /// <summary>
     /// Begins with <paramref name="blocks"/>, which were huge pages where they came from; those that are huge already are left alone.
@@ -42,6 +41,7 @@ public sealed class HugePageRestorer : IDisposable
     {
         ThreadRank.StepBack();
         using Pagemap? pagemap = Pagemap.TryOpen();
+        int restored = 0;
         foreach (long block in blocks)
         {
             if (_stop)
@@ -54,10 +54,10 @@ public sealed class HugePageRestorer : IDisposable
                 && Libc.Madvise(address, GuestPage.BlockSize, Libc.MemoryAdvice.Collapse) == 0)
             {
                 // Refusals (EBUSY, EAGAIN, ENOMEM: madvise(2)) cost speed only, and khugepaged tries them again in time.
-                _restored++;
+                restored++;
             }
         }
 
-        done(_restored);
+        done(restored);
     }
 }

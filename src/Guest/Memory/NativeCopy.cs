@@ -2,15 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace MigrationD.Guest.Memory;
 
-/// <summary>
-/// memcpy and memcmp of the C library, called so that the runtime knows the thread is in native code.
-/// </summary>
+/// <summary>Calls memcpy and memcmp of the C library so that the runtime knows the thread is in native code.</summary>
 /// <remarks>
 /// Guest memory may be missing: a thread that touches it sleeps in the kernel until the page has come. From managed code the
 /// collector would wait for that thread, and the thread that brings the page would wait for the collector: a dead process. A
 /// native call is preemptive (no SuppressGCTransition, ever), so the collector does not wait for it.
 /// </remarks>
-internal static unsafe partial class NativeCopy
+internal static unsafe class NativeCopy
 {
     // Resolved once: a function pointer call costs 12 ns where the marshalled P/Invoke costs 71.
     private static readonly nint Library = NativeLibrary.Load("libc.so.6");

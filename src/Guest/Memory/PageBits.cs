@@ -52,11 +52,7 @@ public static class PageBits
     /// </summary>
     public static long NextClear(ulong[] words, long from, long end) => Next(words, from, end, flip: ulong.MaxValue);
 
-    /// <summary>Refuses a range of pages that is empty or not inside a bitmap.</summary>
-    /// <param name="first">The first page.</param>
-    /// <param name="count">How many.</param>
-    /// <param name="pageCount">Pages of the bitmap.</param>
-    /// <exception cref="ArgumentOutOfRangeException">It is.</exception>
+    /// <summary>Refuses a range of pages that is empty or not inside a bitmap of so many pages.</summary>
     internal static void CheckRange(long first, long count, long pageCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);

@@ -47,9 +47,7 @@ public sealed unsafe class PageScanner : IDisposable
     /// <exception cref="SystemCallException">The kernel refused to tell which pages are there.</exception>
     public int Scan(long firstPage, int pageCount, Span<PageRun> into)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstPage, _memory.PageCount - pageCount);
+        PageBits.CheckRange(firstPage, pageCount, _memory.PageCount);
         if (into.IsEmpty)
         {
             throw new ArgumentException("there is no room for a single run", nameof(into));
@@ -67,7 +65,7 @@ public sealed unsafe class PageScanner : IDisposable
     }
 
     /// <summary>Whether a block of 2 MiB is one huge page; false where the kernel does not tell.</summary>
-    public bool IsHuge(long block) => _pagemap?.IsHuge(AddressAfter(block * GuestPage.PerBlock)) ?? false;
+    public bool IsHuge(long block) => _pagemap?.IsHuge(_memory.AddressAfter(block * GuestPage.PerBlock)) ?? false;
 
     /// <summary>Frees what the scanner owns; not the memory.</summary>
     public void Dispose()
@@ -88,17 +86,17 @@ public sealed unsafe class PageScanner : IDisposable
             return end;
         }
 
-        int found = _pagemap.FindPopulated(AddressAfter(page), AddressAfter(end), _regions, out nint walked);
+        int found = _pagemap.FindPopulated(_memory.AddressAfter(page), _memory.AddressAfter(end), _regions, out nint walked);
         for (int i = 0; i < found; i++)
         {
-            long start = PageAt(_regions[i].Start);
-            long stop = PageAt(_regions[i].End);
+            long start = _memory.PageAt(_regions[i].Start);
+            long stop = _memory.PageAt(_regions[i].End);
             runs.Append(page, start, isZero: true);
             Compare(start, stop, ref runs);
             page = stop;
         }
 
-        long reached = PageAt((ulong)walked);
+        long reached = _memory.PageAt((ulong)walked);
         runs.Append(page, reached, isZero: true);
         return reached;
     }
@@ -111,10 +109,6 @@ public sealed unsafe class PageScanner : IDisposable
             runs.Append(page, page + 1, isZero);
         }
     }
-
-    private nint AddressAfter(long page) => _memory.Address + ((nint)page << GuestPage.Shift);
-
-    private long PageAt(ulong address) => (long)(address - (ulong)_memory.Address) >> GuestPage.Shift;
 
     /// <summary>Joins pages to runs, and knows when the last run that fits is complete.</summary>
     private ref struct RunWriter(Span<PageRun> into)

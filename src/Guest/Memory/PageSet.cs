@@ -76,10 +76,7 @@ public sealed class PageSet
     {
         ArgumentNullException.ThrowIfNull(other);
         CheckSameSize(other);
-        for (int i = 0; i < _words.Length; i++)
-        {
-            _words[i] |= other._words[i];
-        }
+        _ = UnionWith(0, other._words);
     }
 
     /// <summary>Takes every page of <paramref name="other"/> out of this set.</summary>
@@ -107,9 +104,10 @@ public sealed class PageSet
         return count > 0;
     }
 
-    /// <summary>Puts the pages of a bitmap into the set, its first bit being page <paramref name="firstPage"/>, and counts them.</summary>
-    /// <param name="firstPage">A multiple of 64.</param>
-    /// <param name="words">No bit in it lies past the end of the set.</param>
+    /// <summary>
+    /// Puts the pages of a bitmap into the set, and counts them. Its first bit is page <paramref name="firstPage"/>, a multiple of 64; no bit
+    /// lies past the end of the set.
+    /// </summary>
     internal long UnionWith(long firstPage, ReadOnlySpan<ulong> words)
     {
         Span<ulong> into = _words.AsSpan((int)(firstPage / PageBits.PerWord), words.Length);

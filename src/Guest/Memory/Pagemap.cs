@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Memory;
@@ -7,10 +8,11 @@ namespace MigrationD.Guest.Memory;
 internal sealed unsafe class Pagemap : IDisposable
 {
     private const string Path = "/proc/self/pagemap";
+    private const PagemapAbi.Categories Touched = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
 
-    private readonly DescriptorHandle _descriptor;
+    private readonly SafeFileHandle _descriptor;
 
-    private Pagemap(DescriptorHandle descriptor) => _descriptor = descriptor;
+    private Pagemap(SafeFileHandle descriptor) => _descriptor = descriptor;
 
     /// <summary>Opens this process's pagemap, or returns null on a kernel that cannot scan it.</summary>
     /// <exception cref="SystemCallException">/proc/self/pagemap cannot be opened.</exception>
@@ -22,7 +24,7 @@ internal sealed unsafe class Pagemap : IDisposable
             throw SystemCallException.FromLast($"open {Path}");
         }
 
-        var pagemap = new Pagemap(new DescriptorHandle(descriptor));
+        var pagemap = new Pagemap(new SafeFileHandle(descriptor, ownsHandle: true));
         if (pagemap.CanScan())
         {
             return pagemap;
@@ -37,20 +39,16 @@ internal sealed unsafe class Pagemap : IDisposable
     /// shared page of zeros. Returns how many it wrote; <paramref name="walked"/> is where the walk ended, which is before
     /// <paramref name="end"/> only when <paramref name="into"/> was full.
     /// </summary>
-    /// <exception cref="SystemCallException">The kernel refused.</exception>
     public int FindPopulated(nint start, nint end, Span<PagemapAbi.Region> into, out nint walked)
     {
-        fixed (PagemapAbi.Region* regions = into)
+        var pages = new PagemapAbi.ScanArgument
         {
-            var argument = Over(start, end);
-            argument.Regions = (ulong)regions;
-            argument.RegionCount = (ulong)into.Length;
-            argument.Inverted = PagemapAbi.Categories.ZeroFrame;
-            argument.All = PagemapAbi.Categories.ZeroFrame;
-            argument.Any = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
-            argument.Returned = PagemapAbi.Categories.Present;
-            return Scan(ref argument, out walked);
-        }
+            Inverted = PagemapAbi.Categories.ZeroFrame,
+            All = PagemapAbi.Categories.ZeroFrame,
+            Any = Touched,
+            Returned = PagemapAbi.Categories.Present,
+        };
+        return Scan(start, end, pages, into, out walked);
     }
 
     /// <summary>
@@ -62,105 +60,88 @@ internal sealed unsafe class Pagemap : IDisposable
     /// <exception cref="SystemCallException">The kernel refused; EPERM where the range is not registered for that.</exception>
     public int FindWritten(nint start, nint end, bool protect, Span<PagemapAbi.Region> into, out nint walked)
     {
-        fixed (PagemapAbi.Region* regions = into)
+        // What was never touched counts as written too. Protecting it would fill page tables with markers, and memory with page tables,
+        // and the first touch could not bring a huge page any more. The shared page of zeros has to be told: the kernel may put it in
+        // the place of a page that was written with zeros.
+        var pages = new PagemapAbi.ScanArgument
         {
-            var argument = Over(start, end);
-            argument.Flags = PagemapAbi.CheckWriteProtectAsync | (protect ? PagemapAbi.WriteProtectMatching : 0);
-            argument.Regions = (ulong)regions;
-            argument.RegionCount = (ulong)into.Length;
-            argument.All = PagemapAbi.Categories.Written;
-
-            // What was never touched counts as written too. Protecting it would fill page tables with markers, and memory with page tables,
-            // and the first touch could not bring a huge page any more. The shared page of zeros has to be told: the kernel may put it in
-            // the place of a page that was written with zeros.
-            argument.Any = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
-            argument.Returned = PagemapAbi.Categories.Written;
-            return Scan(ref argument, out walked);
-        }
+            Flags = PagemapAbi.CheckWriteProtectAsync | (protect ? PagemapAbi.WriteProtectMatching : 0),
+            All = PagemapAbi.Categories.Written,
+            Any = Touched,
+            Returned = PagemapAbi.Categories.Written,
+        };
+        return Scan(start, end, pages, into, out walked);
     }
 
     /// <summary>Whether any page of a range has been touched, be it only by a read that mapped the shared page of zeros.</summary>
-    /// <exception cref="SystemCallException">The kernel refused.</exception>
     public bool AnyTouched(nint start, nint end)
     {
-        PagemapAbi.Region region;
-        var argument = Over(start, end);
-        argument.Regions = (ulong)&region;
-        argument.RegionCount = 1;
-        argument.MaxPages = 1;
-        argument.Any = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
-        argument.Returned = PagemapAbi.Categories.Present;
-        return Scan(ref argument, out _) > 0;
+        var pages = new PagemapAbi.ScanArgument { MaxPages = 1, Any = Touched, Returned = PagemapAbi.Categories.Present };
+        return TryFind(start, end, pages, out _);
     }
 
     /// <summary>The address of the first page in a range that is neither present nor swapped, or -1 when there is none.</summary>
-    /// <exception cref="SystemCallException">The kernel refused.</exception>
     public nint FirstMissing(nint start, nint end)
     {
-        PagemapAbi.Region region;
-        var argument = Over(start, end);
-        argument.Regions = (ulong)&region;
-        argument.RegionCount = 1;
-        argument.MaxPages = 1;
-        argument.Inverted = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
-        argument.All = PagemapAbi.Categories.Present | PagemapAbi.Categories.Swapped;
-        argument.Returned = PagemapAbi.Categories.Present;
-        return Scan(ref argument, out _) > 0 ? (nint)region.Start : -1;
+        var pages = new PagemapAbi.ScanArgument { MaxPages = 1, Inverted = Touched, All = Touched, Returned = PagemapAbi.Categories.Present };
+        return TryFind(start, end, pages, out PagemapAbi.Region first) ? (nint)first.Start : -1;
     }
 
     /// <summary>Whether the block of 2 MiB at this address is one transparent huge page.</summary>
-    /// <exception cref="SystemCallException">The kernel refused.</exception>
     public bool IsHuge(nint block)
     {
-        PagemapAbi.Region region;
-        var argument = Over(block, block + GuestPage.BlockSize);
-        argument.Regions = (ulong)&region;
-        argument.RegionCount = 1;
-        argument.All = PagemapAbi.Categories.Huge | PagemapAbi.Categories.Present;
-        argument.Returned = PagemapAbi.Categories.Present;
-        return Scan(ref argument, out _) > 0 && region.End - region.Start == GuestPage.BlockSize;
+        var pages = new PagemapAbi.ScanArgument
+        {
+            All = PagemapAbi.Categories.Huge | PagemapAbi.Categories.Present,
+            Returned = PagemapAbi.Categories.Present,
+        };
+        return TryFind(block, block + GuestPage.BlockSize, pages, out PagemapAbi.Region found)
+            && found.End - found.Start == GuestPage.BlockSize;
     }
 
-    /// <summary>Closes the pagemap.</summary>
     public void Dispose() => _descriptor.Dispose();
-
-    private static PagemapAbi.ScanArgument Over(nint start, nint end) => new()
-    {
-        Size = (ulong)sizeof(PagemapAbi.ScanArgument),
-        Start = (ulong)start,
-        End = (ulong)end,
-    };
 
     // An older kernel does not know the ioctl (ENOTTY), or knows a smaller argument (EINVAL). The page asked about is this stack.
     private bool CanScan()
     {
         PagemapAbi.Region region;
         nint here = (nint)(&region) & ~(nint)(GuestPage.Size - 1);
-        var argument = Over(here, here + GuestPage.Size);
-        argument.Regions = (ulong)&region;
-        argument.RegionCount = 1;
-        argument.All = PagemapAbi.Categories.Present;
-        argument.Returned = PagemapAbi.Categories.Present;
-        return Libc.Ioctl(_descriptor, PagemapAbi.IoctlScan, &argument) >= 0;
+        var pages = new PagemapAbi.ScanArgument { All = PagemapAbi.Categories.Present, Returned = PagemapAbi.Categories.Present };
+        return TryScan(here, here + GuestPage.Size, ref pages, new Span<PagemapAbi.Region>(&region, 1)) >= 0;
     }
 
-    private int Scan(ref PagemapAbi.ScanArgument argument, out nint walked)
+    private bool TryFind(nint start, nint end, PagemapAbi.ScanArgument pages, out PagemapAbi.Region first)
     {
-        fixed (PagemapAbi.ScanArgument* pointer = &argument)
+        Span<PagemapAbi.Region> region = stackalloc PagemapAbi.Region[1];
+        bool found = Scan(start, end, pages, region, out _) > 0;
+        first = region[0];
+        return found;
+    }
+
+    private int Scan(nint start, nint end, PagemapAbi.ScanArgument pages, Span<PagemapAbi.Region> into, out nint walked)
+    {
+        int found = TryScan(start, end, ref pages, into);
+        walked = (nint)pages.WalkEnd;
+        return found >= 0 ? found : throw SystemCallException.FromLast($"PAGEMAP_SCAN start=0x{start:x} end=0x{end:x}");
+    }
+
+    private int TryScan(nint start, nint end, ref PagemapAbi.ScanArgument pages, Span<PagemapAbi.Region> into)
+    {
+        fixed (PagemapAbi.ScanArgument* argument = &pages)
+        fixed (PagemapAbi.Region* regions = into)
         {
+            argument->Size = (ulong)sizeof(PagemapAbi.ScanArgument);
+            argument->Start = (ulong)start;
+            argument->End = (ulong)end;
+            argument->Regions = (ulong)regions;
+            argument->RegionCount = (ulong)into.Length;
             int found;
             do
             {
-                found = Libc.Ioctl(_descriptor, PagemapAbi.IoctlScan, pointer);
+                found = Libc.Ioctl(_descriptor, PagemapAbi.IoctlScan, argument);
             }
             while (found < 0 && SystemCallException.LastError == Errno.EINTR);
 
-            if (found < 0)
-            {
-                throw SystemCallException.FromLast($"PAGEMAP_SCAN start=0x{argument.Start:x} end=0x{argument.End:x}");
-            }
-
-            walked = (nint)argument.WalkEnd;
             return found;
         }
     }

@@ -41,33 +41,16 @@ internal struct DescriptorTable
 /// <summary>What a vCPU of a new guest has in its registers before the first instruction of its program.</summary>
 internal sealed record FirstInstruction
 {
-    /// <summary>RIP, and whatever the program wants to find in the others.</summary>
     public required GeneralRegisters General { get; init; }
-
-    /// <summary>CS.</summary>
     public required Segment Code { get; init; }
 
     /// <summary>All other segments but the task.</summary>
     public required Segment Data { get; init; }
-
-    /// <summary>TR.</summary>
     public required Segment Task { get; init; }
-
-    /// <summary>GDTR.</summary>
     public required DescriptorTable Gdt { get; init; }
-
-    /// <summary>IDTR.</summary>
     public required DescriptorTable Idt { get; init; }
-
-    /// <summary>CR0.</summary>
     public required ulong Cr0 { get; init; }
-
-    /// <summary>CR3: where the page tables are.</summary>
     public required ulong Cr3 { get; init; }
-
-    /// <summary>CR4.</summary>
     public required ulong Cr4 { get; init; }
-
-    /// <summary>The EFER MSR.</summary>
     public required ulong Efer { get; init; }
 }

@@ -13,7 +13,7 @@ namespace MigrationD.Guest.Userfault;
 /// thread opens the entry and then looks whether the page is received. At least one of them sees what the other did, and closing is
 /// an exchange that only one of them wins.
 /// <para>An entry also keeps when its request was handed to the lane. With the moment at which the page's bytes had come, which its placer
-/// knows, that splits the wait in three: queue (until the request was handed over), network (until the bytes were there), place. Noted
+/// knows, that splits the wait in three: queue (until the request was handed over), network (until the bytes were there), place. Entered
 /// before the request is written and not after: on a busy host the page can be here before the writer runs on.</para>
 /// <para>The entries, 16 bytes for each page of the guest, are native memory of zeros, which the kernel backs where a fault was entered: as
 /// arrays they would be 4 MB of the managed heap for each GB of guest. They are freed by the finalizer and in no other way, so no thread
@@ -36,9 +36,10 @@ internal sealed unsafe class FaultLedger
     private long _otherCount;
     private volatile VcpuWaits _vcpus = new([]);
 
-    /// <summary>A ledger without an entry.</summary>
-    /// <param name="received">Which pages are there.</param>
-    /// <param name="served">Told how long each entry was open, in ticks of <see cref="Stopwatch"/>, by the thread that closes it.</param>
+    /// <summary>
+    /// Makes a ledger without an entry. <paramref name="served"/> is told how long each entry was open, in ticks of <see cref="Stopwatch"/>,
+    /// by the thread that closes it.
+    /// </summary>
     public FaultLedger(ReceivedPages received, Action<long>? served = null)
     {
         _received = received;
@@ -68,7 +69,7 @@ internal sealed unsafe class FaultLedger
     /// <summary>The part from there until the page was at its address.</summary>
     public LatencyHistogram Place { get; } = new();
 
-    /// <summary>What the vCPUs have waited. Nothing until <see cref="Know"/> has said which threads they are.</summary>
+    /// <summary>What the vCPUs have waited. Nothing until <see cref="SetVcpus"/> has said which threads they are.</summary>
     public VcpuWaits Vcpus => _vcpus;
 
     /// <summary>What threads have waited that are no vCPU's: KVM's own, and whoever loads device state.</summary>
@@ -114,8 +115,8 @@ internal sealed unsafe class FaultLedger
         return !isNew ? FaultOutcome.Repeated : cameMeanwhile ? FaultOutcome.Received : FaultOutcome.Request;
     }
 
-    /// <summary>The request for a page is handed to the lane now; nothing when the page has come, or was requested before.</summary>
-    public void NoteRequest(long page)
+    /// <summary>Records that a page's request is handed to the lane now; nothing when the page has come, or was requested before.</summary>
+    public void RecordRequest(long page)
     {
         ThrowIfOutside(page, 1);
         long openedAt = Volatile.Read(ref _openedAt[page]);
@@ -128,10 +129,10 @@ internal sealed unsafe class FaultLedger
         GC.KeepAlive(this);
     }
 
-    /// <summary>Closes the entries of pages that have been marked as received.</summary>
-    /// <param name="firstPage">The first of them.</param>
-    /// <param name="pageCount">How many.</param>
-    /// <param name="arrivedAt">When their bytes had come, in ticks of <see cref="Stopwatch"/>.</param>
+    /// <summary>
+    /// Closes the entries of pages that have been marked as received. Their bytes had come at <paramref name="arrivedAt"/>, in ticks of
+    /// <see cref="Stopwatch"/>.
+    /// </summary>
     public void Close(long firstPage, long pageCount, long arrivedAt)
     {
         ThrowIfOutside(firstPage, pageCount);
@@ -149,7 +150,7 @@ internal sealed unsafe class FaultLedger
     }
 
     /// <summary>Says which threads the vCPUs are, by vCPU, before any of them runs.</summary>
-    public void Know(IReadOnlyList<int> vcpuThreads) => _vcpus = new VcpuWaits(vcpuThreads);
+    public void SetVcpus(IReadOnlyList<int> vcpuThreads) => _vcpus = new VcpuWaits(vcpuThreads);
 
     /// <summary>Whether an entry of these pages is open.</summary>
     public bool AnyOpen(long firstPage, long pageCount)

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
 
@@ -23,16 +24,15 @@ public sealed unsafe class IncomingMemory : IDisposable
 {
     private const int MessagesPerRead = 64;
 
-    private readonly PlacementCounters _counters = new();
     private readonly FaultLedger _ledger;
-    private readonly DescriptorHandle _stop;
+    private readonly SafeFileHandle _stop;
     private readonly Lock _faultThread = new();
     private readonly bool[] _wereHuge;
     private int _completed;
     private int _disposed;
 
     private IncomingMemory(
-        GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, DescriptorHandle stop,
+        GuestMemory memory, Placement placement, Userfaultfd userfaultfd, Pagemap? pagemap, SafeFileHandle stop,
         Action<long>? faultServed)
     {
         Memory = memory;
@@ -46,7 +46,7 @@ public sealed unsafe class IncomingMemory : IDisposable
         _ledger = new FaultLedger(Received, faultServed);
     }
 
-    /// <summary>The memory.</summary>
+    /// <summary>The memory that pages come to.</summary>
     public GuestMemory Memory { get; }
 
     /// <summary>How pages get to their addresses.</summary>
@@ -65,7 +65,7 @@ public sealed unsafe class IncomingMemory : IDisposable
 
     internal Pagemap? Pagemap { get; }
 
-    internal PlacementCounters Counters => _counters;
+    internal PlacementCounters Counters { get; } = new();
 
     /// <summary>
     /// Opens a userfaultfd and registers <paramref name="memory"/>, which nobody has touched, for faults of missing pages. The memory stays
@@ -85,13 +85,8 @@ public sealed unsafe class IncomingMemory : IDisposable
     public static IncomingMemory Register(GuestMemory memory, Placement placement, Action<long>? faultServed = null)
     {
         ArgumentNullException.ThrowIfNull(memory);
-        UserfaultfdFeatures features = UserfaultfdFeatures.ThreadId;
-        if (placement == Placement.Move)
-        {
-            features |= UserfaultfdFeatures.Move;
-        }
-
-        Userfaultfd userfaultfd = Userfaultfd.Open(features);
+        Userfaultfd userfaultfd = Userfaultfd.Open(
+            UserfaultfdFeatures.ThreadId | (placement == Placement.Move ? UserfaultfdFeatures.Move : UserfaultfdFeatures.None));
         Pagemap? pagemap = null;
         try
         {
@@ -102,7 +97,7 @@ public sealed unsafe class IncomingMemory : IDisposable
                 throw SystemCallException.FromLast("eventfd");
             }
 
-            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new DescriptorHandle(stop), faultServed);
+            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new SafeFileHandle(stop, ownsHandle: true), faultServed);
             incoming.RegisterRange();
             return incoming;
         }
@@ -169,10 +164,10 @@ public sealed unsafe class IncomingMemory : IDisposable
         }
     }
 
-    /// <summary>Notes that a block of 2 MiB was one huge page where it comes from. Any thread.</summary>
-    public void NoteHuge(long block) => Volatile.Write(ref _wereHuge[block], true);
+    /// <summary>Remembers that a block of 2 MiB was one huge page where it comes from. Any thread.</summary>
+    public void MarkHuge(long block) => Volatile.Write(ref _wereHuge[block], true);
 
-    /// <summary>The blocks noted so, in order: what a <see cref="HugePageRestorer"/> makes huge again when the memory is complete.</summary>
+    /// <summary>The blocks marked so, in order: what a <see cref="HugePageRestorer"/> makes huge again when the memory is complete.</summary>
     public IReadOnlyList<long> HugeBlocks() =>
         [.. Enumerable.Range(0, _wereHuge.Length).Where(block => Volatile.Read(ref _wereHuge[block])).Select(block => (long)block)];
 
@@ -183,14 +178,14 @@ public sealed unsafe class IncomingMemory : IDisposable
 
     /// <summary>Says which threads the guest's vCPUs are, by vCPU, before any of them runs: whose waits are counted as theirs.</summary>
     /// <param name="threads">The kernel's ids, as <see cref="PageFault.ThreadId"/> has them.</param>
-    public void KnowVcpus(IReadOnlyList<int> threads) => _ledger.Know(threads);
+    public void SetVcpus(IReadOnlyList<int> threads) => _ledger.SetVcpus(threads);
 
     /// <summary>
-    /// A page that <see cref="WaitFaults"/> or <see cref="OpenFaults"/> returned is requested now; to be called right before. Takes no lock
-    /// and allocates nothing.
+    /// Records that a page that <see cref="WaitFaults"/> or <see cref="OpenFaults"/> returned is requested now; to be called right before.
+    /// Takes no lock and allocates nothing.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such page.</exception>
-    public void NoteRequest(long page) => _ledger.NoteRequest(page);
+    public void RecordRequest(long page) => _ledger.RecordRequest(page);
 
     /// <summary>What one receiving thread places pages with.</summary>
     /// <param name="singlePageSlots">How many single pages it may place before it calls <see cref="PagePlacer.Refill"/>.</param>
@@ -227,12 +222,12 @@ public sealed unsafe class IncomingMemory : IDisposable
             page += run;
         }
 
-        PlacementCounters.Add(ref _counters.PagesForgotten, forgotten);
+        PlacementCounters.Add(ref Counters.PagesForgotten, forgotten);
         return forgotten;
     }
 
     /// <summary>All counters.</summary>
-    public PlacementSnapshot Snapshot() => _counters.Snapshot(_ledger);
+    public PlacementSnapshot Snapshot() => Counters.Snapshot(_ledger);
 
     /// <summary>Ends the registration: from now on this is memory like any other.</summary>
     /// <exception cref="InvalidOperationException">Pages are missing. Nothing has changed.</exception>
@@ -249,11 +244,11 @@ public sealed unsafe class IncomingMemory : IDisposable
         }
 
         // The kernel has the last word: a page that is marked and not there would turn into zeros below.
-        nint hole = Pagemap?.FirstMissing(Memory.Address, Memory.Address + (nint)Memory.Length) ?? -1;
+        nint hole = Pagemap?.FirstMissing(Memory.Address, Memory.AddressAfter(Memory.PageCount)) ?? -1;
         if (hole != -1)
         {
             throw new InvalidOperationException(
-                $"guest memory is not complete: page {(hole - Memory.Address) >> GuestPage.Shift} is marked as received and is not there");
+                $"guest memory is not complete: page {Memory.PageAt((ulong)hole)} is marked as received and is not there");
         }
 
         if (Interlocked.Exchange(ref _completed, 1) != 0)
@@ -335,7 +330,7 @@ public sealed unsafe class IncomingMemory : IDisposable
         }
 
         // After registering, so that nothing can slip in between the two.
-        if (Pagemap is not null && Pagemap.AnyTouched(Memory.Address, Memory.Address + (nint)Memory.Length))
+        if (Pagemap is not null && Pagemap.AnyTouched(Memory.Address, Memory.AddressAfter(Memory.PageCount)))
         {
             throw new InvalidOperationException(
                 "guest memory has been touched before it was registered for userfaults: what is there would never be asked for. Map it "
@@ -348,11 +343,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     {
         var polled = stackalloc Libc.PolledDescriptor[2];
         polled[0] = new Libc.PolledDescriptor { Descriptor = (int)_stop.DangerousGetHandle(), Wanted = Libc.PollEvents.In };
-        polled[1] = new Libc.PolledDescriptor
-        {
-            Descriptor = (int)Userfaultfd.Descriptor.DangerousGetHandle(),
-            Wanted = Libc.PollEvents.In,
-        };
+        polled[1] = new Libc.PolledDescriptor { Descriptor = (int)Userfaultfd.Descriptor.DangerousGetHandle(), Wanted = Libc.PollEvents.In };
         while (Libc.Poll(polled, 2, timeoutMilliseconds: -1) < 0)
         {
             if (SystemCallException.LastError != Errno.EINTR)
@@ -384,14 +375,14 @@ public sealed unsafe class IncomingMemory : IDisposable
                 throw new IOException($"userfaultfd sent event 0x{messages[i].Event:x2}, which was not asked for");
             }
 
-            long page = (long)(messages[i].Address - (ulong)Memory.Address) >> GuestPage.Shift;
+            long page = Memory.PageAt(messages[i].Address);
             if (Admit(page, messages[i].ThreadId))
             {
                 into[requested++] = new PageFault(page, messages[i].ThreadId);
             }
         }
 
-        PlacementCounters.Add(ref _counters.FaultMessages, read);
+        PlacementCounters.Add(ref Counters.FaultMessages, read);
         return requested;
     }
 
@@ -400,14 +391,14 @@ public sealed unsafe class IncomingMemory : IDisposable
         switch (_ledger.Open(page, thread))
         {
             case FaultOutcome.Request:
-                PlacementCounters.Add(ref _counters.FaultsRequested, 1);
+                PlacementCounters.Add(ref Counters.FaultsRequested, 1);
                 return true;
             case FaultOutcome.Repeated:
-                PlacementCounters.Add(ref _counters.FaultsRepeated, 1);
+                PlacementCounters.Add(ref Counters.FaultsRepeated, 1);
                 return false;
             default:
-                PlacementCounters.Add(ref _counters.FaultsLate, 1);
-                _ = Userfaultfd.Wake(Memory.Address + ((nint)page << GuestPage.Shift), GuestPage.Size);
+                PlacementCounters.Add(ref Counters.FaultsLate, 1);
+                _ = Userfaultfd.Wake(Memory.AddressAfter(page), GuestPage.Size);
                 return false;
         }
     }

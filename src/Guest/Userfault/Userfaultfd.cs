@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Userfault;
@@ -9,17 +10,17 @@ internal sealed unsafe class Userfaultfd : IDisposable
     private const string DevicePath = "/dev/userfaultfd";
     private const int OpenFlags = Libc.CloseOnExec | Libc.NonBlocking;
 
-    private Userfaultfd(DescriptorHandle descriptor) => Descriptor = descriptor;
+    private Userfaultfd(SafeFileHandle descriptor) => Descriptor = descriptor;
 
     /// <summary>The descriptor, for poll(2).</summary>
-    public DescriptorHandle Descriptor { get; }
+    public SafeFileHandle Descriptor { get; }
 
-    /// <summary>Opens one: /dev/userfaultfd first, which needs file permission only, then the system call.</summary>
+    /// <summary>Opens a userfaultfd by /dev/userfaultfd, which needs file permission only, else by the system call.</summary>
     /// <exception cref="UserfaultfdException">Neither way works, or the kernel lacks a feature.</exception>
     public static Userfaultfd Open(UserfaultfdFeatures features)
     {
         Errno systemCallError = Errno.None;
-        DescriptorHandle descriptor = TryOpenDevice(out Errno deviceError)
+        SafeFileHandle descriptor = TryOpenDevice(out Errno deviceError)
             ?? TryOpenSystemCall(out systemCallError)
             ?? throw UserfaultfdException.CannotOpen(deviceError, systemCallError);
         Errno error = Handshake(descriptor, features, out _);
@@ -32,19 +33,14 @@ internal sealed unsafe class Userfaultfd : IDisposable
         return new Userfaultfd(descriptor);
     }
 
-    /// <summary>
-    /// The next messages, as many as there are and fit; 0 when there is none. Never blocks.
-    /// </summary>
+    /// <summary>Reads the next messages, as many as there are and fit; 0 when there is none. Never blocks.</summary>
     /// <exception cref="SystemCallException">The descriptor is broken.</exception>
     public int ReadMessages(UserfaultfdAbi.Message* into, int capacity)
     {
         nint bytes = Libc.Read(Descriptor, into, (nuint)capacity * UserfaultfdAbi.MessageSize);
-        if (bytes >= 0)
-        {
-            return (int)(bytes / UserfaultfdAbi.MessageSize);
-        }
-
-        return SystemCallException.LastError is Errno.EAGAIN or Errno.EINTR ? 0 : throw SystemCallException.FromLast("read userfaultfd");
+        return bytes >= 0 ? (int)(bytes / UserfaultfdAbi.MessageSize)
+            : SystemCallException.LastError is Errno.EAGAIN or Errno.EINTR ? 0
+            : throw SystemCallException.FromLast("read userfaultfd");
     }
 
     /// <summary>Faults of missing pages in this range come here from now on.</summary>
@@ -85,31 +81,17 @@ internal sealed unsafe class Userfaultfd : IDisposable
     /// <summary>Closes it. Pages of ranges that are still registered and missing read as zeros from then on.</summary>
     public void Dispose() => Descriptor.Dispose();
 
-    internal static DescriptorHandle? TryOpenDevice(out Errno error)
+    internal static SafeFileHandle? TryOpenDevice(out Errno error)
     {
-        error = Errno.None;
-        int device = Libc.OpenDescriptor(DevicePath, Libc.OpenReadWrite | Libc.CloseOnExec);
-        if (device < 0)
-        {
-            error = SystemCallException.LastError;
-            return null;
-        }
-
-        using var handle = new DescriptorHandle(device);
-        int descriptor = Libc.Ioctl(handle, UserfaultfdAbi.IoctlNew, (void*)OpenFlags);
-        return Own(descriptor, ref error);
+        using SafeFileHandle? device = Own(Libc.OpenDescriptor(DevicePath, Libc.OpenReadWrite | Libc.CloseOnExec), out error);
+        return device is null ? null : Own(Libc.Ioctl(device, UserfaultfdAbi.IoctlNew, (void*)OpenFlags), out error);
     }
 
-    internal static DescriptorHandle? TryOpenSystemCall(out Errno error)
-    {
-        error = Errno.None;
+    // Not UFFD_USER_MODE_ONLY: KVM touches guest RAM from kernel mode, and would get SIGBUS.
+    internal static SafeFileHandle? TryOpenSystemCall(out Errno error) =>
+        Own((int)Libc.UserfaultfdSystemCall(Libc.SystemCallUserfaultfd, OpenFlags), out error);
 
-        // Not UFFD_USER_MODE_ONLY: KVM touches guest RAM from kernel mode, and would get SIGBUS.
-        int descriptor = (int)Libc.UserfaultfdSystemCall(Libc.SystemCallUserfaultfd, OpenFlags);
-        return Own(descriptor, ref error);
-    }
-
-    internal static Errno Handshake(DescriptorHandle descriptor, UserfaultfdFeatures wanted, out UserfaultfdFeatures offered)
+    internal static Errno Handshake(SafeFileHandle descriptor, UserfaultfdFeatures wanted, out UserfaultfdFeatures offered)
     {
         var argument = new UserfaultfdAbi.Api { Version = UserfaultfdAbi.ApiVersion, Features = (ulong)wanted };
         Errno error = Result(Libc.Ioctl(descriptor, UserfaultfdAbi.IoctlApi, &argument));
@@ -117,15 +99,10 @@ internal sealed unsafe class Userfaultfd : IDisposable
         return error;
     }
 
-    private static DescriptorHandle? Own(int descriptor, ref Errno error)
+    private static SafeFileHandle? Own(int descriptor, out Errno error)
     {
-        if (descriptor >= 0)
-        {
-            return new DescriptorHandle(descriptor);
-        }
-
-        error = SystemCallException.LastError;
-        return null;
+        error = descriptor >= 0 ? Errno.None : SystemCallException.LastError;
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : null;
     }
 
     private static Errno Result(int returned) => returned == 0 ? Errno.None : SystemCallException.LastError;

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Userfault;
@@ -5,13 +6,11 @@ namespace MigrationD.Guest.Userfault;
 /// <summary>Finds out what userfaultfd can do on this host, with descriptors that are thrown away at once.</summary>
 public static class UserfaultfdProbe
 {
-    /// <summary>
-    /// Tries both ways to open a userfaultfd, and asks the kernel for its features. Fails never; the answer says what failed.
-    /// </summary>
+    /// <summary>Tries both ways to open a userfaultfd, and asks the kernel for its features. Fails never; the answer says what failed.</summary>
     public static UserfaultfdSupport Query()
     {
-        using DescriptorHandle? device = Userfaultfd.TryOpenDevice(out Errno deviceError);
-        using DescriptorHandle? systemCall = Userfaultfd.TryOpenSystemCall(out Errno systemCallError);
+        using SafeFileHandle? device = Userfaultfd.TryOpenDevice(out Errno deviceError);
+        using SafeFileHandle? systemCall = Userfaultfd.TryOpenSystemCall(out Errno systemCallError);
         UserfaultfdFeatures features = UserfaultfdFeatures.None;
         if ((device ?? systemCall) is { } descriptor)
         {

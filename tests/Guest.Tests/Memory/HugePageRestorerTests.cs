@@ -20,7 +20,7 @@ public sealed class HugePageRestorerTests
         // The last block was no huge page where it came from, and stays in pieces.
         for (int block = 0; block < Blocks - 1; block++)
         {
-            incoming.NoteHuge(block);
+            incoming.MarkHuge(block);
         }
 
         // Once they are complete the kernel's own thread may come first to some, and to the last block too.

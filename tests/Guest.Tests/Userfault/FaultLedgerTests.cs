@@ -43,9 +43,9 @@ public sealed class FaultLedgerTests
         var received = new ReceivedPages(10);
         var ledger = new FaultLedger(received);
         Assert.Equal(FaultOutcome.Request, ledger.Open(3, 77));
-        ledger.NoteRequest(3);
-        ledger.NoteRequest(3);
-        ledger.NoteRequest(4);
+        ledger.RecordRequest(3);
+        ledger.RecordRequest(3);
+        ledger.RecordRequest(4);
         long arrived = Stopwatch.GetTimestamp();
         _ = received.Mark(3, 1);
         ledger.Close(3, 1, arrived);
@@ -63,7 +63,7 @@ public sealed class FaultLedgerTests
         var ledger = new FaultLedger(received);
         long arrived = Stopwatch.GetTimestamp();
         Assert.Equal(FaultOutcome.Request, ledger.Open(3, 77));
-        ledger.NoteRequest(3);
+        ledger.RecordRequest(3);
         _ = received.Mark(3, 1);
         ledger.Close(3, 1, arrived);
 
@@ -76,7 +76,7 @@ public sealed class FaultLedgerTests
     {
         var received = new ReceivedPages(10);
         var ledger = new FaultLedger(received);
-        ledger.Know([77, 78]);
+        ledger.SetVcpus([77, 78]);
         Assert.Equal(FaultOutcome.Request, ledger.Open(3, 77));
         Assert.Equal(FaultOutcome.Repeated, ledger.Open(3, 78));
         Assert.Equal(FaultOutcome.Request, ledger.Open(4, 5));
@@ -95,7 +95,7 @@ public sealed class FaultLedgerTests
         const int Pages = 100_000;
         var received = new ReceivedPages(Pages);
         var ledger = new FaultLedger(received);
-        ledger.Know([1]);
+        ledger.SetVcpus([1]);
         long requested = 0;
         long faultThreadAt = -1;
         long placerAt = -1;
@@ -105,7 +105,7 @@ public sealed class FaultLedgerTests
             {
                 Meet(ref faultThreadAt, page, ref placerAt);
                 requested += ledger.Open(page, 1) == FaultOutcome.Request ? 1 : 0;
-                ledger.NoteRequest(page);
+                ledger.RecordRequest(page);
             }
         });
         var placer = new TestThread("placer", () =>

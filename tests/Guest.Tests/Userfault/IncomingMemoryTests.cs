@@ -254,11 +254,11 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
             TestPages.AssertContent(_memory, 9, 1);
         });
         TestPages.AssertEventually(() => Volatile.Read(ref vcpu) != 0, "the id of the thread");
-        incoming.KnowVcpus([vcpu]);
+        incoming.SetVcpus([vcpu]);
         known.Set();
         var faults = new PageFault[1];
         Assert.Equal(1, incoming.WaitFaults(faults));
-        incoming.NoteRequest(faults[0].Page);
+        incoming.RecordRequest(faults[0].Page);
         Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
         reader.Join();
 
