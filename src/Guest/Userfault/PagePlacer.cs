@@ -21,8 +21,8 @@ public sealed class PagePlacer : IDisposable
     /// </summary>
     private const int MaximumRetries = 64;
 
-    /// <summary>Zero pages placed in one call (8 MiB): the call holds the lock that mmap(2) in any thread waits for.</summary>
-    private const long ZeroPagesPerCall = 2048;
+    /// <summary>Pages placed in one call (8 MiB): the call holds the lock that mmap(2) in any thread waits for.</summary>
+    private const long PagesPerCall = 2048;
 
     private readonly IncomingMemory _incoming;
     private readonly GuestMemory _memory;
@@ -36,12 +36,6 @@ public sealed class PagePlacer : IDisposable
     private bool _blockIsHuge;
 
     private int _smallUsed;
-
-    // When the bytes of what is being placed had come.
-    private long _arrivedAt;
-
-    // Whether what is there already has been given the new content too, and is not redundant.
-    private bool _replaces;
 
     private StagingRegion? _staged;
     private int _stagedOffset;
@@ -79,9 +73,7 @@ public sealed class PagePlacer : IDisposable
     /// <exception cref="SystemCallException">The host has no memory left.</exception>
     public Span<byte> Stage(long firstPage, int pageCount)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(firstPage, _memory.PageCount);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
+        PageBits.CheckRange(firstPage, pageCount, _memory.PageCount);
         int inBlock = (int)(firstPage % GuestPage.PerBlock);
         if (pageCount > GuestPage.PerBlock - inBlock)
         {
@@ -118,28 +110,7 @@ public sealed class PagePlacer : IDisposable
     /// </summary>
     /// <exception cref="InvalidOperationException">Other pages are staged, or none.</exception>
     /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing.</exception>
-    public int Place(long firstPage, int pageCount, PagePath path)
-    {
-        StagingRegion staged = Staged(firstPage, pageCount);
-        _arrivedAt = Stopwatch.GetTimestamp();
-        nint source = staged.Address + _stagedOffset;
-        _staged = null;
-        if (staged == _small)
-        {
-            _smallUsed += pageCount * GuestPage.Size;
-        }
-
-        ref long counter = ref path == PagePath.Urgent ? ref _counters.PagesUrgent : ref _counters.PagesPush;
-        int placed = staged == _block && _incoming.Placement == Placement.Move
-            ? PlaceBlock(firstPage, source, ref counter)
-            : PlaceRuns(firstPage, source, pageCount, _incoming.Placement == Placement.Move, ref counter);
-        if (placed > 0)
-        {
-            _incoming.Blocks.Note(firstPage, path);
-        }
-
-        return placed;
-    }
+    public int Place(long firstPage, int pageCount, PagePath path) => PlaceStaged(firstPage, pageCount, path, replaces: false);
 
     /// <summary>
     /// As <see cref="Place"/>, and pages that are there already get the new content too. Before the guest has run: a reader could see a
@@ -168,15 +139,7 @@ public sealed class PagePlacer : IDisposable
             return;
         }
 
-        _replaces = true;
-        try
-        {
-            _ = Place(firstPage, pageCount, path);
-        }
-        finally
-        {
-            _replaces = false;
-        }
+        _ = PlaceStaged(firstPage, pageCount, path, replaces: true);
     }
 
     /// <summary>
@@ -196,52 +159,8 @@ public sealed class PagePlacer : IDisposable
     /// <exception cref="SystemCallException">The kernel refused. Pages that are not placed are still missing.</exception>
     public long PlaceZeros(long firstPage, long pageCount, PagePath path)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(firstPage);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, _memory.PageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstPage, _memory.PageCount - pageCount);
-        _arrivedAt = Stopwatch.GetTimestamp();
-        long end = firstPage + pageCount;
-        long placed = 0;
-        int retries = 0;
-        for (long page = SkipReceived(firstPage, end); page < end; page = SkipReceived(page, end))
-        {
-            long run = Math.Min(RunFrom(page, end), ZeroPagesPerCall);
-            PlacementCounters.Add(ref _counters.Ioctls, 1);
-            Errno error = _userfaultfd.Zeropage(AddressOf(page), run << GuestPage.Shift, out long bytes);
-            long done = bytes >> GuestPage.Shift;
-            if (done > 0)
-            {
-                placed += Enter(page, done, ref _counters.PagesZero);
-                _incoming.Blocks.NoteZeros(page, done);
-                if (path == PagePath.Urgent)
-                {
-                    PlacementCounters.Add(ref _counters.PagesZeroUrgent, done);
-                }
-
-                page += done;
-                retries = 0;
-            }
-            else if (error == Errno.EEXIST)
-            {
-                placed += EnterPresent(page++, ref _counters.PagesZero);
-            }
-            else if (error == Errno.EAGAIN && retries < MaximumRetries)
-            {
-                retries++;
-            }
-            else
-            {
-                throw Failed("UFFDIO_ZEROPAGE", AddressOf(page), 0, run, error);
-            }
-
-            if (error == Errno.EAGAIN)
-            {
-                PlacementCounters.Add(ref _counters.Retries, 1);
-            }
-        }
-
-        return placed;
+        PageBits.CheckRange(firstPage, pageCount, _memory.PageCount);
+        return PlaceRuns(new Batch(firstPage, pageCount, Source: 0, path, Stopwatch.GetTimestamp()), move: false);
     }
 
     /// <summary>
@@ -304,49 +223,66 @@ public sealed class PagePlacer : IDisposable
         _smallUsed = 0;
     }
 
-    private int PlaceBlock(long firstPage, nint source, ref long counter)
+    private int PlaceStaged(long firstPage, int pageCount, PagePath path, bool replaces)
+    {
+        StagingRegion staged = Staged(firstPage, pageCount);
+        var pages = new Batch(firstPage, pageCount, staged.Address + _stagedOffset, path, Stopwatch.GetTimestamp(), replaces);
+        _staged = null;
+        if (staged == _small)
+        {
+            _smallUsed += pageCount * GuestPage.Size;
+        }
+
+        int placed = (int)PlaceRuns(pages, _incoming.Placement == Placement.Move && (staged == _small || MayMoveBlock(firstPage)));
+        if (placed > 0)
+        {
+            _incoming.Blocks.MarkContent(firstPage, path);
+        }
+
+        return placed;
+    }
+
+    private bool MayMoveBlock(long firstPage)
     {
         if (_blockIsHuge && IsTouched(firstPage))
         {
             // A huge page moves whole only to where there is nothing yet, not even the page table that a fault leaves behind. Splitting
             // it costs more than copying does. What was copied stays in the staging, whole, for the next block.
             PlacementCounters.Add(ref _counters.BlockSplitsAvoided, 1);
-            return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: false, ref counter);
+            return false;
         }
 
         _blockIsPopulated = false;
-        return PlaceRuns(firstPage, source, GuestPage.PerBlock, move: true, ref counter);
+        return true;
     }
 
     private bool IsTouched(long block) =>
         _received.CountIn(block, GuestPage.PerBlock) > 0 || _incoming.AnyFaultOpen(block, GuestPage.PerBlock);
 
     /// <summary>Places what is missing of some pages, run by run, and goes on behind whatever the kernel stops at.</summary>
-    private int PlaceRuns(long firstPage, nint source, int pageCount, bool move, ref long counter)
+    private long PlaceRuns(in Batch pages, bool move)
     {
-        long end = firstPage + pageCount;
-        int placed = 0;
+        long placed = 0;
         int retries = 0;
-        for (long page = SkipReceived(firstPage, end); page < end; page = SkipReceived(page, end))
+        for (long page = SkipReceived(pages, pages.First); page < pages.End; page = SkipReceived(pages, page))
         {
-            long run = RunFrom(page, end);
-            nint from = source + (nint)((page - firstPage) << GuestPage.Shift);
-            Errno error = PlaceRun(page, from, run, move, out long done);
+            long run = RunFrom(page, Math.Min(pages.End, page + PagesPerCall));
+            Errno error = PlaceRun(pages, page, run, move, out long done);
             if (done > 0)
             {
-                placed += (int)Enter(page, done, ref counter);
+                placed += Enter(pages, page, done);
                 page += done;
                 retries = 0;
             }
             else if (error == Errno.EEXIST)
             {
-                placed += (int)EnterPresent(page++, ref counter);
+                placed += EnterPresent(pages, page++);
             }
             else if (error == Errno.EAGAIN && retries < MaximumRetries)
             {
                 retries++;
             }
-            else if (move && error is Errno.EBUSY or Errno.EAGAIN)
+            else if (move && (error is Errno.EBUSY or Errno.EAGAIN))
             {
                 PlacementCounters.Add(ref _counters.BusyFallbacks, 1);
                 move = false;
@@ -354,7 +290,9 @@ public sealed class PagePlacer : IDisposable
             }
             else
             {
-                throw Failed(move ? "UFFDIO_MOVE" : "UFFDIO_COPY", AddressOf(page), from, run, error);
+                string call = pages.AreZeros ? "UFFDIO_ZEROPAGE" : move ? "UFFDIO_MOVE" : "UFFDIO_COPY";
+                throw new SystemCallException(
+                    $"{call} dst=0x{_memory.AddressAfter(page):x} src=0x{pages.SourceOf(page):x} len=0x{run << GuestPage.Shift:x}", error);
             }
 
             if (error == Errno.EAGAIN)
@@ -366,19 +304,27 @@ public sealed class PagePlacer : IDisposable
         return placed;
     }
 
-    private Errno PlaceRun(long page, nint source, long run, bool move, out long done)
+    private Errno PlaceRun(in Batch pages, long page, long run, bool move, out long done)
     {
         PlacementCounters.Add(ref _counters.Ioctls, 1);
-        Errno error = move
-            ? _userfaultfd.Move(AddressOf(page), source, run << GuestPage.Shift, out long bytes)
-            : _userfaultfd.Copy(AddressOf(page), source, run << GuestPage.Shift, out bytes);
+        nint to = _memory.AddressAfter(page);
+        long length = run << GuestPage.Shift;
+        long bytes;
+        Errno error = pages.AreZeros ? _userfaultfd.Zeropage(to, length, out bytes)
+            : move ? _userfaultfd.Move(to, pages.SourceOf(page), length, out bytes)
+            : _userfaultfd.Copy(to, pages.SourceOf(page), length, out bytes);
         done = bytes >> GuestPage.Shift;
         if (done == 0)
         {
             return error;
         }
 
-        if (!move)
+        if (pages.AreZeros)
+        {
+            _incoming.Blocks.MarkZeros(page, done);
+            PlacementCounters.Add(ref _counters.PagesZeroUrgent, pages.Path == PagePath.Urgent ? done : 0);
+        }
+        else if (!move)
         {
             PlacementCounters.Add(ref _counters.Copies, done);
         }
@@ -395,13 +341,13 @@ public sealed class PagePlacer : IDisposable
     }
 
     // The call succeeds in the same way when it had to split the huge page; only the page tables tell. One call for 512 pages.
-    private bool IsHugeNow(long page) => _blockIsHuge && (_incoming.Pagemap?.IsHuge(AddressOf(page)) ?? false);
+    private bool IsHugeNow(long page) => _blockIsHuge && (_incoming.Pagemap?.IsHuge(_memory.AddressAfter(page)) ?? false);
 
     /// <summary>The first page from here on that the bitmap does not have; what it has is redundant.</summary>
-    private long SkipReceived(long page, long end)
+    private long SkipReceived(in Batch pages, long page)
     {
-        long next = page < end ? Math.Min(_received.NextMissing(page), end) : end;
-        if (next > page && !_replaces)
+        long next = page < pages.End ? Math.Min(_received.NextMissing(page), pages.End) : pages.End;
+        if (next > page && !pages.Replace)
         {
             PlacementCounters.Add(ref _counters.PagesRedundant, next - page);
         }
@@ -420,10 +366,10 @@ public sealed class PagePlacer : IDisposable
     /// not say so: when a fault puts a page into a block while a whole huge page is being moved there, the call reports a part of what it has
     /// moved, and the rest is found to be there by the next call. Nobody else would ever enter those, and the migration would not end.
     /// </remarks>
-    private long EnterPresent(long page, ref long counter)
+    private long EnterPresent(in Batch pages, long page)
     {
-        long newly = Enter(page, 1, ref counter);
-        _ = _userfaultfd.Wake(AddressOf(page), GuestPage.Size);
+        long newly = Enter(pages, page, 1);
+        _ = _userfaultfd.Wake(_memory.AddressAfter(page), GuestPage.Size);
         return newly;
     }
 
@@ -431,17 +377,31 @@ public sealed class PagePlacer : IDisposable
     /// Enters what this placer has just placed, at once: if a later run fails, these pages are there all the same. What another has entered
     /// before is redundant.
     /// </summary>
-    private long Enter(long page, long count, ref long counter)
+    private long Enter(in Batch pages, long page, long count)
     {
-        long newly = _incoming.MarkPlaced(page, count, _arrivedAt, ref counter);
+        ref long counter = ref pages.AreZeros ? ref _counters.PagesZero
+            : ref pages.Path == PagePath.Urgent ? ref _counters.PagesUrgent
+            : ref _counters.PagesPush;
+        long newly = _incoming.MarkPlaced(page, count, pages.ArrivedAt, ref counter);
         PlacementCounters.Add(ref _counters.PagesRedundant, count - newly);
         return newly;
     }
 
-    private nint AddressOf(long page) => _memory.Address + ((nint)page << GuestPage.Shift);
+    /// <summary>Pages that are being placed.</summary>
+    /// <param name="First">The first of them.</param>
+    /// <param name="Count">How many.</param>
+    /// <param name="Source">Where their content is; 0 of pages of zeros.</param>
+    /// <param name="Path">Which way they came.</param>
+    /// <param name="ArrivedAt">When their bytes had come.</param>
+    /// <param name="Replace">Whether what is there already has been given the new content too, and is not redundant.</param>
+    private readonly record struct Batch(long First, long Count, nint Source, PagePath Path, long ArrivedAt, bool Replace = false)
+    {
+        public long End => First + Count;
 
-    private static SystemCallException Failed(string call, nint destination, nint source, long pages, Errno error) =>
-        new($"{call} dst=0x{destination:x} src=0x{source:x} len=0x{pages << GuestPage.Shift:x}", error);
+        public bool AreZeros => Source == 0;
+
+        public nint SourceOf(long page) => AreZeros ? 0 : Source + ((nint)(page - First) << GuestPage.Shift);
+    }
 }
 
 /// <summary>How a page that was received gets to its address.</summary>

@@ -29,20 +29,20 @@ public sealed class ReceivedBlocks
         | (Volatile.Read(ref _push[block]) ? BlockPaths.Push : BlockPaths.None)
         | (Volatile.Read(ref _zero[block]) ? BlockPaths.Zero : BlockPaths.None);
 
-    /// <summary>Pages with content have been placed in one block.</summary>
-    internal void Note(long page, PagePath path) => Note(path == PagePath.Urgent ? _urgent : _push, page / GuestPage.PerBlock);
+    /// <summary>Marks the block of a page with content that has been placed.</summary>
+    internal void MarkContent(long page, PagePath path) => Mark(path == PagePath.Urgent ? _urgent : _push, page / GuestPage.PerBlock);
 
-    /// <summary>Pages of zeros have been placed.</summary>
-    internal void NoteZeros(long firstPage, long pageCount)
+    /// <summary>Marks the blocks of pages of zeros that have been placed.</summary>
+    internal void MarkZeros(long firstPage, long pageCount)
     {
         long last = (firstPage + pageCount - 1) / GuestPage.PerBlock;
         for (long block = firstPage / GuestPage.PerBlock; block <= last; block++)
         {
-            Note(_zero, block);
+            Mark(_zero, block);
         }
     }
 
-    private static void Note(bool[] cells, long block)
+    private static void Mark(bool[] cells, long block)
     {
         // Written once: a line of the cache that is written again and again would travel between the processors of both lanes.
         if (!Volatile.Read(ref cells[block]))
