@@ -4,18 +4,13 @@ namespace MigrationD.Guest;
 /// The last bytes that a guest wrote on its serial port, addressed by how many it had written before them since it was created, on whatever
 /// hosts it ran. Any number of threads may read while vCPUs write.
 /// </summary>
-public sealed class ConsoleRing
+/// <param name="capacity">How many bytes it keeps at most.</param>
+public sealed class ConsoleRing(int capacity)
 {
     private readonly Lock _gate = new();
-    private readonly byte[] _ring;
+    private readonly byte[] _ring = new byte[capacity];
     private long _written;
     private long _loadedFrom;
-
-    /// <summary>A ring that keeps the last <paramref name="capacity"/> bytes.</summary>
-    public ConsoleRing(int capacity)
-    {
-        _ring = new byte[capacity];
-    }
 
     /// <summary>How many bytes it keeps at most.</summary>
     public int Capacity => _ring.Length;

@@ -10,7 +10,6 @@ internal sealed class Bus
 {
     private readonly BusRange[] _ranges;
 
-    /// <summary>A bus with these ranges.</summary>
     /// <exception cref="ArgumentException">Two of them overlap, or one is empty or leaves the address space.</exception>
     public Bus(IEnumerable<BusRange> ranges)
     {
@@ -30,13 +29,11 @@ internal sealed class Bus
         }
     }
 
-    /// <summary>A vCPU reads.</summary>
-    /// <returns>False when no device answers.</returns>
+    /// <summary>Lets a vCPU read; false when no device answers.</summary>
     public bool Read(IVcpu vcpu, ulong address, Span<byte> into) =>
         TryFind(address, into.Length, out BusRange range) && range.Device.Read(vcpu, address - range.Start, into);
 
-    /// <summary>A vCPU writes.</summary>
-    /// <returns>False when no device answers.</returns>
+    /// <summary>Lets a vCPU write; false when no device answers.</summary>
     public bool Write(IVcpu vcpu, ulong address, ReadOnlySpan<byte> from) =>
         TryFind(address, from.Length, out BusRange range) && range.Device.Write(vcpu, address - range.Start, from);
 
@@ -70,7 +67,17 @@ internal sealed class Bus
 }
 
 /// <summary>Addresses at which a device answers.</summary>
-/// <param name="Start">The first.</param>
-/// <param name="Length">How many.</param>
-/// <param name="Device">The device.</param>
 internal readonly record struct BusRange(ulong Start, ulong Length, IBusDevice Device);
+
+/// <summary>What answers to accesses of vCPUs. Called on their threads, by several at a time.</summary>
+internal interface IBusDevice
+{
+    /// <summary>
+    /// Fills <paramref name="into"/> with what a vCPU reads at an offset from the start of the device's range, inside which the whole
+    /// access is; false when there is nothing that could be read there in this width.
+    /// </summary>
+    bool Read(IVcpu vcpu, ulong offset, Span<byte> into);
+
+    /// <summary>Takes what a vCPU writes, as <see cref="Read"/> gives; false when nothing could be written there in this width.</summary>
+    bool Write(IVcpu vcpu, ulong offset, ReadOnlySpan<byte> from);
+}

@@ -12,9 +12,7 @@ internal sealed class DeviceSet
     private readonly IReadOnlyList<IDevice> _devices;
     private bool _claimed;
 
-    /// <summary>The devices of a guest.</summary>
-    /// <param name="devices">In the order in which they are saved and loaded.</param>
-    /// <exception cref="ArgumentException">Two have the same name.</exception>
+    /// <summary>Joins the devices of a guest, in the order in which they are saved and loaded.</summary>
     public DeviceSet(IReadOnlyList<IDevice> devices)
     {
         _devices = devices;
@@ -37,7 +35,7 @@ internal sealed class DeviceSet
     /// Refuses a guest whose machine has other devices than these. Hosts from before the profile had devices name none: what they have is
     /// looked at when it is loaded.
     /// </summary>
-    /// <exception cref="GuestStateException">It has; the message has all of them.</exception>
+    /// <exception cref="GuestStateException">The machine has; the message names all of them.</exception>
     public void RefuseUnlessAlike(string guest, MachineProfile profile)
     {
         if (profile.Devices.Count == 0)
@@ -67,8 +65,7 @@ internal sealed class DeviceSet
         }
     }
 
-    /// <summary>All come to rest.</summary>
-    /// <exception cref="IOException">One does not; the others may be quiet.</exception>
+    /// <exception cref="IOException">One device does not come to rest; the others may be quiet.</exception>
     public void Quiesce()
     {
         foreach (IDevice device in _devices)
@@ -77,7 +74,6 @@ internal sealed class DeviceSet
         }
     }
 
-    /// <summary>All work again.</summary>
     public void Resume()
     {
         foreach (IDevice device in _devices)
@@ -101,9 +97,8 @@ internal sealed class DeviceSet
         return state.ToByteArray();
     }
 
-    /// <summary>Looks whether a state can be loaded, and changes nothing.</summary>
-    /// <returns>Loads all of it, device by device.</returns>
-    /// <exception cref="GuestStateException">It cannot.</exception>
+    /// <summary>Looks whether a state can be loaded, changes nothing, and returns what loads all of it, device by device.</summary>
+    /// <exception cref="GuestStateException">It cannot be loaded.</exception>
     public Action Check(ReadOnlySpan<byte> state)
     {
         GuestDeviceState parsed = DeviceState.Parse(GuestDeviceState.Parser, state, "the device state");
@@ -150,7 +145,7 @@ internal sealed class DeviceSet
         return () => loads.ForEach(load => load());
     }
 
-    /// <summary>All give back what only one host may have. Does nothing when they have.</summary>
+    /// <summary>Lets all devices give back what only one host may have. Does nothing when they have.</summary>
     public void Release()
     {
         if (!_claimed)
@@ -165,8 +160,9 @@ internal sealed class DeviceSet
         }
     }
 
-    /// <summary>All take what only one host may have, or none does. Does nothing when they have.</summary>
-    /// <returns>Why the guest cannot have it; null when it has.</returns>
+    /// <summary>
+    /// Lets all devices take what only one host may have, or none; returns why the guest cannot have it, and null when it has.
+    /// </summary>
     public string? Claim()
     {
         if (_claimed)

@@ -8,11 +8,8 @@ public static class DeviceState
     /// <summary>The version of it that this build writes and reads.</summary>
     public const int Version = 1;
 
-    /// <summary>Reads a message that another host has sent.</summary>
-    /// <param name="parser">The message's parser.</param>
-    /// <param name="bytes">The message, serialized.</param>
-    /// <param name="what">What it is, for the error.</param>
-    /// <exception cref="GuestStateException">It is none.</exception>
+    /// <summary>Reads a message that another host has sent; <paramref name="what"/> it is, the error says.</summary>
+    /// <exception cref="GuestStateException">The bytes are no such message.</exception>
     internal static T Parse<T>(MessageParser<T> parser, ReadOnlySpan<byte> bytes, string what)
         where T : IMessage<T>
     {
@@ -26,7 +23,7 @@ public static class DeviceState
         }
     }
 
-    /// <summary>A name that a peer chose, for an operator who reads it in a log.</summary>
+    /// <summary>Makes a name that a peer chose fit for an operator who reads it in a log.</summary>
     internal static string Printable(string name) =>
         string.Concat(name.Take(64).Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' ? c : '?'));
 }

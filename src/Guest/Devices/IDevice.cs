@@ -34,9 +34,10 @@ internal interface IDevice
     /// <summary>What is in its section. It is quiet.</summary>
     IMessage Save();
 
-    /// <summary>Looks whether a section can be loaded, and changes nothing.</summary>
-    /// <returns>Loads it. Called when no device has refused its section.</returns>
-    /// <exception cref="GuestStateException">It cannot.</exception>
+    /// <summary>
+    /// Looks whether a section can be loaded, changes nothing, and returns what loads it: called when no device has refused its section.
+    /// </summary>
+    /// <exception cref="GuestStateException">The section cannot be loaded.</exception>
     Action Check(ByteString section);
 
     /// <summary>Gives back what only one host may have. It is quiet. Cannot fail: what could was done to become quiet.</summary>
@@ -48,40 +49,31 @@ internal interface IDevice
 }
 
 /// <summary>A device whose section is a message, and which, as long as nothing else is said, only vCPUs set in motion.</summary>
-/// <typeparam name="TState">The message.</typeparam>
 internal abstract class Device<TState>(string name, uint sectionVersion, MessageParser<TState> parser) : IDevice
     where TState : IMessage<TState>
 {
-    /// <inheritdoc/>
     public string Name { get; } = name;
 
-    /// <inheritdoc/>
     public uint SectionVersion { get; } = sectionVersion;
 
-    /// <inheritdoc/>
     public virtual void Quiesce()
     {
     }
 
-    /// <inheritdoc/>
     public virtual void Resume()
     {
     }
 
-    /// <inheritdoc/>
     public virtual void Release()
     {
     }
 
-    /// <inheritdoc/>
     public virtual void Claim()
     {
     }
 
-    /// <inheritdoc/>
     IMessage IDevice.Save() => Save();
 
-    /// <inheritdoc/>
     Action IDevice.Check(ByteString section)
     {
         TState state = DeviceState.Parse(parser, section.Span, $"section '{Name}' of the device state");
@@ -89,11 +81,9 @@ internal abstract class Device<TState>(string name, uint sectionVersion, Message
         return () => Load(state);
     }
 
-    /// <inheritdoc cref="IDevice.Save"/>
     protected abstract TState Save();
 
-    /// <summary>Refuses a state that does not fit.</summary>
-    /// <exception cref="GuestStateException">It does not.</exception>
+    /// <exception cref="GuestStateException">The state does not fit.</exception>
     protected virtual void Check(TState state)
     {
     }

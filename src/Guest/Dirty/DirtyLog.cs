@@ -9,7 +9,6 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
     private volatile bool _armed;
     private volatile bool _disposed;
 
-    /// <inheritdoc/>
     public bool IsArmed => _armed;
 
     /// <summary>Whether another log of the guest may be opened.</summary>
@@ -27,7 +26,6 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
         }
     }
 
-    /// <inheritdoc/>
     public void Arm()
     {
         lock (_gate)
@@ -41,13 +39,10 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
         }
     }
 
-    /// <inheritdoc/>
     public long Harvest(PageSet into) => Harvest(into, rearm: true);
 
-    /// <inheritdoc/>
     public long HarvestLast(PageSet into) => Harvest(into, rearm: false);
 
-    /// <inheritdoc/>
     public void Disarm()
     {
         lock (_gate)
@@ -105,7 +100,7 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
             ObjectDisposedException.ThrowIf(_disposed, this);
             return _armed
                 ? Collect(into, rearm)
-                : throw new InvalidOperationException("the dirty log is not armed: nobody has noted what was written; arm it first");
+                : throw new InvalidOperationException("the dirty log is not armed: nobody has logged what was written; arm it first");
         }
     }
 }

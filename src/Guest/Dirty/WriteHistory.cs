@@ -18,7 +18,6 @@ public sealed class WriteHistory
     /// <summary>Harvests that are remembered.</summary>
     public const int Depth = 8;
 
-    private const int PagesPerWord = 64;
     private const int BytesPerWord = sizeof(ulong);
     private const ulong TopBits = 0x8080_8080_8080_8080;
 
@@ -29,11 +28,11 @@ public sealed class WriteHistory
     public WriteHistory(long pageCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pageCount);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, Array.MaxLength - PagesPerWord);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(pageCount, Array.MaxLength - PageBits.PerWord);
         PageCount = pageCount;
 
         // Whole words of the bitmap, so that the last one needs no other treatment.
-        _heat = new byte[(pageCount + PagesPerWord - 1) / PagesPerWord * PagesPerWord];
+        _heat = new byte[PageBits.WordsFor(pageCount) * PageBits.PerWord];
     }
 
     /// <summary>Pages that there are.</summary>

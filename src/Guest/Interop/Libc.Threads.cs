@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace MigrationD.Guest.Interop;
 
-/// <summary>Threads as the kernel knows them, their ranks (sched(7), setpriority(2)) and signals to them (sigaction(2), tgkill(2)).</summary>
+/// <summary>Threads as the kernel knows them, their ranks (sched(7)) and signals to them (sigaction(2), tgkill(2)).</summary>
 internal static unsafe partial class Libc
 {
     /// <summary>SCHED_FIFO of sched(7).</summary>

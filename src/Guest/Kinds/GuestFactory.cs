@@ -43,41 +43,18 @@ public static class GuestFactory
     public static IReadOnlyList<string> Validate(GuestSpec spec)
     {
         var objections = new List<string>();
-        if (!IsName(spec.Name))
-        {
-            objections.Add(
-                $"The name must be 1 to {MaxNameLength} characters of a-z, A-Z, 0-9, '-', '_' and '.', and start with a letter or digit.");
-        }
-
-        if (!Enum.IsDefined(spec.Kind))
-        {
-            objections.Add($"The kind {(int)spec.Kind} is unknown; kvm and workload exist.");
-        }
-
-        if (!Enum.IsDefined(spec.Pattern))
-        {
-            objections.Add($"The pattern {(int)spec.Pattern} is unknown; sequential, uniform and zipf exist.");
-        }
-
-        if (!Enum.IsDefined(spec.Content))
-        {
-            objections.Add($"The content {(int)spec.Content} is unknown; random and counting exist.");
-        }
-
+        ObjectUnless(
+            IsName(spec.Name),
+            $"The name must be 1 to {MaxNameLength} characters of a-z, A-Z, 0-9, '-', '_' and '.', and start with a letter or digit.");
+        ObjectUnless(Enum.IsDefined(spec.Kind), $"The kind {(int)spec.Kind} is unknown; kvm and workload exist.");
+        ObjectUnless(Enum.IsDefined(spec.Pattern), $"The pattern {(int)spec.Pattern} is unknown; sequential, uniform and zipf exist.");
+        ObjectUnless(Enum.IsDefined(spec.Content), $"The content {(int)spec.Content} is unknown; random and counting exist.");
         bool vcpusFit = spec.Vcpus is >= 1 and <= AddressMap.MaxVcpus;
-        if (!vcpusFit)
-        {
-            objections.Add($"A guest has 1 to {AddressMap.MaxVcpus} vCPUs, not {spec.Vcpus}.");
-        }
-
+        ObjectUnless(vcpusFit, $"A guest has 1 to {AddressMap.MaxVcpus} vCPUs, not {spec.Vcpus}.");
         bool memoryFits = spec.MemoryBytes is > 0 and <= AddressMap.MaxMemory && spec.MemoryBytes % GuestPage.BlockSize == 0;
-        if (!memoryFits)
-        {
-            objections.Add(
-                $"Memory must be a multiple of 2 MiB, at least 2 MiB and at most {Size(AddressMap.MaxMemory)}, " +
-                $"not {Size(spec.MemoryBytes)}.");
-        }
-
+        ObjectUnless(
+            memoryFits,
+            $"Memory must be a multiple of 2 MiB, at least 2 MiB and at most {Size(AddressMap.MaxMemory)}, not {Size(spec.MemoryBytes)}.");
         if (spec.WorkingSetBytes <= 0 || spec.WorkingSetBytes % GuestPage.Size != 0)
         {
             objections.Add($"The working set must be a multiple of 4096 bytes and more than 0, not {Size(spec.WorkingSetBytes)}.");
@@ -87,15 +64,24 @@ public static class GuestFactory
             objections.Add(
                 $"The working set of {Size(spec.WorkingSetBytes)} has less than a page of 4096 bytes for each of {spec.Vcpus} vCPUs.");
         }
-        else if (vcpusFit && memoryFits && PulseLayout.LargestWorkingSet(spec.MemoryBytes, spec.Vcpus, spec.Pattern) is var largest
-            && spec.WorkingSetBytes > largest)
+        else if (vcpusFit && memoryFits)
         {
-            objections.Add(
+            long largest = PulseLayout.LargestWorkingSet(spec.MemoryBytes, spec.Vcpus, spec.Pattern);
+            ObjectUnless(
+                spec.WorkingSetBytes <= largest,
                 $"A working set of {Size(spec.WorkingSetBytes)} does not fit into memory of {Size(spec.MemoryBytes)} together with the " +
                 $"guest's own tables; at most {Size(largest)} do.");
         }
 
         return objections;
+
+        void ObjectUnless(bool fits, string objection)
+        {
+            if (!fits)
+            {
+                objections.Add(objection);
+            }
+        }
     }
 
     private static void ThrowIfInvalid(GuestSpec spec, GuestMemory memory)

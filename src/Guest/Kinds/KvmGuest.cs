@@ -21,7 +21,7 @@ namespace MigrationD.Guest.Kinds;
 /// guest measures holds its downtime; it also holds every time at which an operator kept it paused, because the guest cannot tell.
 /// Hosts whose realtime clocks differ add that difference, or, if the destination's is behind, hide as much.
 /// </remarks>
-public sealed class KvmGuest : IGuest
+internal sealed class KvmGuest : IGuest
 {
     private readonly KvmMachine _machine;
     private readonly IProgram _program;
@@ -43,26 +43,21 @@ public sealed class KvmGuest : IGuest
         _control = new RunControl(spec.Name, _machine.Crew, _devices);
     }
 
-    /// <inheritdoc/>
     public GuestSpec Spec { get; }
 
-    /// <inheritdoc/>
     public GuestMemory Memory { get; }
 
-    /// <inheritdoc/>
     public bool IsRunning => _machine.Crew.IsRunning;
 
-    /// <inheritdoc/>
     public string? Failure => _machine.Crew.Failure;
 
-    /// <inheritdoc/>
     public IReadOnlyList<int> VcpuThreads => _machine.Crew.ThreadIds;
 
     /// <summary>The last 64 KiB that the guest wrote on its serial port, on whatever hosts it ran: whole lines of its vCPUs.</summary>
     public ConsoleRing Console { get; }
 
     /// <summary>A new guest: its program is in <paramref name="memory"/>, which was all zeros, and its vCPUs stand before it.</summary>
-    internal static KvmGuest Create(GuestSpec spec, GuestMemory memory)
+    public static KvmGuest Create(GuestSpec spec, GuestMemory memory)
     {
         using KvmDevice device = KvmProbe.OpenUsable();
         var guest = new KvmGuest(device, spec, memory, null);
@@ -81,7 +76,7 @@ public sealed class KvmGuest : IGuest
 
     /// <summary>A guest whose state and memory are to come from another host.</summary>
     /// <exception cref="GuestStateException">This host cannot run it.</exception>
-    internal static KvmGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
+    public static KvmGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
     {
         MachineProfile profile = DeviceState.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
         using KvmDevice device = KvmMachine.OpenForIncoming();
@@ -100,25 +95,18 @@ public sealed class KvmGuest : IGuest
         }
     }
 
-    /// <inheritdoc/>
     public void Resume() => _control.Resume();
 
-    /// <inheritdoc/>
     public void Pause() => _control.Pause();
 
-    /// <inheritdoc/>
     public void Release() => _control.Release();
 
-    /// <inheritdoc/>
     public void Claim() => _control.Claim();
 
-    /// <inheritdoc/>
     public byte[] MachineProfile() => _devices.AddTo(_machine.Profile).ToByteArray();
 
-    /// <inheritdoc/>
     public byte[] SaveState() => _control.SaveState();
 
-    /// <inheritdoc/>
     public void LoadState(ReadOnlySpan<byte> state)
     {
         try
@@ -131,10 +119,8 @@ public sealed class KvmGuest : IGuest
         }
     }
 
-    /// <inheritdoc/>
     public IDirtyLog OpenDirtyLog() => _machine.OpenDirtyLog();
 
-    /// <inheritdoc/>
     public GuestReport Report() => _program.Report(_machine.Profile.TscKhz);
 
     /// <summary>

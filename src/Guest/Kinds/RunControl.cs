@@ -9,40 +9,33 @@ namespace MigrationD.Guest.Kinds;
 /// </summary>
 internal sealed class RunControl(string guest, VcpuCrew crew, DeviceSet devices)
 {
-    /// <inheritdoc cref="IGuest.Resume"/>
     public void Resume() => crew.Resume(() =>
     {
         ClaimOrFail();
         devices.Resume();
     });
 
-    /// <inheritdoc cref="IGuest.Pause"/>
     public void Pause() => crew.Pause(devices.Quiesce);
 
-    /// <inheritdoc cref="IGuest.Release"/>
     public void Release()
     {
         using Lock.Scope still = crew.HoldToGiveAway();
         devices.Release();
     }
 
-    /// <inheritdoc cref="IGuest.Claim"/>
     public void Claim()
     {
         using Lock.Scope alone = crew.Hold();
         ClaimOrFail();
     }
 
-    /// <inheritdoc cref="IGuest.SaveState"/>
     public byte[] SaveState()
     {
         using Lock.Scope still = crew.HoldToSave();
         return devices.Save();
     }
 
-    /// <inheritdoc cref="IGuest.LoadState"/>
-    /// <param name="state">The state.</param>
-    /// <param name="before">Done when the state has been found good, before any of it is loaded.</param>
+    /// <summary>Loads a state; does <paramref name="before"/> when it has been found good, before any of it is loaded.</summary>
     public void LoadState(ReadOnlySpan<byte> state, Action? before = null)
     {
         using Lock.Scope still = crew.HoldToLoad();

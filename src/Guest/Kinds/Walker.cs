@@ -12,12 +12,11 @@ namespace MigrationD.Guest.Kinds;
 /// A step reads the page's version and the page into buffers of its own (either may wait for a missing page, and be kicked out of it),
 /// checks the page, and only then writes both back. A stopped thread is never between the two writes: it looks for a stop before them.
 /// </remarks>
-internal sealed unsafe class Walker
+internal sealed class Walker
 {
     private readonly PulseLayout _layout;
     private readonly GuestMemory _memory;
-    private readonly WalkPattern _pattern;
-    private readonly GuestContent _content;
+    private readonly GuestSpec _spec;
     private readonly long _shareStart;
     private readonly long _sharePages;
     private readonly GuestThread _thread;
@@ -33,17 +32,16 @@ internal sealed unsafe class Walker
     private long _largestGap;
     private long _lastSeen;
 
-    /// <summary>A walker at its start, stopped.</summary>
-    public Walker(PulseLayout layout, GuestMemory memory, WalkPattern pattern, GuestContent content, int number, VcpuCrew crew)
+    /// <summary>Adds a walker at its start, stopped, to <paramref name="crew"/>.</summary>
+    public Walker(GuestSpec spec, GuestMemory memory, int number, VcpuCrew crew)
     {
-        _layout = layout;
+        _layout = new PulseLayout(spec);
         _memory = memory;
-        _pattern = pattern;
-        _content = content;
-        _shareStart = layout.ShareStart(number);
-        _sharePages = layout.SharePages(number);
+        _spec = spec;
+        _shareStart = _layout.ShareStart(number);
+        _sharePages = _layout.SharePages(number);
         _walk = Walk.Start(number);
-        _zipf = pattern == WalkPattern.Zipf ? GC.AllocateArray<uint>(ZipfTable.Entries, pinned: true) : [];
+        _zipf = spec.Pattern == WalkPattern.Zipf ? GC.AllocateArray<uint>(ZipfTable.Entries, pinned: true) : [];
         _thread = crew.Add($"walker {number}", $"walker {number}", Run);
     }
 
@@ -145,13 +143,13 @@ internal sealed unsafe class Walker
     private void Step()
     {
         Walk after = _walk;
-        long index = _shareStart + after.Next(_pattern, _sharePages, _zipf);
+        long index = _shareStart + after.Next(_spec.Pattern, _sharePages, _zipf);
         if (!TryReadVersion(index, out ulong version) || !TryReadPage(index))
         {
             return;
         }
 
-        bool intact = PulsePage.IsIntact(_page, (ulong)index, version, _content);
+        bool intact = PulsePage.IsIntact(_page, (ulong)index, version, _spec.Content);
 
         // Whoever asked for a stop waits until this thread has parked, so what is written below is written before Pause returns.
         if (_thread.StopRequested)
@@ -177,36 +175,28 @@ internal sealed unsafe class Walker
 
     private void Write(long index, ulong version)
     {
-        PulsePage.Fill(_page, (ulong)index, version, _content);
+        PulsePage.Fill(_page, (ulong)index, version, _spec.Content);
         _memory.Write(_layout.PageOffset(index), MemoryMarshal.AsBytes(_page.AsSpan()));
         _memory.Write(_layout.VersionOffset(index), MemoryMarshal.AsBytes(new ReadOnlySpan<ulong>(in version)));
     }
 
     private bool TryReadVersion(long index, out ulong version)
     {
-        ulong read = 0;
-        bool there = KickSignal.TryCopy(&read, _memory.Locate(_layout.VersionOffset(index), sizeof(ulong)), sizeof(ulong));
-        version = read;
-        return there;
+        version = 0;
+        return _memory.TryRead(_layout.VersionOffset(index), MemoryMarshal.AsBytes(new Span<ulong>(ref version)));
     }
 
-    private bool TryReadPage(long index)
-    {
-        // SAFETY: the buffer is a pinned array of one page; Locate has checked the range in guest memory.
-        ulong* page = (ulong*)Marshal.UnsafeAddrOfPinnedArrayElement(_page, 0);
-        return KickSignal.TryCopy(page, _memory.Locate(_layout.PageOffset(index), GuestPage.Size), GuestPage.Size);
-    }
+    private bool TryReadPage(long index) => _memory.TryRead(_layout.PageOffset(index), MemoryMarshal.AsBytes(_page.AsSpan()));
 
     /// <summary>The table is part of guest memory, so it is read from there, once, when the first step needs it.</summary>
     private bool TryReadZipf()
     {
-        if (_pattern != WalkPattern.Zipf || _zipfRead)
+        if (_spec.Pattern != WalkPattern.Zipf || _zipfRead)
         {
             return true;
         }
 
-        uint* table = (uint*)Marshal.UnsafeAddrOfPinnedArrayElement(_zipf, 0);
-        if (!KickSignal.TryCopy(table, _memory.Locate(_layout.ZipfTableOffset, ZipfTable.Bytes), ZipfTable.Bytes))
+        if (!_memory.TryRead(_layout.ZipfTableOffset, MemoryMarshal.AsBytes(_zipf.AsSpan())))
         {
             return false;
         }

@@ -1,36 +1,24 @@
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Memory;
-using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Kinds;
 
 /// <summary>All walkers of a workload guest: what it has in place of vCPUs and devices, and so the only section of its state.</summary>
-internal sealed class Walkers : Device<WalkersState>
+internal sealed class Walkers(GuestSpec spec, GuestMemory memory, VcpuCrew crew)
+    : Device<WalkersState>("walkers", sectionVersion: 1, WalkersState.Parser)
 {
-    private readonly Walker[] _walkers;
+    private readonly Walker[] _walkers = [.. Enumerable.Range(0, spec.Vcpus).Select(number => new Walker(spec, memory, number, crew))];
 
-    /// <summary>Walkers at their start, one more of <paramref name="crew"/> each.</summary>
-    public Walkers(GuestSpec spec, GuestMemory memory, VcpuCrew crew)
-        : base("walkers", sectionVersion: 1, WalkersState.Parser)
-    {
-        var layout = new PulseLayout(spec);
-        _walkers =
-            [.. Enumerable.Range(0, spec.Vcpus).Select(number => new Walker(layout, memory, spec.Pattern, spec.Content, number, crew))];
-    }
-
-    /// <summary>The counters; at any time.</summary>
     public GuestReport Report() => GuestReport.Over(_walkers.Select(walker => walker.Report()));
 
-    /// <inheritdoc/>
     protected override WalkersState Save() => new()
     {
         RealtimeUnixNs = Realtime.NowUnixNanoseconds(),
         Walkers = { _walkers.Select(walker => walker.Save()) },
     };
 
-    /// <inheritdoc/>
     protected override void Check(WalkersState state)
     {
         if (state.Walkers.Count != _walkers.Length)
@@ -44,7 +32,6 @@ internal sealed class Walkers : Device<WalkersState>
         }
     }
 
-    /// <inheritdoc/>
     protected override void Load(WalkersState state)
     {
         long away = Math.Max(0, Realtime.NowUnixNanoseconds() - state.RealtimeUnixNs);

@@ -17,7 +17,7 @@ namespace MigrationD.Guest.Kinds;
 /// <para>The gap holds everything that this guest's clock sees, as under KVM: the time between two steps of a thread, its pauses and its
 /// downtime between hosts included; the latter by the realtime of both hosts.</para>
 /// </remarks>
-public sealed class WorkloadGuest : IGuest
+internal sealed class WorkloadGuest : IGuest
 {
     private readonly VcpuCrew _crew;
     private readonly DeviceSet _devices;
@@ -35,26 +35,20 @@ public sealed class WorkloadGuest : IGuest
         _control = new RunControl(spec.Name, _crew, _devices);
     }
 
-    /// <inheritdoc/>
     public GuestSpec Spec { get; }
 
-    /// <inheritdoc/>
     public GuestMemory Memory { get; }
 
-    /// <inheritdoc/>
     public bool IsRunning => _crew.IsRunning;
 
-    /// <inheritdoc/>
     public string? Failure => _crew.Failure;
 
-    /// <inheritdoc/>
     public ConsoleRing? Console => null;
 
-    /// <inheritdoc/>
     public IReadOnlyList<int> VcpuThreads => _crew.ThreadIds;
 
     /// <summary>A new guest in memory that was all zeros.</summary>
-    internal static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)
+    public static WorkloadGuest Create(GuestSpec spec, GuestMemory memory)
     {
         PulseImage.WriteWalk(memory, new PulseLayout(spec), spec.Pattern, reportTicks: 0);
         var guest = new WorkloadGuest(spec, memory);
@@ -63,7 +57,7 @@ public sealed class WorkloadGuest : IGuest
     }
 
     /// <summary>A guest whose state and memory are to come from another host.</summary>
-    internal static WorkloadGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
+    public static WorkloadGuest Incoming(GuestSpec spec, GuestMemory memory, ReadOnlySpan<byte> machineProfile)
     {
         MachineProfile profile = DeviceState.Parse(State.MachineProfile.Parser, machineProfile, "the machine profile");
         if (profile.Vcpus != spec.Vcpus)
@@ -85,28 +79,20 @@ public sealed class WorkloadGuest : IGuest
         }
     }
 
-    /// <inheritdoc/>
     public void Resume() => _control.Resume();
 
-    /// <inheritdoc/>
     public void Pause() => _control.Pause();
 
-    /// <inheritdoc/>
     public void Release() => _control.Release();
 
-    /// <inheritdoc/>
     public void Claim() => _control.Claim();
 
-    /// <inheritdoc/>
     public byte[] MachineProfile() => _devices.AddTo(new MachineProfile { Vcpus = (uint)Spec.Vcpus }).ToByteArray();
 
-    /// <inheritdoc/>
     public byte[] SaveState() => _control.SaveState();
 
-    /// <inheritdoc/>
     public void LoadState(ReadOnlySpan<byte> state) => _control.LoadState(state);
 
-    /// <inheritdoc/>
     public IDirtyLog OpenDirtyLog()
     {
         using Lock.Scope alone = _crew.Hold();
@@ -114,7 +100,6 @@ public sealed class WorkloadGuest : IGuest
         return _dirtyLog = new WriteProtectLog(Memory);
     }
 
-    /// <inheritdoc/>
     public GuestReport Report() => _walkers.Report();
 
     /// <summary>Ends the threads, wherever they are, and the dirty log. The memory stays.</summary>

@@ -12,28 +12,19 @@ namespace MigrationD.Guest.Machine;
 /// The protection is in the page tables that KVM keeps for the guest, and is split to small pages there; the huge pages of this process
 /// stay what they are. Clearing holds a lock that faults of the vCPUs need, so it goes by pieces.
 /// </remarks>
-internal sealed class KvmDirtyLog : DirtyLog
+internal sealed class KvmDirtyLog(KvmVirtualMachine machine, GuestMemory memory) : DirtyLog(memory)
 {
     // 64 MiB: with every page dirty about a millisecond.
     private const int WordsPerClear = (64 << 20) / GuestPage.Size / PageBits.PerWord;
 
-    private readonly KvmVirtualMachine _machine;
-    private readonly HostWrites _hostWrites;
-    private readonly ulong[] _bitmap;
-
-    public KvmDirtyLog(KvmVirtualMachine machine, GuestMemory memory)
-        : base(memory)
-    {
-        _machine = machine;
-        _hostWrites = new HostWrites(memory.PageCount);
-        _bitmap = new ulong[machine.Slots.Max(WordsOf)];
-    }
+    private readonly HostWrites _hostWrites = new(memory.PageCount);
+    private readonly ulong[] _bitmap = new ulong[machine.Slots.Max(WordsOf)];
 
     protected override void Begin()
     {
         try
         {
-            _machine.ProtectDirtyLogManually();
+            machine.ProtectDirtyLogManually();
         }
         catch (SystemCallException error) when (error.Error == Errno.EINVAL)
         {
@@ -46,10 +37,10 @@ internal sealed class KvmDirtyLog : DirtyLog
         Memory.LogHostWrites(_hostWrites);
         try
         {
-            foreach (KvmMemoryRegion slot in _machine.Slots)
+            foreach (KvmMemoryRegion slot in machine.Slots)
             {
                 // Everything is dirty at first; what is cleared is protected.
-                _machine.LogDirtyPages(slot, log: true);
+                machine.LogDirtyPages(slot, log: true);
                 Span<ulong> bitmap = BitmapOf(slot);
                 bitmap.Fill(ulong.MaxValue);
                 Clear(slot, bitmap);
@@ -66,10 +57,10 @@ internal sealed class KvmDirtyLog : DirtyLog
     {
         long pages = 0;
         long firstPage = 0;
-        foreach (KvmMemoryRegion slot in _machine.Slots)
+        foreach (KvmMemoryRegion slot in machine.Slots)
         {
             Span<ulong> bitmap = BitmapOf(slot);
-            _machine.GetDirtyLog(slot.Slot, bitmap);
+            machine.GetDirtyLog(slot.Slot, bitmap);
             _hostWrites.AddTo(firstPage, bitmap, forget: rearm);
 
             // Before the log is cleared, so that an error loses nothing. A page that is written between reading and clearing is in the set,
@@ -88,9 +79,9 @@ internal sealed class KvmDirtyLog : DirtyLog
 
     protected override void End()
     {
-        foreach (KvmMemoryRegion slot in _machine.Slots)
+        foreach (KvmMemoryRegion slot in machine.Slots)
         {
-            _machine.LogDirtyPages(slot, log: false);
+            machine.LogDirtyPages(slot, log: false);
         }
 
         Memory.LogHostWrites(null);
@@ -99,16 +90,16 @@ internal sealed class KvmDirtyLog : DirtyLog
     protected override void Abandon()
     {
         Memory.LogHostWrites(null);
-        if (_machine.IsDisposed)
+        if (machine.IsDisposed)
         {
             return;
         }
 
-        foreach (KvmMemoryRegion slot in _machine.Slots)
+        foreach (KvmMemoryRegion slot in machine.Slots)
         {
             try
             {
-                _machine.LogDirtyPages(slot, log: false);
+                machine.LogDirtyPages(slot, log: false);
             }
             catch (Exception error) when (error is IOException or ObjectDisposedException)
             {
@@ -126,7 +117,7 @@ internal sealed class KvmDirtyLog : DirtyLog
             ReadOnlySpan<ulong> piece = bitmap.Slice(word, Math.Min(WordsPerClear, bitmap.Length - word));
             if (piece.ContainsAnyExcept(0UL))
             {
-                _machine.ClearDirtyLog(slot.Slot, (long)word * PageBits.PerWord, piece);
+                machine.ClearDirtyLog(slot.Slot, (long)word * PageBits.PerWord, piece);
             }
         }
     }

@@ -22,8 +22,8 @@ internal sealed class KvmMachine : IDisposable
     private KvmDirtyLog? _dirtyLog;
 
     /// <summary>
-    /// Makes a machine whose vCPUs stand still, in the state that the kernel gives to new ones. <paramref name="profile"/> is what the guest
-    /// has seen of a machine; null for a new guest.
+    /// Makes a machine whose vCPUs stand still, in the state that the kernel gives to new ones. <paramref name="profile"/> is what the
+    /// guest has seen of a machine; null for a new guest.
     /// </summary>
     public KvmMachine(KvmDevice device, string guest, GuestMemory memory, int vcpus, MachineProfile? profile, MachineParts parts)
     {
@@ -182,15 +182,15 @@ internal sealed class KvmMachine : IDisposable
         _dirtyLog?.Dispose();
     });
 
-    private unsafe bool TryTouch(long offset)
+    private bool TryTouch(long offset)
     {
-        ulong word;
-        return KickSignal.TryCopy(&word, _memory.Locate(offset, sizeof(ulong)), sizeof(ulong));
+        Span<byte> word = stackalloc byte[sizeof(ulong)];
+        return _memory.TryRead(offset, word);
     }
 }
 
-/// <summary>What a machine is told, as it does not know it.</summary>
-/// <param name="Ports">What answers at I/O ports.</param>
-/// <param name="Mmio">What answers at physical addresses without RAM.</param>
-/// <param name="CorrectClock">What the program does about a time stamp counter that cannot be offset.</param>
+/// <summary>
+/// What a machine is told, as it does not know it: what answers at I/O ports and at physical addresses without RAM, and what the program
+/// does about a time stamp counter that cannot be offset.
+/// </summary>
 internal sealed record MachineParts(Bus Ports, Bus Mmio, ClockCorrection CorrectClock);

@@ -48,9 +48,7 @@ internal sealed unsafe class KvmVcpu : KvmObject
         set => Volatile.Write(ref _run->ImmediateExit, value ? (byte)1 : (byte)0);
     }
 
-    /// <summary>
-    /// KVM_RUN: <see cref="Errno.None"/> when there is an exit to handle, <see cref="Errno.EINTR"/> after a signal.
-    /// </summary>
+    /// <summary>KVM_RUN: <see cref="Errno.None"/> when there is an exit to handle, <see cref="Errno.EINTR"/> after a signal.</summary>
     public Errno Run() => TryCall(KvmRequest.Run, null) >= 0 ? Errno.None : SystemCallException.LastError;
 
     public uint GetTscKhz() => (uint)Call(KvmRequest.GetTscKhz, 0);

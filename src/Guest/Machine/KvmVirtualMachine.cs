@@ -74,8 +74,8 @@ internal sealed unsafe class KvmVirtualMachine : KvmObject
     }
 
     /// <summary>
-    /// KVM_CLEAR_DIRTY_LOG: takes the pages of a bitmap out of the log and protects them. It begins at a page of the slot that is a multiple
-    /// of 64.
+    /// KVM_CLEAR_DIRTY_LOG: takes the pages of a bitmap out of the log and protects them. It begins at a page of the slot that is a
+    /// multiple of 64.
     /// </summary>
     public void ClearDirtyLog(uint slot, long firstPage, ReadOnlySpan<ulong> bitmap)
     {

@@ -107,8 +107,8 @@ internal sealed class VcpuRegisters(KvmVcpu vcpu, int number, MachineClock clock
         }
     }
 
-    // The counter is written once, at its final value: KVM takes a second write that is near the first for a try to bring vCPUs in step, and
-    // ignores it (kvm_synchronize_tsc in arch/x86/kvm/x86.c).
+    // The counter is written once, at its final value: KVM takes a second write that is near the first for a try to bring vCPUs in step,
+    // and ignores it (kvm_synchronize_tsc in arch/x86/kvm/x86.c).
     private void LoadMsrs(VcpuState state) => _ = CallMsrs(KvmRequest.SetMsrs, [.. state.Msrs.Select(msr => new KvmMsrEntry
     {
         Index = msr.Index,

@@ -7,10 +7,10 @@ internal static class AnonymousMemory
 {
     private const Libc.MapFlags Flags = Libc.MapFlags.Private | Libc.MapFlags.Anonymous | Libc.MapFlags.NoReserve;
 
-    /// <summary>Maps zeros, which nothing backs until they are touched, and keeps them out of children (MADV_DONTFORK).</summary>
-    /// <param name="length">A multiple of 4 KiB.</param>
-    /// <param name="alignment">Of the address that is returned: 4 KiB or 2 MiB.</param>
-    /// <param name="owner">Whose memory it is, for errors.</param>
+    /// <summary>
+    /// Maps zeros, which nothing backs until they are touched, from a multiple of 4 KiB or 2 MiB on, and keeps them out of children
+    /// (MADV_DONTFORK). An error names the <paramref name="owner"/>.
+    /// </summary>
     public static nint Map(long length, int alignment, string owner)
     {
         // mmap promises 4 KiB alignment only: map more, and give back what sticks out on either side.
@@ -48,8 +48,8 @@ internal static class AnonymousMemory
     public static void Advise(nint address, long length, Libc.MemoryAdvice advice, string owner)
     {
         // EINVAL: a kernel built without transparent huge pages. Small pages are slower, never wrong.
-        if (Libc.Madvise(address, (nuint)length, advice) != 0
-            && (advice is not (Libc.MemoryAdvice.HugePage or Libc.MemoryAdvice.NoHugePage) || SystemCallException.LastError != Errno.EINVAL))
+        bool isOptional = advice is Libc.MemoryAdvice.HugePage or Libc.MemoryAdvice.NoHugePage;
+        if (Libc.Madvise(address, (nuint)length, advice) != 0 && !(isOptional && SystemCallException.LastError == Errno.EINVAL))
         {
             throw SystemCallException.FromLast($"madvise {advice} address=0x{address:x} length=0x{length:x} of {owner}");
         }

@@ -1,4 +1,5 @@
 using MigrationD.Guest.Interop;
+using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Memory;
 
@@ -69,6 +70,16 @@ public sealed unsafe class GuestMemory : IDisposable
         fixed (byte* destination = into)
         {
             NativeCopy.Copy(destination, source, into.Length);
+        }
+    }
+
+    /// <summary>As <see cref="Read"/>, unless the thread is kicked meanwhile (<see cref="KickSignal"/>): false, and partly read.</summary>
+    internal bool TryRead(long offset, Span<byte> into)
+    {
+        byte* source = Locate(offset, into.Length);
+        fixed (byte* destination = into)
+        {
+            return KickSignal.TryCopy(destination, source, into.Length);
         }
     }
 

@@ -105,8 +105,8 @@ public sealed class PageSet
     }
 
     /// <summary>
-    /// Puts the pages of a bitmap into the set, and counts them. Its first bit is page <paramref name="firstPage"/>, a multiple of 64; no bit
-    /// lies past the end of the set.
+    /// Puts the pages of a bitmap into the set, and counts them. Its first bit is page <paramref name="firstPage"/>, a multiple of 64; no
+    /// bit lies past the end of the set.
     /// </summary>
     internal long UnionWith(long firstPage, ReadOnlySpan<ulong> words)
     {

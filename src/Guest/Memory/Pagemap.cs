@@ -83,7 +83,13 @@ internal sealed unsafe class Pagemap : IDisposable
     /// <summary>The address of the first page in a range that is neither present nor swapped, or -1 when there is none.</summary>
     public nint FirstMissing(nint start, nint end)
     {
-        var pages = new PagemapAbi.ScanArgument { MaxPages = 1, Inverted = Touched, All = Touched, Returned = PagemapAbi.Categories.Present };
+        var pages = new PagemapAbi.ScanArgument
+        {
+            MaxPages = 1,
+            Inverted = Touched,
+            All = Touched,
+            Returned = PagemapAbi.Categories.Present,
+        };
         return TryFind(start, end, pages, out PagemapAbi.Region first) ? (nint)first.Start : -1;
     }
 

@@ -35,8 +35,6 @@ internal static class AddressMap
 }
 
 /// <summary>A piece of RAM whose physical addresses follow each other.</summary>
-/// <param name="Offset">Where it begins in RAM.</param>
-/// <param name="Length">In bytes.</param>
 internal readonly record struct RamPiece(long Offset, long Length)
 {
     /// <summary>Where it begins for the guest's processor.</summary>

@@ -12,7 +12,6 @@ internal interface IVcpu
     /// <summary>CR2: the address of its last page fault.</summary>
     ulong FaultAddress { get; }
 
-    /// <summary>The guest cannot go on, because of this vCPU.</summary>
-    /// <param name="why">What happened, without the vCPU's name.</param>
+    /// <summary>Fails the guest, which cannot go on because of this vCPU. The reason has no name of the vCPU in it.</summary>
     void Fail(string why);
 }

@@ -15,9 +15,9 @@ internal interface IProgram
     /// <summary>I/O ports of its own.</summary>
     IReadOnlyList<BusRange> Ports { get; }
 
-    /// <summary>Writes a new guest into its memory, which is all zeros: what a boot loader would have left there.</summary>
-    /// <param name="tscKhz">The frequency of the guest's time stamp counter.</param>
-    /// <returns>Where each vCPU starts.</returns>
+    /// <summary>
+    /// Writes a new guest into its memory, which is all zeros: what a boot loader would have left there. Returns where each vCPU starts.
+    /// </summary>
     IReadOnlyList<FirstInstruction> Load(uint tscKhz);
 
     /// <summary>
@@ -27,6 +27,5 @@ internal interface IProgram
     void CorrectClock(long ticksAhead, ref GeneralRegisters registers);
 
     /// <summary>What the guest says about itself.</summary>
-    /// <param name="tscKhz">The frequency of the guest's time stamp counter.</param>
     GuestReport Report(uint tscKhz);
 }

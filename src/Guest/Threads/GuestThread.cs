@@ -14,8 +14,8 @@ internal sealed class GuestThread
     private readonly Lock _entry = new();
     private readonly object _gate = new();
     private readonly Action _run;
-    private readonly Action _onGo;
-    private readonly Action _onStopRequested;
+    private readonly Action? _onGo;
+    private readonly Action? _onStopRequested;
     private readonly Action<Exception> _onFailure;
     private readonly Thread _thread;
     private volatile Wish _wish = Wish.Stopped;
@@ -29,7 +29,7 @@ internal sealed class GuestThread
     /// <param name="onGo">Called on the thread that lets it go, before it runs.</param>
     /// <param name="onStopRequested">Called on the stopping thread before the kick; may be called more than once.</param>
     /// <param name="onFailure">What <paramref name="run"/> threw. The thread is stopped then.</param>
-    public GuestThread(string name, Action run, Action onGo, Action onStopRequested, Action<Exception> onFailure)
+    public GuestThread(string name, Action run, Action? onGo, Action? onStopRequested, Action<Exception> onFailure)
     {
         _run = run;
         _onGo = onGo;
@@ -75,7 +75,7 @@ internal sealed class GuestThread
         {
             if (_wish == Wish.Stopped)
             {
-                _onGo();
+                _onGo?.Invoke();
                 _wish = Wish.Running;
                 Monitor.PulseAll(_gate);
             }
@@ -93,7 +93,7 @@ internal sealed class GuestThread
             }
         }
 
-        _onStopRequested();
+        _onStopRequested?.Invoke();
         Kick();
     }
 
@@ -118,7 +118,7 @@ internal sealed class GuestThread
                 Monitor.PulseAll(_gate);
             }
 
-            _onStopRequested();
+            _onStopRequested?.Invoke();
             WaitUntil(() => _ended);
         }
 
@@ -175,8 +175,7 @@ internal sealed class GuestThread
         }
     }
 
-    /// <summary>Parks until the thread may run.</summary>
-    /// <returns>False when it is to end.</returns>
+    /// <summary>Parks until the thread may run; false when it is to end.</summary>
     private bool WaitForGo()
     {
         lock (_gate)

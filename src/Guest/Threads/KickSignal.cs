@@ -28,8 +28,7 @@ internal static unsafe class KickSignal
     /// <summary>Installs the handler, once per process. Called before the first thread that may be kicked starts.</summary>
     public static void EnsureInstalled() => _ = CopyRoutine;
 
-    /// <summary>Sends the signal to a thread of this process.</summary>
-    /// <returns>False when there is no such thread any more.</returns>
+    /// <summary>Sends the signal to a thread of this process; false when there is no such thread any more.</summary>
     public static bool Send(int thread)
     {
         // Without a handler the signal would end the process, whoever it was meant for.
@@ -44,21 +43,18 @@ internal static unsafe class KickSignal
             : throw SystemCallException.FromLast($"tgkill thread={thread} signal={Number}");
     }
 
-    /// <summary>Copies <paramref name="length"/> bytes, waiting for missing pages, unless this thread is kicked meanwhile.</summary>
-    /// <returns>False when it was kicked: the destination is then partly written.</returns>
+    /// <summary>
+    /// Copies <paramref name="length"/> bytes, waiting for missing pages; false when this thread was kicked meanwhile, and the destination
+    /// is partly written.
+    /// </summary>
     public static bool TryCopy(void* destination, void* source, int length) =>
         CopyRoutine(destination, source, (nuint)length) != 0;
 
     private static delegate* unmanaged<void*, void*, nuint, int> Install()
     {
-        (byte[] code, int handler, int copy) = Assemble();
+        (byte[] code, int handler) = Assemble();
         nint page = Libc.Mmap(
-            0,
-            4096,
-            Libc.MemoryProtection.Read | Libc.MemoryProtection.Write,
-            Libc.MapFlags.Private | Libc.MapFlags.Anonymous,
-            -1,
-            0);
+            0, 4096, Libc.MemoryProtection.Read | Libc.MemoryProtection.Write, Libc.MapFlags.Private | Libc.MapFlags.Anonymous, -1, 0);
         if (page == Libc.MapFailed)
         {
             throw SystemCallException.FromLast("mmap length=0x1000 for the signal handler");
@@ -78,10 +74,11 @@ internal static unsafe class KickSignal
             throw SystemCallException.FromLast($"sigaction signal={Number}");
         }
 
-        return (delegate* unmanaged<void*, void*, nuint, int>)(page + copy);
+        return (delegate* unmanaged<void*, void*, nuint, int>)page;
     }
 
-    private static (byte[] Code, int Handler, int Copy) Assemble()
+    /// <summary>The code, with the copy routine in front, and where in it the handler is.</summary>
+    private static (byte[] Code, int Handler) Assemble()
     {
         var assembler = new Assembler(64);
         Label copy = assembler.CreateLabel();
@@ -120,6 +117,6 @@ internal static unsafe class KickSignal
         using var stream = new MemoryStream();
         AssemblerResult result = assembler.Assemble(
             new StreamCodeWriter(stream), 0, BlockEncoderOptions.ReturnNewInstructionOffsets);
-        return (stream.ToArray(), (int)result.GetLabelRIP(handler), 0);
+        return (stream.ToArray(), (int)result.GetLabelRIP(handler));
     }
 }

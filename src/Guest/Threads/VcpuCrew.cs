@@ -10,7 +10,6 @@ namespace MigrationD.Guest.Threads;
 /// One lock says who does something to all of them at a time. Whoever needs them to stand still, to save or load their state, holds it
 /// meanwhile; <see cref="End"/> takes out of its wait who waits for memory with it (<see cref="WaitForMemory"/>).
 /// </remarks>
-/// <param name="guest">Whose they are, for errors.</param>
 internal sealed class VcpuCrew(string guest)
 {
     private static readonly TimeSpan KickInterval = TimeSpan.FromMilliseconds(1);
@@ -32,22 +31,20 @@ internal sealed class VcpuCrew(string guest)
     /// <summary>The kernel's ids of the threads, by vCPU.</summary>
     public IReadOnlyList<int> ThreadIds => [.. _threads.Select(thread => thread.KernelId)];
 
-    /// <summary>Adds a vCPU, before the first one has been let go.</summary>
-    /// <param name="thread">The name of its thread, as operators see it in top -H.</param>
-    /// <param name="who">Its name in a failure.</param>
-    /// <param name="run">What it does, as <see cref="GuestThread"/> wants it.</param>
-    /// <param name="onGo">Called before the thread is let go.</param>
-    /// <param name="onStopRequested">Called before the thread is kicked; may be called more than once.</param>
+    /// <summary>
+    /// Adds a vCPU, before the first one has been let go. <paramref name="who"/> is its name in a failure; the rest is as
+    /// <see cref="GuestThread"/> wants it.
+    /// </summary>
     public GuestThread Add(string thread, string who, Action run, Action? onGo = null, Action? onStopRequested = null)
     {
-        var added = new GuestThread(
-            thread, run, onGo ?? (() => { }), onStopRequested ?? (() => { }), error => Fail($"{who} stopped: {error.Message}"));
+        var added = new GuestThread(thread, run, onGo, onStopRequested, error => Fail($"{who} stopped: {error.Message}"));
         _threads.Add(added);
         return added;
     }
 
-    /// <summary>Lets the vCPUs run. Does nothing when they do, or cannot go on.</summary>
-    /// <param name="before">Done before the first of them is let go; it may say that they cannot go on.</param>
+    /// <summary>
+    /// Lets the vCPUs run, after <paramref name="before"/>, which may say that they cannot go on. Does nothing when they run, or cannot.
+    /// </summary>
     public void Resume(Action? before = null)
     {
         using Lock.Scope held = Hold();
@@ -75,8 +72,7 @@ internal sealed class VcpuCrew(string guest)
         }
     }
 
-    /// <summary>Stops the vCPUs, and returns when all of them have stopped.</summary>
-    /// <param name="after">Done when they have.</param>
+    /// <summary>Stops the vCPUs, does <paramref name="after"/> when all of them have stopped, and returns.</summary>
     public void Pause(Action? after = null)
     {
         lock (_lifecycle)
@@ -123,13 +119,11 @@ internal sealed class VcpuCrew(string guest)
     /// <exception cref="InvalidOperationException">They run, or have failed.</exception>
     public Lock.Scope HoldToSave()
     {
-        Lock.Scope held = Hold();
-        if (_running || _failure is not null)
+        Lock.Scope held = HoldStill("pause it before saving its state");
+        if (_failure is not null)
         {
             held.Dispose();
-            throw new InvalidOperationException(_running
-                ? $"guest {guest} runs; pause it before saving its state"
-                : $"guest {guest} has failed and has no state to save: {_failure}");
+            throw new InvalidOperationException($"guest {guest} has failed and has no state to save: {_failure}");
         }
 
         return held;
@@ -143,8 +137,10 @@ internal sealed class VcpuCrew(string guest)
     /// <exception cref="InvalidOperationException">They run.</exception>
     public Lock.Scope HoldToGiveAway() => HoldStill("pause it before it is given to another host");
 
-    /// <summary>For who holds the vCPUs: waits for memory that is missing, until it is there or the guest is ended.</summary>
-    /// <param name="isThere">Touches it by <see cref="KickSignal.TryCopy"/>; false when it was kicked, and is then called again.</param>
+    /// <summary>
+    /// Waits, for the thread that holds the vCPUs, for memory that is missing, until it is there or the guest is ended.
+    /// <paramref name="isThere"/> touches it so that a kick ends the wait: it returns false then, and is called again.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The guest is being ended.</exception>
     public void WaitForMemory(Func<bool> isThere)
     {
@@ -165,7 +161,7 @@ internal sealed class VcpuCrew(string guest)
         }
     }
 
-    /// <summary>Ends the threads, wherever they are, and then lets go of what they ran on. Only the first call does.</summary>
+    /// <summary>Ends the threads, wherever they are, and then releases what they ran on. Only the first call does.</summary>
     public void End(Action release)
     {
         _ending = true;

@@ -19,37 +19,23 @@ namespace MigrationD.Guest.Userfault;
 /// arrays they would be 4 MB of the managed heap for each GB of guest. They are freed by the finalizer and in no other way, so no thread
 /// that still has the ledger can come too late.</para>
 /// </remarks>
-internal sealed unsafe class FaultLedger
+/// <param name="received">Which pages are there.</param>
+/// <param name="served">Told how long each entry was open, in ticks of <see cref="Stopwatch"/>, by the thread that closes it.</param>
+internal sealed unsafe class FaultLedger(ReceivedPages received, Action<long>? served = null)
 {
     private const long Closed = 0;
 
-    private readonly long* _openedAt;
-    private readonly uint* _threads;
+    private readonly long* _openedAt = (long*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(long));
+    private readonly uint* _threads = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
 
     // Ticks after _openedAt, so that half the memory is enough; 0 while the page has not been requested.
-    private readonly uint* _requestedAfter;
-    private readonly ReceivedPages _received;
-    private readonly Action<long>? _served;
+    private readonly uint* _requestedAfter = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
     private long _open;
     private long _blockedTicks;
     private long _otherTicks;
     private long _otherCount;
     private volatile VcpuWaits _vcpus = new([]);
 
-    /// <summary>
-    /// Makes a ledger without an entry. <paramref name="served"/> is told how long each entry was open, in ticks of <see cref="Stopwatch"/>,
-    /// by the thread that closes it.
-    /// </summary>
-    public FaultLedger(ReceivedPages received, Action<long>? served = null)
-    {
-        _received = received;
-        _served = served;
-        _openedAt = (long*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(long));
-        _threads = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
-        _requestedAfter = (uint*)NativeMemory.AllocZeroed((nuint)received.Total, sizeof(uint));
-    }
-
-    /// <summary>Frees the entries.</summary>
     ~FaultLedger()
     {
         NativeMemory.Free(_openedAt);
@@ -75,7 +61,6 @@ internal sealed unsafe class FaultLedger
     /// <summary>What threads have waited that are no vCPU's: KVM's own, and whoever loads device state.</summary>
     public ThreadWaits Others => new(Interlocked.Read(ref _otherCount), Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _otherTicks)));
 
-    /// <summary>Entries that are open.</summary>
     public long OpenCount => Interlocked.Read(ref _open);
 
     /// <summary>The time that closed entries were open, summed.</summary>
@@ -87,8 +72,8 @@ internal sealed unsafe class FaultLedger
     /// </summary>
     public FaultOutcome Open(long page, uint thread)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((ulong)page, (ulong)_received.Total);
-        if (_received.IsReceived(page))
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((ulong)page, (ulong)received.Total);
+        if (received.IsReceived(page))
         {
             return FaultOutcome.Received;
         }
@@ -104,7 +89,7 @@ internal sealed unsafe class FaultLedger
             _ = Interlocked.Exchange(ref _openedAt[page], now);
         }
 
-        bool cameMeanwhile = _received.IsReceived(page);
+        bool cameMeanwhile = received.IsReceived(page);
         if (cameMeanwhile)
         {
             CloseEntry(page, now, now);
@@ -165,7 +150,7 @@ internal sealed unsafe class FaultLedger
     public IReadOnlyList<PageFault> OpenFaults()
     {
         var faults = new List<PageFault>();
-        for (long page = 0; page < _received.Total; page++)
+        for (long page = 0; page < received.Total; page++)
         {
             if (Volatile.Read(ref _openedAt[page]) != Closed)
             {
@@ -179,10 +164,10 @@ internal sealed unsafe class FaultLedger
 
     private void ThrowIfOutside(long firstPage, long pageCount)
     {
-        if (firstPage < 0 || pageCount < 0 || pageCount > _received.Total - firstPage)
+        if (firstPage < 0 || pageCount < 0 || pageCount > received.Total - firstPage)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(firstPage), firstPage, $"{pageCount} pages from there on are not inside memory of {_received.Total} pages");
+                nameof(firstPage), firstPage, $"{pageCount} pages from there on are not inside memory of {received.Total} pages");
         }
     }
 
@@ -213,7 +198,7 @@ internal sealed unsafe class FaultLedger
             _ = Interlocked.Increment(ref _otherCount);
         }
 
-        _served?.Invoke(ticks);
+        served?.Invoke(ticks);
     }
 }
 

@@ -74,8 +74,8 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <param name="memory">The memory.</param>
     /// <param name="placement">How pages get to their addresses.</param>
     /// <param name="faultServed">
-    /// Told, for each page that was asked for, how many ticks of <see cref="System.Diagnostics.Stopwatch"/> it took until it was placed; called
-    /// after the waiting thread has been woken, by the thread that placed the page, which others may be waiting for.
+    /// Told, for each page that was asked for, how many ticks of <see cref="System.Diagnostics.Stopwatch"/> it took until it was placed;
+    /// called after the waiting thread has been woken, by the thread that placed the page, which others may be waiting for.
     /// </param>
     /// <exception cref="UserfaultfdException">
     /// This process may not open one, or the kernel lacks UFFDIO_MOVE (with <see cref="Userfault.Placement.Move"/>) or THREAD_ID.
@@ -91,13 +91,14 @@ public sealed unsafe class IncomingMemory : IDisposable
         try
         {
             pagemap = Pagemap.TryOpen();
-            int stop = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
-            if (stop < 0)
+            int descriptor = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
+            if (descriptor < 0)
             {
                 throw SystemCallException.FromLast("eventfd");
             }
 
-            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, new SafeFileHandle(stop, ownsHandle: true), faultServed);
+            var stop = new SafeFileHandle(descriptor, ownsHandle: true);
+            var incoming = new IncomingMemory(memory, placement, userfaultfd, pagemap, stop, faultServed);
             incoming.RegisterRange();
             return incoming;
         }
@@ -167,7 +168,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <summary>Remembers that a block of 2 MiB was one huge page where it comes from. Any thread.</summary>
     public void MarkHuge(long block) => Volatile.Write(ref _wereHuge[block], true);
 
-    /// <summary>The blocks marked so, in order: what a <see cref="HugePageRestorer"/> makes huge again when the memory is complete.</summary>
+    /// <summary>The blocks marked so, in order, which a <see cref="HugePageRestorer"/> makes huge again in complete memory.</summary>
     public IReadOnlyList<long> HugeBlocks() =>
         [.. Enumerable.Range(0, _wereHuge.Length).Where(block => Volatile.Read(ref _wereHuge[block])).Select(block => (long)block)];
 
@@ -343,7 +344,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     {
         var polled = stackalloc Libc.PolledDescriptor[2];
         polled[0] = new Libc.PolledDescriptor { Descriptor = (int)_stop.DangerousGetHandle(), Wanted = Libc.PollEvents.In };
-        polled[1] = new Libc.PolledDescriptor { Descriptor = (int)Userfaultfd.Descriptor.DangerousGetHandle(), Wanted = Libc.PollEvents.In };
+        polled[1] = polled[0] with { Descriptor = (int)Userfaultfd.Descriptor.DangerousGetHandle() };
         while (Libc.Poll(polled, 2, timeoutMilliseconds: -1) < 0)
         {
             if (SystemCallException.LastError != Errno.EINTR)

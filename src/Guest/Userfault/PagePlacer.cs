@@ -142,9 +142,7 @@ public sealed class PagePlacer : IDisposable
         _ = PlaceStaged(firstPage, pageCount, path, replaces: true);
     }
 
-    /// <summary>
-    /// As <see cref="PlaceZeros"/>, and pages that are there already become zeros too. Before the guest has run.
-    /// </summary>
+    /// <summary>As <see cref="PlaceZeros"/>, and pages that are there already become zeros too. Before the guest has run.</summary>
     /// <inheritdoc cref="PlaceZeros" path="/exception"/>
     public void ReplaceByZeros(long firstPage, long pageCount, PagePath path)
     {
@@ -209,7 +207,8 @@ public sealed class PagePlacer : IDisposable
             ? throw new InvalidOperationException($"pages {firstPage} to {firstPage + pageCount - 1} are not staged")
         : firstPage != _stagedFirst || pageCount != _stagedCount
             ? throw new InvalidOperationException(
-                $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: {_stagedCount} pages from page {_stagedFirst} on")
+                $"pages {firstPage} to {firstPage + pageCount - 1} are not what is staged: "
+                + $"{_stagedCount} pages from page {_stagedFirst} on")
         : _staged;
 
     private void RefillSmall()
@@ -359,12 +358,12 @@ public sealed class PagePlacer : IDisposable
     private long RunFrom(long page, long end) => Math.Min(_received.NextReceived(page + 1), end) - page;
 
     /// <summary>
-    /// Enters a page of which the kernel says that it is there (EEXIST), and wakes who waits for it: waking is harmless, a lost wake is not.
+    /// Enters a page that is there, as the kernel says (EEXIST), and wakes who waits for it: waking is harmless, a lost wake is not.
     /// </summary>
     /// <remarks>
-    /// Mostly another placer was faster and is about to enter it, so that it does not matter who does. But Linux 6.18 also moves pages and does
-    /// not say so: when a fault puts a page into a block while a whole huge page is being moved there, the call reports a part of what it has
-    /// moved, and the rest is found to be there by the next call. Nobody else would ever enter those, and the migration would not end.
+    /// Mostly another placer was faster and is about to enter it, so that it does not matter who does. But Linux 6.18 also moves pages and
+    /// does not say so: when a fault puts a page into a block while a whole huge page is being moved there, the call reports a part of what
+    /// it has moved, and the rest is found to be there by the next call. Nobody else would enter those, and the migration would not end.
     /// </remarks>
     private long EnterPresent(in Batch pages, long page)
     {
@@ -387,13 +386,10 @@ public sealed class PagePlacer : IDisposable
         return newly;
     }
 
-    /// <summary>Pages that are being placed.</summary>
-    /// <param name="First">The first of them.</param>
-    /// <param name="Count">How many.</param>
-    /// <param name="Source">Where their content is; 0 of pages of zeros.</param>
-    /// <param name="Path">Which way they came.</param>
-    /// <param name="ArrivedAt">When their bytes had come.</param>
-    /// <param name="Replace">Whether what is there already has been given the new content too, and is not redundant.</param>
+    /// <summary>
+    /// Pages that are being placed, and when their bytes had come. Their content is at the source, which is 0 of pages of zeros. With
+    /// <paramref name="Replace"/> what is there already has been given the new content too, and is not redundant.
+    /// </summary>
     private readonly record struct Batch(long First, long Count, nint Source, PagePath Path, long ArrivedAt, bool Replace = false)
     {
         public long End => First + Count;

@@ -44,8 +44,8 @@ public sealed class ReceivedPages
     }
 
     /// <summary>
-    /// As the other, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever finds everything
-    /// received finds everything counted as well.
+    /// As the other, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever finds
+    /// everything received finds everything counted as well.
     /// </summary>
     internal long Mark(long first, long count, ref long counter)
     {

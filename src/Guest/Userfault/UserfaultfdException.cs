@@ -3,14 +3,12 @@ using MigrationD.Guest.Interop;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>Userfaults cannot be had on this host. The message says what was tried, what came back, and the remedy.</summary>
-public sealed class UserfaultfdException : IOException
+/// <param name="message">The whole sentence.</param>
+/// <param name="support">What this host offers.</param>
+public sealed class UserfaultfdException(string message, UserfaultfdSupport support) : IOException(message)
 {
-    /// <summary>An error with its whole sentence.</summary>
-    public UserfaultfdException(string message, UserfaultfdSupport support)
-        : base(message) => Support = support;
-
     /// <summary>What this host offers.</summary>
-    public UserfaultfdSupport Support { get; }
+    public UserfaultfdSupport Support { get; } = support;
 
     internal static UserfaultfdException CannotOpen(Errno device, Errno systemCall) => new(
         $"cannot open a userfaultfd: /dev/userfaultfd: {device} ({(int)device}); userfaultfd(2): {systemCall} ({(int)systemCall}). "

@@ -10,23 +10,16 @@ namespace MigrationD.Guest.Userfault;
 /// The order of writing and looking is that of <see cref="FaultLedger"/>: the fault thread opens the wait before it looks whether the page
 /// has come, the placer marks the page before it looks for waits.
 /// </remarks>
-internal sealed class VcpuWaits
+/// <param name="threads">The kernel's ids of the vCPUs' threads, by vCPU.</param>
+internal sealed class VcpuWaits(IReadOnlyList<int> threads)
 {
     private const long None = 0;
 
-    private readonly int[] _threads;
-    private readonly Wait[] _waits;
+    private readonly int[] _threads = [.. threads];
+    private readonly Wait[] _waits = new Wait[threads.Count];
     private int _waiting;
     private long _lastOpened;
     private long _allTicks;
-
-    /// <summary>Nobody waits.</summary>
-    /// <param name="threads">The kernel's ids of the threads of the vCPUs, by vCPU.</param>
-    public VcpuWaits(IReadOnlyList<int> threads)
-    {
-        _threads = [.. threads];
-        _waits = new Wait[_threads.Length];
-    }
 
     /// <summary>The time in which every vCPU waited for a page at once.</summary>
     public TimeSpan AllAtOnce => Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _allTicks));
@@ -37,7 +30,7 @@ internal sealed class VcpuWaits
     /// <summary>Whether a thread is that of a vCPU.</summary>
     public bool Has(uint thread) => Array.IndexOf(_threads, (int)thread) >= 0;
 
-    /// <summary>A vCPU waits for a page from now on; nothing, when the thread is no vCPU's or waits for the page already.</summary>
+    /// <summary>Opens a vCPU's wait for a page; does nothing when the thread is no vCPU's or waits for the page already.</summary>
     /// <remarks>Called by one thread at a time. A full memory barrier when a wait is opened.</remarks>
     public void Open(long page, uint thread, long now)
     {

@@ -36,9 +36,10 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
     private const byte CarrierSendReady = 0xB0;
 
     private readonly Lock _gate = new();
-    private Registers _registers;
 
-    /// <inheritdoc/>
+    // What was written to the registers that hold it; the console's part is empty in here.
+    private SerialState _registers = new();
+
     public bool Read(IVcpu vcpu, ulong offset, Span<byte> into)
     {
         if (into.Length != 1)
@@ -50,7 +51,6 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
         return true;
     }
 
-    /// <inheritdoc/>
     public bool Write(IVcpu vcpu, ulong offset, ReadOnlySpan<byte> from)
     {
         if (from.Length != 1)
@@ -66,28 +66,19 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
         return true;
     }
 
-    /// <inheritdoc/>
     protected override SerialState Save()
     {
         (long written, byte[] tail) = console.Save();
         lock (_gate)
         {
-            return new SerialState
+            return new SerialState(_registers)
             {
-                DivisorLow = _registers.DivisorLow,
-                DivisorHigh = _registers.DivisorHigh,
-                InterruptEnable = _registers.InterruptEnable,
-                FifoControl = _registers.FifoControl,
-                LineControl = _registers.LineControl,
-                ModemControl = _registers.ModemControl,
-                Scratch = _registers.Scratch,
                 ConsoleWritten = (ulong)written,
                 ConsoleTail = UnsafeByteOperations.UnsafeWrap(tail),
             };
         }
     }
 
-    /// <inheritdoc/>
     protected override void Check(SerialState state)
     {
         if (state.ConsoleWritten > long.MaxValue / 2 || (ulong)state.ConsoleTail.Length > state.ConsoleWritten
@@ -99,21 +90,11 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
         }
     }
 
-    /// <inheritdoc/>
     protected override void Load(SerialState state)
     {
         lock (_gate)
         {
-            _registers = new Registers
-            {
-                DivisorLow = (byte)state.DivisorLow,
-                DivisorHigh = (byte)state.DivisorHigh,
-                InterruptEnable = (byte)state.InterruptEnable,
-                FifoControl = (byte)state.FifoControl,
-                LineControl = (byte)state.LineControl,
-                ModemControl = (byte)state.ModemControl,
-                Scratch = (byte)state.Scratch,
-            };
+            _registers = new SerialState(state) { ConsoleWritten = 0, ConsoleTail = ByteString.Empty };
         }
 
         console.Load((long)state.ConsoleWritten, state.ConsoleTail.Span);
@@ -124,23 +105,22 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
         lock (_gate)
         {
             bool divisor = (_registers.LineControl & DivisorLatchAccess) != 0;
-            return register switch
+            return (byte)(register switch
             {
-                Data => divisor ? _registers.DivisorLow : (byte)0,
+                Data => divisor ? _registers.DivisorLow : 0,
                 InterruptEnable => divisor ? _registers.DivisorHigh : _registers.InterruptEnable,
                 InterruptIdentification =>
-                    (byte)(NoInterruptPending | ((_registers.FifoControl & FifoEnable) != 0 ? FifosEnabled : 0)),
+                    NoInterruptPending | ((_registers.FifoControl & FifoEnable) != 0 ? FifosEnabled : 0u),
                 LineControl => _registers.LineControl,
                 ModemControl => _registers.ModemControl,
                 LineStatus => TransmitterEmpty,
                 ModemStatus => CarrierSendReady,
                 _ => _registers.Scratch,
-            };
+            });
         }
     }
 
-    /// <summary>The guest writes a register.</summary>
-    /// <returns>True when the byte goes out on the line.</returns>
+    /// <summary>Writes a register; true when the byte goes out on the line.</summary>
     private bool Write(int register, byte value)
     {
         lock (_gate)
@@ -150,37 +130,40 @@ internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
             {
                 case Data when divisor:
                     _registers.DivisorLow = value;
-                    return false;
+                    break;
                 case Data:
                     return true;
                 case InterruptEnable when divisor:
                     _registers.DivisorHigh = value;
-                    return false;
+                    break;
                 case InterruptEnable:
-                    _registers.InterruptEnable = (byte)(value & 0x0F);
-                    return false;
+                    _registers.InterruptEnable = value & 0x0Fu;
+                    break;
                 case InterruptIdentification:
                     _registers.FifoControl = value;
-                    return false;
+                    break;
                 case LineControl:
                     _registers.LineControl = value;
-                    return false;
+                    break;
                 case ModemControl:
-                    _registers.ModemControl = (byte)(value & 0x1F);
-                    return false;
+                    _registers.ModemControl = value & 0x1Fu;
+                    break;
                 case Scratch:
                     _registers.Scratch = value;
-                    return false;
+                    break;
                 default:
                     // Line and modem status are read-only.
-                    return false;
+                    break;
             }
+
+            return false;
         }
     }
+}
 
-    /// <summary>The registers that hold what was written to them.</summary>
-    private struct Registers
-    {
-        public byte DivisorLow, DivisorHigh, InterruptEnable, FifoControl, LineControl, ModemControl, Scratch;
-    }
+/// <summary>What a serial port's line leads to.</summary>
+internal interface ISerialLine
+{
+    /// <summary>Sends a byte out on the line. Called on the thread of the vCPU that wrote it, by several at a time.</summary>
+    void Send(int vcpu, byte value);
 }

@@ -20,10 +20,8 @@ internal sealed class FailurePort(GuestMemory memory, PulseLayout layout) : IBus
         "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
     ];
 
-    /// <inheritdoc/>
     public bool Read(IVcpu vcpu, ulong offset, Span<byte> into) => false;
 
-    /// <inheritdoc/>
     public bool Write(IVcpu vcpu, ulong offset, ReadOnlySpan<byte> from)
     {
         byte vector = from[0];

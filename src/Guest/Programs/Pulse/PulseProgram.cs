@@ -35,16 +35,12 @@ internal sealed class PulseProgram : IProgram
     /// <summary>What its serial port's line leads to.</summary>
     public ISerialLine Line => _reports;
 
-    /// <inheritdoc/>
     public RamPiece TouchedByHypervisors => new(PulseLayout.GdtOffset, _layout.ZipfTableOffset - PulseLayout.GdtOffset);
 
-    /// <inheritdoc/>
     public IReadOnlyList<IDevice> Devices { get; }
 
-    /// <inheritdoc/>
     public IReadOnlyList<BusRange> Ports { get; }
 
-    /// <inheritdoc/>
     public IReadOnlyList<FirstInstruction> Load(uint tscKhz)
     {
         PulseImage.WriteWalk(_memory, _layout, _spec.Pattern, (ulong)tscKhz * ReportMilliseconds);
@@ -56,7 +52,6 @@ internal sealed class PulseProgram : IProgram
     public void CorrectClock(long ticksAhead, ref GeneralRegisters registers) =>
         registers.R10 = unchecked(registers.R10 - (ulong)ticksAhead);
 
-    /// <inheritdoc/>
     public GuestReport Report(uint tscKhz) => GuestReport.Over(_reports.Last.Select(last => new GuestReport(
         last.StepCount, last.SweepCount, last.CorruptCount, ToTime(last.GapTicks, tscKhz))));
 

@@ -9,29 +9,18 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// The lines that the vCPUs of a pulse guest write on its serial port. They write at the same time, so each has a line of its own, and the
 /// console gets whole ones. What a line says of its vCPU is remembered, and moves with the guest, as does the beginning of the next.
 /// </summary>
-internal sealed class PulseReports : Device<ReportState>, ISerialLine
+internal sealed class PulseReports(ConsoleRing console, int vcpus)
+    : Device<ReportState>("report", sectionVersion: 1, ReportState.Parser), ISerialLine
 {
-    private readonly ConsoleRing _console;
-    private readonly VcpuLine[] _lines;
-
-    /// <summary>Of vCPUs that have not said anything yet.</summary>
-    public PulseReports(ConsoleRing console, int vcpus)
-        : base("report", sectionVersion: 1, ReportState.Parser)
-    {
-        _console = console;
-        _lines = [.. Enumerable.Range(0, vcpus).Select(number => new VcpuLine(number))];
-    }
+    private readonly VcpuLine[] _lines = [.. Enumerable.Range(0, vcpus).Select(number => new VcpuLine(number))];
 
     /// <summary>What each vCPU last said about itself, on whatever host.</summary>
     public IEnumerable<PulseReportLine> Last => _lines.Select(line => line.Last);
 
-    /// <inheritdoc/>
-    public void Send(int vcpu, byte value) => _lines[vcpu].Append(value, _console);
+    public void Send(int vcpu, byte value) => _lines[vcpu].Append(value, console);
 
-    /// <inheritdoc/>
     protected override ReportState Save() => new() { Vcpus = { _lines.Select(line => line.Save()) } };
 
-    /// <inheritdoc/>
     protected override void Check(ReportState state)
     {
         if (state.Vcpus.Count != _lines.Length)
@@ -45,7 +34,6 @@ internal sealed class PulseReports : Device<ReportState>, ISerialLine
         }
     }
 
-    /// <inheritdoc/>
     protected override void Load(ReportState state)
     {
         for (int number = 0; number < _lines.Length; number++)
@@ -54,7 +42,6 @@ internal sealed class PulseReports : Device<ReportState>, ISerialLine
         }
     }
 
-    /// <summary>One vCPU's line.</summary>
     private sealed class VcpuLine(int number)
     {
         private readonly Lock _gate = new();
