@@ -2,6 +2,7 @@ using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.Tests.Kinds;
+using MigrationD.Guest.Tests.Programs.Pulse;
 
 namespace MigrationD.Guest.Tests.Dirty;
 
@@ -239,7 +240,7 @@ internal static class DirtyLogBattery
     {
         using Subject subject = Subject.Running(kind, WalkPattern.Uniform, hugePages: true);
         using IDirtyLog log = subject.Guest.OpenDirtyLog();
-        Userfault.TestThread[] threads = [.. Enumerable.Range(0, 3).Select(number => new Userfault.TestThread($"dirty {number}", () =>
+        TestThread[] threads = [.. Enumerable.Range(0, 3).Select(number => new TestThread($"dirty {number}", () =>
         {
             var dirty = new PageSet(subject.Memory.PageCount);
             for (int i = 0; i < 30; i++)

@@ -61,12 +61,12 @@ internal sealed class Subject : IDisposable
         for (int report = 0; report < ReportsUntilNow; report++)
         {
             long known = from;
-            Scenario.AssertEventually(
+            TestPages.AssertEventually(
                 () => Guest.Failure is not null || Guest.Report().Steps != known, $"a report that is newer than {Guest.Report()}");
             from = Guest.Report().Steps;
         }
 
-        Scenario.AssertEventually(
+        TestPages.AssertEventually(
             () => Guest.Failure is not null || Guest.Report().Steps >= from + steps, $"{steps} steps after {from}, now {Guest.Report()}");
         Assert.Null(Guest.Failure);
     }

@@ -1,7 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Tests.Userfault;
 
 namespace MigrationD.Guest.Tests.Dirty;
 

@@ -2,6 +2,7 @@ using Google.Protobuf;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
+using MigrationD.Guest.Tests.Programs.Pulse;
 
 namespace MigrationD.Guest.Tests.Kinds;
 
@@ -60,7 +61,7 @@ internal static class GuestBattery
         {
             long steps = guest.Report().Steps;
             guest.Resume();
-            Scenario.AssertEventually(() => guest.Report().Steps > steps, "steps after a resume");
+            TestPages.AssertEventually(() => guest.Report().Steps > steps, "steps after a resume");
             guest.Pause();
             string first = Scenario.Hash(memory);
             GuestReport report = guest.Report();
@@ -281,7 +282,7 @@ internal static class GuestBattery
         next.LoadState(sentEarlier(guest.SaveState(), away));
         Scenario.RunOverEveryPage(next);
         next.Pause();
-        Assert.InRange(next.Report().LargestGap, away - TimeSpan.FromMilliseconds(10), away + Scenario.Deadline);
+        Assert.InRange(next.Report().LargestGap, away - TimeSpan.FromMilliseconds(10), away + TestPages.Deadline);
         Assert.Equal(0, next.Report().CorruptPages);
     }
 
@@ -297,8 +298,8 @@ internal static class GuestBattery
             CreateRunDispose();
         }
 
-        Scenario.AssertEventually(() => CountThreads() == 0, $"no thread '{thread} N' is left");
-        Scenario.AssertEventually(() => CountDescriptors() <= descriptors, $"{descriptors} descriptors, now {CountDescriptors()}");
+        TestPages.AssertEventually(() => CountThreads() == 0, $"no thread '{thread} N' is left");
+        TestPages.AssertEventually(() => CountDescriptors() <= descriptors, $"{descriptors} descriptors, now {CountDescriptors()}");
 
         void CreateRunDispose()
         {
@@ -346,7 +347,7 @@ internal static class GuestBattery
         {
             next.LoadState(guest.SaveState());
             next.Resume();
-            Scenario.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
+            TestPages.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
             for (int round = 0; round < 20; round++)
             {
                 next.Pause();
@@ -397,8 +398,8 @@ internal static class GuestBattery
         using var pager = new SourcePager(incoming, source, withheldFrom: new PulseLayout(spec).WorkingSetOffset >> GuestPage.Shift);
         next.LoadState(guest.SaveState());
         next.Resume();
-        Scenario.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
-        Assert.True(Task.Run(next.Dispose).Wait(Scenario.Deadline), "Dispose did not end in time");
+        TestPages.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
+        Assert.True(Task.Run(next.Dispose).Wait(TestPages.Deadline), "Dispose did not end in time");
     }
 
     private static void CopyReceived(IncomingMemory incoming, GuestMemory into)

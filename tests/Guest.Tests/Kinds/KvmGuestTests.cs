@@ -5,6 +5,7 @@ using MigrationD.Guest.Platform;
 using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Tests.Kinds;
+using MigrationD.Guest.Tests.Programs.Pulse;
 
 namespace MigrationD.Guest.Tests.Kinds;
 
@@ -78,9 +79,9 @@ public sealed class KvmGuestTests
         using var pager = new SourcePager(incoming, source, withheldFrom: 3);
         byte[] state = guest.SaveState();
         Task load = Task.Run(() => next.LoadState(state));
-        Scenario.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
-        Assert.True(Task.Run(next.Dispose).Wait(Scenario.Deadline), "Dispose did not end in time");
-        Assert.IsType<ObjectDisposedException>(Record.Exception(() => load.Wait(Scenario.Deadline))?.InnerException);
+        TestPages.AssertEventually(() => pager.Withheld > 0, "a fault of a page that does not come");
+        Assert.True(Task.Run(next.Dispose).Wait(TestPages.Deadline), "Dispose did not end in time");
+        Assert.IsType<ObjectDisposedException>(Record.Exception(() => load.Wait(TestPages.Deadline))?.InnerException);
     }
 
     /// <summary>Another host's counter started at another time; the guest must not take the difference for a gap.</summary>
@@ -109,7 +110,7 @@ public sealed class KvmGuestTests
         next.LoadState(state);
         Scenario.RunOverEveryPage(next);
         next.Pause();
-        Assert.InRange(next.Report().LargestGap, TimeSpan.Zero, Scenario.Deadline);
+        Assert.InRange(next.Report().LargestGap, TimeSpan.Zero, TestPages.Deadline);
         long lastSeen = Scenario.ReadWord(copy, block + VcpuBlock.LastSeen);
         Assert.True(lastSeen > Scenario.ReadWord(memory, block + VcpuBlock.LastSeen) + difference, "the guest's clock went on");
     }
@@ -121,7 +122,7 @@ public sealed class KvmGuestTests
         using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
         using KvmGuest guest = KvmGuest.Create(spec, memory);
         guest.Resume();
-        Scenario.AssertEventually(
+        TestPages.AssertEventually(
             () => Enumerable.Range(0, 4).All(vcpu => Text(guest).Split($"pulse vcpu={vcpu} ").Length > 3), "three lines of each vCPU");
         guest.Pause();
         string[] lines = Text(guest).Split('\n');
@@ -136,7 +137,7 @@ public sealed class KvmGuestTests
         using GuestMemory memory = GuestMemory.Map(spec.MemoryBytes);
         using IGuest guest = GuestFactory.Create(spec, memory);
         guest.Resume();
-        Scenario.AssertEventually(() => Text(guest).Split('\n').Length > 6, "some lines");
+        TestPages.AssertEventually(() => Text(guest).Split('\n').Length > 6, "some lines");
         guest.Pause();
         byte[] state = guest.SaveState();
         string before = Text(guest);
@@ -147,7 +148,7 @@ public sealed class KvmGuestTests
         next.LoadState(state);
         Assert.Equal(before, Text(next));
         next.Resume();
-        Scenario.AssertEventually(() => Text(next).Length > before.Length + 300, "lines on the next host");
+        TestPages.AssertEventually(() => Text(next).Length > before.Length + 300, "lines on the next host");
         next.Pause();
 
         string all = Text(next);
@@ -359,7 +360,7 @@ public sealed class KvmGuestTests
     private static void Fails(IGuest guest, string why)
     {
         guest.Resume();
-        Scenario.AssertEventually(() => guest.Failure is not null, "the failure");
+        TestPages.AssertEventually(() => guest.Failure is not null, "the failure");
         Assert.False(guest.IsRunning);
         Assert.Contains(why, guest.Failure, StringComparison.Ordinal);
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Programs.Pulse;
+using MigrationD.Guest.Tests.Programs.Pulse;
 
 namespace MigrationD.Guest.Tests.Kinds;
 
@@ -68,12 +69,13 @@ internal static class OtherProcess
 
     private static void Start(string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo("dotnet", [typeof(OtherProcess).Assembly.Location, Command, .. arguments])
+        var start = new ProcessStartInfo("dotnet", [typeof(OtherProcess).Assembly.Location, Command, .. arguments])
         {
             RedirectStandardError = true,
-        })!;
+        };
+        using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(Scenario.Deadline))
+        if (!process.WaitForExit(TestPages.Deadline))
         {
             process.Kill();
             Assert.Fail("the other process did not end in time");

@@ -101,7 +101,7 @@ public sealed class RunControlTests : IDisposable
     private void RunForAMoment()
     {
         _control.Resume();
-        Scenario.AssertEventually(() => _runs, "the vCPU runs");
+        TestPages.AssertEventually(() => _runs, "the vCPU runs");
         _control.Pause();
     }
 }

@@ -8,15 +8,9 @@ namespace MigrationD.Guest.Tests.Kinds;
 /// <summary>Steps that tests of both kinds of guest take.</summary>
 internal static class Scenario
 {
-    /// <summary>Every wait of a test ends here: a test that hangs has failed.</summary>
-    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
-
     public static GuestSpec Spec(
         GuestKind kind, WalkPattern pattern = WalkPattern.Sequential, int vcpus = 2, long memoryMiB = 8, long workingSetMiB = 4) =>
         new("test", kind, memoryMiB << 20, vcpus, workingSetMiB << 20, pattern);
-
-    public static void AssertEventually(Func<bool> condition, string what) =>
-        Assert.True(SpinWait.SpinUntil(condition, Deadline), $"did not happen in time: {what}");
 
     /// <summary>Lets a guest run until it has visited every page from now on.</summary>
     public static void RunOverEveryPage(IGuest guest)
@@ -24,7 +18,7 @@ internal static class Scenario
         // The pass that is under way, and a whole one after it.
         long sweeps = guest.Report().Sweeps;
         guest.Resume();
-        AssertEventually(
+        TestPages.AssertEventually(
             () => guest.Failure is not null || guest.Report().Sweeps >= sweeps + 2, $"two passes after {sweeps}, now {guest.Report()}");
         Assert.Null(guest.Failure);
         Assert.True(guest.IsRunning);

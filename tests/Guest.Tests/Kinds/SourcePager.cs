@@ -1,5 +1,3 @@
-using MigrationD.Guest.Tests.Userfault;
-
 namespace MigrationD.Guest.Tests.Kinds;
 
 /// <summary>
@@ -8,18 +6,24 @@ namespace MigrationD.Guest.Tests.Kinds;
 /// </summary>
 internal sealed class SourcePager : IDisposable
 {
-    private readonly IncomingMemory _incoming;
-    private readonly GuestMemory _source;
-    private readonly TestThread _thread;
+    private readonly DemandPager _pager;
     private long _withheldFrom;
     private int _withheld;
 
     public SourcePager(IncomingMemory incoming, GuestMemory source, long withheldFrom)
     {
-        _incoming = incoming;
-        _source = source;
         _withheldFrom = withheldFrom;
-        _thread = new TestThread("fault thread", Serve);
+        _pager = new DemandPager(incoming, (page, into) =>
+        {
+            if (page >= Volatile.Read(ref _withheldFrom))
+            {
+                Interlocked.Increment(ref _withheld);
+                return false;
+            }
+
+            source.Read(page << GuestPage.Shift, into);
+            return true;
+        });
     }
 
     /// <summary>The first page that is not served.</summary>
@@ -31,31 +35,5 @@ internal sealed class SourcePager : IDisposable
     /// <summary>How many faults were not answered.</summary>
     public int Withheld => Volatile.Read(ref _withheld);
 
-    public void Dispose()
-    {
-        _incoming.StopFaults();
-        _thread.Join();
-    }
-
-    private void Serve()
-    {
-        using PagePlacer placer = _incoming.CreatePlacer(64);
-        var faults = new PageFault[16];
-        for (int count = _incoming.WaitFaults(faults); count > 0; count = _incoming.WaitFaults(faults))
-        {
-            foreach (PageFault fault in faults.AsSpan(0, count))
-            {
-                if (fault.Page >= Volatile.Read(ref _withheldFrom))
-                {
-                    Interlocked.Increment(ref _withheld);
-                    continue;
-                }
-
-                _source.Read(fault.Page << GuestPage.Shift, placer.Stage(fault.Page, 1));
-                _ = placer.Place(fault.Page, 1, PagePath.Urgent);
-            }
-
-            placer.Refill();
-        }
-    }
+    public void Dispose() => _pager.Dispose();
 }

@@ -40,7 +40,7 @@ public sealed class KvmMachineTests
         memory.Write((long)start[0].General.Rip, code);
 
         machine.Crew.Resume();
-        Scenario.AssertEventually(() => machine.Crew.Failure is not null, "the access behind the device");
+        TestPages.AssertEventually(() => machine.Crew.Failure is not null, "the access behind the device");
         Assert.Equal(["read 4 at 0", "write 4 at 8: 42"], counter.Accesses);
         Assert.StartsWith(
             "vCPU 0 stopped: read of physical address 0xd0000120, where there is neither memory nor a device (KVM_EXIT_MMIO), RIP 0x",
@@ -72,7 +72,7 @@ public sealed class KvmMachineTests
         ]);
         memory.Write((long)start.General.Rip, code);
         machine.Crew.Resume();
-        Scenario.AssertEventually(() => machine.Crew.Failure is not null, "the access");
+        TestPages.AssertEventually(() => machine.Crew.Failure is not null, "the access");
         Assert.StartsWith(
             $"vCPU 0 stopped: {why}, where there is no device, RIP 0x", machine.Crew.Failure, StringComparison.Ordinal);
     }

@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Guest.Tests.Userfault;
 
 namespace MigrationD.Guest.Tests.Memory;
 

@@ -19,7 +19,7 @@ public sealed class VcpuCrewTests : IDisposable
         {
             _crew.Resume();
             Assert.True(_crew.IsRunning);
-            Scenario.AssertEventually(() => _vcpus.TrueForAll(vcpu => vcpu.Runs), "every vCPU runs");
+            TestPages.AssertEventually(() => _vcpus.TrueForAll(vcpu => vcpu.Runs), "every vCPU runs");
             _crew.Pause();
             Assert.False(_crew.IsRunning);
             Assert.All(_vcpus, vcpu => Assert.False(vcpu.Runs));
@@ -34,10 +34,10 @@ public sealed class VcpuCrewTests : IDisposable
     {
         Add(2);
         _crew.Resume();
-        Scenario.AssertEventually(() => _vcpus.TrueForAll(vcpu => vcpu.Runs), "every vCPU runs");
+        TestPages.AssertEventually(() => _vcpus.TrueForAll(vcpu => vcpu.Runs), "every vCPU runs");
         _crew.Fail("the first");
         _crew.Fail("the second");
-        Scenario.AssertEventually(() => !_vcpus.Exists(vcpu => vcpu.Runs), "every vCPU stops");
+        TestPages.AssertEventually(() => !_vcpus.Exists(vcpu => vcpu.Runs), "every vCPU stops");
         Assert.Equal("the first", _crew.Failure);
         Assert.False(_crew.IsRunning);
 
@@ -54,7 +54,7 @@ public sealed class VcpuCrewTests : IDisposable
     {
         _crew.Add("vcpu 0", "vCPU 0", () => throw new InvalidOperationException("out of order"));
         _crew.Resume();
-        Scenario.AssertEventually(() => _crew.Failure is not null, "the failure");
+        TestPages.AssertEventually(() => _crew.Failure is not null, "the failure");
         Assert.Equal("vCPU 0 stopped: out of order", _crew.Failure);
     }
 
@@ -64,7 +64,7 @@ public sealed class VcpuCrewTests : IDisposable
         _crew.Add("vcpu 0", "vCPU 0", () => { }, onGo: () => _crew.Fail("at once"));
         Add(1);
         _crew.Resume();
-        Scenario.AssertEventually(() => !_vcpus[0].Runs, "the vCPU stops");
+        TestPages.AssertEventually(() => !_vcpus[0].Runs, "the vCPU stops");
         Assert.False(_crew.IsRunning);
     }
 
@@ -114,9 +114,9 @@ public sealed class VcpuCrewTests : IDisposable
                 return false;
             });
         });
-        Assert.True(waits.Wait(Scenario.Deadline));
+        Assert.True(waits.Wait(TestPages.Deadline));
         _crew.End(() => { });
-        Assert.IsType<ObjectDisposedException>(Record.Exception(() => load.Wait(Scenario.Deadline))?.InnerException);
+        Assert.IsType<ObjectDisposedException>(Record.Exception(() => load.Wait(TestPages.Deadline))?.InnerException);
     }
 
     private static void Close(Lock.Scope scope) => scope.Dispose();

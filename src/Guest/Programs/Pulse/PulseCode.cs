@@ -51,45 +51,21 @@ internal sealed class PulseCode
     public ReadOnlySpan<ulong> Handlers => _handlers;
 
     /// <summary>The program for one pattern and content, to be placed at <paramref name="origin"/>, which is below 2 GiB.</summary>
-    public static PulseCode Assemble(WalkPattern pattern, GuestContent content, ulong origin)
-    {
-        var writer = new Writer(pattern, content, origin);
-        return writer.Write();
-    }
+    public static PulseCode Assemble(WalkPattern pattern, GuestContent content, ulong origin) =>
+        new Writer(new Assembler(64), pattern, content, origin).Write();
 
-    private sealed class Writer
+    private sealed class Writer(Assembler _, WalkPattern pattern, GuestContent content, ulong origin)
     {
-        private readonly Assembler _ = new(64);
-        private readonly WalkPattern _pattern;
-        private readonly GuestContent _content;
-        private readonly ulong _origin;
-        private Label _leave;
-        private Label _pick;
-        private Label _check;
-        private Label _rewrite;
-        private Label _observe;
-        private Label _observeAndReport;
-        private Label _putText;
-        private Label _putHex;
-        private Label _putCharacter;
-        private Label _fail;
-
-        public Writer(WalkPattern pattern, GuestContent content, ulong origin)
-        {
-            _pattern = pattern;
-            _content = content;
-            _origin = origin;
-            _leave = _.CreateLabel();
-            _pick = _.CreateLabel();
-            _check = _.CreateLabel();
-            _rewrite = _.CreateLabel();
-            _observe = _.CreateLabel();
-            _observeAndReport = _.CreateLabel();
-            _putText = _.CreateLabel();
-            _putHex = _.CreateLabel();
-            _putCharacter = _.CreateLabel();
-            _fail = _.CreateLabel();
-        }
+        private Label _leave = _.CreateLabel();
+        private Label _pick = _.CreateLabel();
+        private Label _check = _.CreateLabel();
+        private Label _rewrite = _.CreateLabel();
+        private Label _observe = _.CreateLabel();
+        private Label _observeAndReport = _.CreateLabel();
+        private Label _putText = _.CreateLabel();
+        private Label _putHex = _.CreateLabel();
+        private Label _putCharacter = _.CreateLabel();
+        private Label _fail = _.CreateLabel();
 
         public PulseCode Write()
         {
@@ -110,7 +86,7 @@ internal sealed class PulseCode
 
             using var stream = new MemoryStream();
             AssemblerResult result = _.Assemble(
-                new StreamCodeWriter(stream), _origin, BlockEncoderOptions.ReturnNewInstructionOffsets);
+                new StreamCodeWriter(stream), origin, BlockEncoderOptions.ReturnNewInstructionOffsets);
             return new PulseCode(
                 stream.ToArray(), result.GetLabelRIP(entry), Array.ConvertAll(handlers, handler => result.GetLabelRIP(handler)));
         }
@@ -124,7 +100,7 @@ internal sealed class PulseCode
             Label intact = _.CreateLabel();
 
             _.mov(r11, PulsePage.ChecksumPrime);
-            _.mov(r12, PulsePage.Step(_content));
+            _.mov(r12, PulsePage.Step(content));
             WriteReadClock();
             _.mov(Field(VcpuBlock.LastSeen), rax);
             _.mov(Field(VcpuBlock.LastReport), rax);
@@ -167,7 +143,7 @@ internal sealed class PulseCode
             Label picked = _.CreateLabel();
 
             _.Label(ref _pick);
-            if (_pattern != WalkPattern.Sequential)
+            if (pattern != WalkPattern.Sequential)
             {
                 _.mov(eax, __dword_ptr[r15 + VcpuBlock.Steps]);
                 _.and(eax, Walk.SweepEvery - 1);
@@ -185,7 +161,7 @@ internal sealed class PulseCode
                 _.shl(rcx, Walk.ShiftC);
                 _.xor(rax, rcx);
                 _.mov(Field(VcpuBlock.Random), rax);
-                if (_pattern == WalkPattern.Zipf)
+                if (pattern == WalkPattern.Zipf)
                 {
                     _.shr(rax, 64 - ZipfTable.Bits);
                     _.mov(rcx, Field(VcpuBlock.ZipfTableAddress));
@@ -211,7 +187,7 @@ internal sealed class PulseCode
             _.lea(rcx, __[rax + 1]);
             _.mov(Field(VcpuBlock.Cursor), rcx);
 
-            if (_pattern != WalkPattern.Sequential)
+            if (pattern != WalkPattern.Sequential)
             {
                 _.Label(ref picked);
             }
@@ -427,7 +403,7 @@ internal sealed class PulseCode
                 if (vector == InvalidOpcode)
                 {
                     Label unexpected = _.CreateLabel();
-                    _.cmp(__qword_ptr[rsp], checked((int)_origin));
+                    _.cmp(__qword_ptr[rsp], checked((int)origin));
                     _.jne(unexpected);
                     _.@out(dx, al);
                     _.add(__qword_ptr[rsp], 2);

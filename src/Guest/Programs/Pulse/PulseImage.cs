@@ -28,7 +28,7 @@ internal static class PulseImage
     private const ulong TableEntry = 0x27;
     private const ulong LargePageEntry = 0xE7;
 
-    /// <summary>What both kinds of guest have: the constants of each vCPU and the zipf table.</summary>
+    /// <summary>Writes what both kinds of guest have: the constants of each vCPU and the zipf table.</summary>
     public static void WriteWalk(GuestMemory memory, PulseLayout layout, WalkPattern pattern, ulong reportTicks)
     {
         Span<ulong> block = stackalloc ulong[VcpuBlock.Size / 8];
@@ -54,8 +54,7 @@ internal static class PulseImage
         }
     }
 
-    /// <summary>The processor's tables and the code.</summary>
-    /// <returns>The address of a vCPU's first instruction.</returns>
+    /// <summary>Writes the processor's tables and the code, and returns the address of a vCPU's first instruction.</summary>
     public static ulong WriteMachine(GuestMemory memory, PulseLayout layout, WalkPattern pattern, GuestContent content)
     {
         PulseCode program = PulseCode.Assemble(pattern, content, (ulong)layout.CodeOffset);

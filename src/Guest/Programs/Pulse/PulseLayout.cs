@@ -24,17 +24,17 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// All offsets are in bytes from the start of RAM. The guest's linear addresses are these offsets; its physical addresses are what
 /// <see cref="AddressMap"/> makes of them.
 /// </remarks>
-public sealed class PulseLayout
+internal sealed class PulseLayout
 {
-    internal const long GdtOffset = 0x1000;
-    internal const long IdtOffset = 0x2000;
-    internal const long TssOffset = 0x3000;
-    internal const long Pml4Offset = 0x4000;
-    internal const long PdptOffset = 0x5000;
-    internal const long PageDirectoriesOffset = 0x6000;
-    internal const int CodePages = 2;
-    internal const int PagesPerVcpu = 3;
-    internal const int VersionSize = sizeof(ulong);
+    public const long GdtOffset = 0x1000;
+    public const long IdtOffset = 0x2000;
+    public const long TssOffset = 0x3000;
+    public const long Pml4Offset = 0x4000;
+    public const long PdptOffset = 0x5000;
+    public const long PageDirectoriesOffset = 0x6000;
+    public const int CodePages = 2;
+    public const int PagesPerVcpu = 3;
+    public const int VersionSize = sizeof(ulong);
 
     /// <summary>The layout of a guest that nobody has an objection to.</summary>
     /// <exception cref="ArgumentException">The working set does not fit into the memory.</exception>
@@ -62,10 +62,8 @@ public sealed class PulseLayout
         WorkingSetOffset = memoryBytes - (Pages * GuestPage.Size);
     }
 
-    /// <summary>Number of vCPUs; each walks a share of the working set of its own.</summary>
     public int Vcpus { get; }
 
-    /// <summary>Pages of the working set.</summary>
     public long Pages { get; }
 
     /// <summary>Where the version table starts: the version of each page of the working set, 8 bytes each, little endian.</summary>
@@ -77,16 +75,14 @@ public sealed class PulseLayout
     /// <summary>Where the working set starts; it ends with RAM.</summary>
     public long WorkingSetOffset { get; }
 
-    internal long CodeOffset { get; }
+    public long CodeOffset { get; }
 
-    internal long VcpuOffset { get; }
+    public long VcpuOffset { get; }
 
-    internal long ZipfTableOffset { get; }
+    public long ZipfTableOffset { get; }
 
-    /// <summary>Where a page of the working set lies.</summary>
     public long PageOffset(long page) => WorkingSetOffset + (page * GuestPage.Size);
 
-    /// <summary>Where the version of a page of the working set lies.</summary>
     public long VersionOffset(long page) => VersionTableOffset + (page * VersionSize);
 
     /// <summary>The first page that a vCPU walks.</summary>
@@ -112,13 +108,13 @@ public sealed class PulseLayout
     }
 
     /// <summary>A vCPU's block (<see cref="VcpuBlock"/>).</summary>
-    internal long BlockOffset(int vcpu) => VcpuOffset + (vcpu * PagesPerVcpu * GuestPage.Size);
+    public long BlockOffset(int vcpu) => VcpuOffset + (vcpu * PagesPerVcpu * GuestPage.Size);
 
     /// <summary>Where a vCPU's ring 3 stack starts; it grows down.</summary>
-    internal long UserStackTop(int vcpu) => BlockOffset(vcpu) + (2 * GuestPage.Size);
+    public long UserStackTop(int vcpu) => BlockOffset(vcpu) + (2 * GuestPage.Size);
 
     /// <summary>Where a vCPU's ring 0 stack starts; it grows down.</summary>
-    internal long KernelStackTop(int vcpu) => BlockOffset(vcpu) + (3 * GuestPage.Size);
+    public long KernelStackTop(int vcpu) => BlockOffset(vcpu) + (3 * GuestPage.Size);
 
     private static long DivideUp(long value, long by) => (value + by - 1) / by;
 }

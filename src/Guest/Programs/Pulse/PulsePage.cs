@@ -13,33 +13,24 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// checksum is FNV-1a over words instead of bytes: every step maps its input one to one, so a change within one word always changes the
 /// sum. The KVM guest computes the same in machine code (<see cref="PulseCode"/>).</para>
 /// </remarks>
-public static class PulsePage
+internal static class PulsePage
 {
-    /// <summary>64-bit words in a page.</summary>
     public const int Words = GuestPage.Size / sizeof(ulong);
-
-    /// <summary>The word that holds the checksum; the last.</summary>
     public const int ChecksumWord = Words - 1;
-
-    /// <summary>The first word of the content; index and version come before it.</summary>
-    internal const int FirstContentWord = 2;
+    public const int FirstContentWord = 2;
 
     // Odd, so that different indexes and versions give different seeds: the fractions of the square roots of 2 and 3, in 64 bits.
-    internal const ulong IndexFactor = 0x6A09E667F3BCC909;
-    internal const ulong VersionFactor = 0xBB67AE8584CAA73B;
+    public const ulong IndexFactor = 0x6A09E667F3BCC909;
+    public const ulong VersionFactor = 0xBB67AE8584CAA73B;
 
     // 2^64 divided by the golden ratio: changes every byte of the word from one word to the next.
-    internal const ulong Golden = 0x9E3779B97F4A7C15;
+    public const ulong Golden = 0x9E3779B97F4A7C15;
 
     // FNV-1a's offset basis and prime for 64 bits.
-    internal const ulong ChecksumStart = 0xCBF29CE484222325;
-    internal const ulong ChecksumPrime = 0x00000100000001B3;
+    public const ulong ChecksumStart = 0xCBF29CE484222325;
+    public const ulong ChecksumPrime = 0x00000100000001B3;
 
-    /// <summary>Writes the page that has this index and version.</summary>
-    /// <param name="page">512 words.</param>
-    /// <param name="index">The page's number in the working set.</param>
-    /// <param name="version">How often it was written; 0 gives zeros.</param>
-    /// <param name="kind">What the guest writes.</param>
+    /// <summary>Writes the page of the working set that has this index and was written so often; version 0 gives zeros.</summary>
     public static void Fill(Span<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
     {
         CheckLength(page);
@@ -64,11 +55,9 @@ public static class PulsePage
         page[ChecksumWord] = checksum;
     }
 
-    /// <summary>Whether a page is, bit for bit, the one that has this index and version, its checksum included.</summary>
-    /// <param name="page">512 words.</param>
-    /// <param name="index">The page's number in the working set.</param>
-    /// <param name="version">The version that it must have, from the version table; 0 demands zeros.</param>
-    /// <param name="kind">What the guest writes.</param>
+    /// <summary>
+    /// Whether a page is, bit for bit, the one that has this index and this version of the version table, its checksum included.
+    /// </summary>
     public static bool IsIntact(ReadOnlySpan<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
     {
         CheckLength(page);
@@ -91,26 +80,10 @@ public static class PulsePage
         return (difference | (page[ChecksumWord] ^ checksum)) == 0;
     }
 
-    /// <summary>
-    /// Whether a page is the one of <paramref name="version"/> overwritten, from its first word to any word, by the one of the
-    /// version after it: what a vCPU leaves that was paused while it wrote the page.
-    /// </summary>
-    internal static bool IsBeingWritten(
-        ReadOnlySpan<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
-    {
-        CheckLength(page);
-        Span<ulong> before = stackalloc ulong[Words];
-        Span<ulong> after = stackalloc ulong[Words];
-        Fill(before, index, version, kind);
-        Fill(after, index, version + 1, kind);
-        int written = page.CommonPrefixLength(after);
-        return page[written..].SequenceEqual(before[written..]);
-    }
-
     /// <summary>From one word of the content to the next.</summary>
-    internal static ulong Step(GuestContent kind) => kind == GuestContent.Counting ? 1 : Golden;
+    public static ulong Step(GuestContent kind) => kind == GuestContent.Counting ? 1 : Golden;
 
-    internal static ulong FirstContent(ulong index, ulong version) =>
+    public static ulong FirstContent(ulong index, ulong version) =>
         unchecked((index * IndexFactor) + (version * VersionFactor) + (FirstContentWord * Golden));
 
     private static ulong Mix(ulong checksum, ulong word) => unchecked((checksum ^ word) * ChecksumPrime);

@@ -6,11 +6,6 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// What a vCPU of the KVM guest says about itself, as a line on the serial port:
 /// <c>pulse vcpu=0 steps=1f4 sweeps=2 corrupt=0 gap=a3c1</c>, all numbers in hexadecimal, the gap in TSC ticks.
 /// </summary>
-/// <param name="VcpuNumber">Whose line it is.</param>
-/// <param name="StepCount">Steps since the guest was created.</param>
-/// <param name="SweepCount">Whole passes over the share.</param>
-/// <param name="CorruptCount">Corrupt pages found.</param>
-/// <param name="GapTicks">The largest gap, in ticks of the guest's TSC.</param>
 internal readonly record struct PulseReportLine(long VcpuNumber, long StepCount, long SweepCount, long CorruptCount, long GapTicks)
 {
     public const string Vcpu = "pulse vcpu=";
@@ -26,11 +21,11 @@ internal readonly record struct PulseReportLine(long VcpuNumber, long StepCount,
     public static bool TryParse(ReadOnlySpan<byte> line, out PulseReportLine report)
     {
         report = default;
-        if (!TryTake(ref line, "pulse vcpu="u8, out long vcpu) ||
-            !TryTake(ref line, " steps="u8, out long steps) ||
-            !TryTake(ref line, " sweeps="u8, out long sweeps) ||
-            !TryTake(ref line, " corrupt="u8, out long corrupt) ||
-            !TryTake(ref line, " gap="u8, out long gap) ||
+        if (!TryReadField(ref line, "pulse vcpu="u8, out long vcpu) ||
+            !TryReadField(ref line, " steps="u8, out long steps) ||
+            !TryReadField(ref line, " sweeps="u8, out long sweeps) ||
+            !TryReadField(ref line, " corrupt="u8, out long corrupt) ||
+            !TryReadField(ref line, " gap="u8, out long gap) ||
             !line.IsEmpty)
         {
             return false;
@@ -40,7 +35,7 @@ internal readonly record struct PulseReportLine(long VcpuNumber, long StepCount,
         return true;
     }
 
-    private static bool TryTake(ref ReadOnlySpan<byte> line, ReadOnlySpan<byte> label, out long value)
+    private static bool TryReadField(ref ReadOnlySpan<byte> line, ReadOnlySpan<byte> label, out long value)
     {
         value = 0;
         if (!line.StartsWith(label) ||

@@ -33,10 +33,10 @@ internal struct Walk
     /// <summary>A walk at its start. Each vCPU draws from another part of the sequence.</summary>
     public static Walk Start(int vcpu) => new() { Random = PulsePage.Golden * (ulong)(vcpu + 1) };
 
-    /// <summary>Takes a step and says which page of the share it goes to.</summary>
-    /// <param name="pattern">The order.</param>
-    /// <param name="pages">Pages of the share; at least 1, less than 2^32.</param>
-    /// <param name="zipf">The table of the share; used by <see cref="WalkPattern.Zipf"/> only.</param>
+    /// <summary>
+    /// Takes a step and says which of the share's pages, of which there are at least 1 and less than 2^32, it goes to.
+    /// <see cref="WalkPattern.Zipf"/> alone uses the table.
+    /// </summary>
     public long Next(WalkPattern pattern, long pages, ReadOnlySpan<uint> zipf)
     {
         bool sweep = pattern == WalkPattern.Sequential || (Steps & (SweepEvery - 1)) == SweepEvery - 1;

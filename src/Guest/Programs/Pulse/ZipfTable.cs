@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace MigrationD.Guest.Programs.Pulse;
 
 /// <summary>
@@ -52,21 +54,11 @@ internal static class ZipfTable
     private static long SpreadingStride(long pages)
     {
         long stride = Math.Max(1, (long)(pages * 0.6180339887));
-        while (GreatestCommonDivisor(stride, pages) != 1)
+        while (!BigInteger.GreatestCommonDivisor(stride, pages).IsOne)
         {
             stride++;
         }
 
         return stride;
-    }
-
-    private static long GreatestCommonDivisor(long a, long b)
-    {
-        while (b != 0)
-        {
-            (a, b) = (b, a % b);
-        }
-
-        return a;
     }
 }

@@ -35,7 +35,7 @@ public sealed class PulsePageTests
         Assert.Equal(page[2] + 1, page[3]);
         ulong[] next = new ulong[PulsePage.Words];
         PulsePage.Fill(next, 7, 4, GuestContent.Counting);
-        Assert.True(PulsePage.IsBeingWritten([.. next[..100], .. page[100..]], 7, 3, GuestContent.Counting));
+        Assert.True(PulseVerifier.IsBeingWritten([.. next[..100], .. page[100..]], 7, 3, GuestContent.Counting));
     }
 
     [Fact]
@@ -105,13 +105,13 @@ public sealed class PulsePageTests
         for (int word = 0; word <= PulsePage.Words; word++)
         {
             ulong[] half = [.. after[..word], .. before[word..]];
-            Assert.True(PulsePage.IsBeingWritten(half, 5, 8), $"{word} words written");
-            Assert.Equal(word is 0 or 1 or PulsePage.Words, PulsePage.IsBeingWritten([.. before[..word], .. after[word..]], 5, 8));
+            Assert.True(PulseVerifier.IsBeingWritten(half, 5, 8), $"{word} words written");
+            Assert.Equal(word is 0 or 1 or PulsePage.Words, PulseVerifier.IsBeingWritten([.. before[..word], .. after[word..]], 5, 8));
             half[300] ^= 1;
-            Assert.False(PulsePage.IsBeingWritten(half, 5, 8));
+            Assert.False(PulseVerifier.IsBeingWritten(half, 5, 8));
         }
 
-        Assert.True(PulsePage.IsBeingWritten([.. Page(5, 1)[..100], .. new ulong[PulsePage.Words - 100]], 5, 0));
+        Assert.True(PulseVerifier.IsBeingWritten([.. Page(5, 1)[..100], .. new ulong[PulsePage.Words - 100]], 5, 0));
     }
 
     [Fact]

@@ -1,10 +1,10 @@
 using System.Runtime.InteropServices;
-using MigrationD.Guest.Memory;
+using MigrationD.Guest.Programs.Pulse;
 
-namespace MigrationD.Guest.Programs.Pulse;
+namespace MigrationD.Guest.Tests.Programs.Pulse;
 
 /// <summary>Checks the whole working set of a paused guest from outside.</summary>
-public static class PulseVerifier
+internal static class PulseVerifier
 {
     /// <summary>
     /// How many pages of the working set are not what index and version table demand. The guest is paused and all its memory is
@@ -37,11 +37,25 @@ public static class PulseVerifier
 
             memory.Read(layout.PageOffset(index), MemoryMarshal.AsBytes(page));
             bool good = writing.Contains((ulong)index + 1)
-                ? PulsePage.IsBeingWritten(page, (ulong)index, versions[position], spec.Content)
+                ? IsBeingWritten(page, (ulong)index, versions[position], spec.Content)
                 : PulsePage.IsIntact(page, (ulong)index, versions[position], spec.Content);
             corrupt += good ? 0 : 1;
         }
 
         return corrupt;
+    }
+
+    /// <summary>
+    /// Whether a page is the one of <paramref name="version"/> overwritten, from its first word to any word, by the one of the
+    /// version after it: what a vCPU leaves that was paused while it wrote the page.
+    /// </summary>
+    public static bool IsBeingWritten(ReadOnlySpan<ulong> page, ulong index, ulong version, GuestContent kind = GuestContent.Random)
+    {
+        Span<ulong> before = stackalloc ulong[PulsePage.Words];
+        Span<ulong> after = stackalloc ulong[PulsePage.Words];
+        PulsePage.Fill(before, index, version, kind);
+        PulsePage.Fill(after, index, version + 1, kind);
+        int written = page.CommonPrefixLength(after);
+        return page[written..].SequenceEqual(before[written..]);
     }
 }
