@@ -1,13 +1,10 @@
-using System.Runtime.InteropServices;
-using System.Text;
-
 namespace MigrationD.Guest.Tests.Interop;
 
 /// <summary>
 /// The C compiler of this machine says whether the structures and numbers that this project wrote down are the kernel's. What the
 /// system's headers are too old to have (UFFDIO_MOVE, PAGEMAP_SCAN) is declared here in C, field by field, as the kernel does.
 /// </summary>
-public sealed unsafe class UserfaultfdAbiTests
+public sealed class UserfaultfdAbiTests
 {
     // Linux 6.8, include/uapi/linux/userfaultfd.h and fs.h: names, types and order of the fields are the interface.
     private const string NewerThanSomeHeaders = """
@@ -57,25 +54,25 @@ public sealed unsafe class UserfaultfdAbiTests
     [MachineFact(Needs.CCompiler)]
     public void Structures_and_numbers_are_the_kernels()
     {
-        var assertions = new StringBuilder(NewerThanSomeHeaders);
-        Structure<UserfaultfdAbi.Api>("struct uffdio_api", ("api", "Version"), ("features", "Features"), ("ioctls", "Ioctls"));
-        Structure<UserfaultfdAbi.Range>("struct uffdio_range", ("start", "Start"), ("len", "Length"));
-        Structure<UserfaultfdAbi.Register>(
+        var assertions = new CAssertions(NewerThanSomeHeaders);
+        assertions.Structure<UserfaultfdAbi.Api>("struct uffdio_api", ("api", "Version"), ("features", "Features"), ("ioctls", "Ioctls"));
+        assertions.Structure<UserfaultfdAbi.Range>("struct uffdio_range", ("start", "Start"), ("len", "Length"));
+        assertions.Structure<UserfaultfdAbi.Register>(
             "struct uffdio_register", ("range.start", "Start"), ("range.len", "Length"), ("mode", "Mode"), ("ioctls", "Ioctls"));
-        Structure<UserfaultfdAbi.Transfer>(
+        assertions.Structure<UserfaultfdAbi.Transfer>(
             "struct uffdio_copy", ("dst", "Destination"), ("src", "Source"), ("len", "Length"), ("mode", "Mode"), ("copy", "Done"));
-        Structure<UserfaultfdAbi.Transfer>(
+        assertions.Structure<UserfaultfdAbi.Transfer>(
             "struct uffdio_move", ("dst", "Destination"), ("src", "Source"), ("len", "Length"), ("mode", "Mode"), ("move", "Done"));
-        Structure<UserfaultfdAbi.Zeropage>(
+        assertions.Structure<UserfaultfdAbi.Zeropage>(
             "struct uffdio_zeropage", ("range.start", "Start"), ("range.len", "Length"), ("mode", "Mode"), ("zeropage", "Done"));
-        Structure<UserfaultfdAbi.Message>(
+        assertions.Structure<UserfaultfdAbi.Message>(
             "struct uffd_msg",
             ("event", "Event"),
             ("arg.pagefault.flags", "Flags"),
             ("arg.pagefault.address", "Address"),
             ("arg.pagefault.feat.ptid", "ThreadId"));
-        Structure<PagemapAbi.Region>("struct page_region", ("start", "Start"), ("end", "End"), ("categories", "Categories"));
-        Structure<PagemapAbi.ScanArgument>(
+        assertions.Structure<PagemapAbi.Region>("struct page_region", ("start", "Start"), ("end", "End"), ("categories", "Categories"));
+        assertions.Structure<PagemapAbi.ScanArgument>(
             "struct pm_scan_arg",
             ("size", "Size"),
             ("flags", "Flags"),
@@ -89,7 +86,7 @@ public sealed unsafe class UserfaultfdAbiTests
             ("category_mask", "All"),
             ("category_anyof_mask", "Any"),
             ("return_mask", "Returned"));
-        Structure<Libc.PolledDescriptor>("struct pollfd", ("fd", "Descriptor"), ("events", "Wanted"), ("revents", "Returned"));
+        assertions.Structure<Libc.PolledDescriptor>("struct pollfd", ("fd", "Descriptor"), ("events", "Wanted"), ("revents", "Returned"));
 
         Number("USERFAULTFD_IOC_NEW", UserfaultfdAbi.IoctlNew);
         Number("UFFDIO_API", UserfaultfdAbi.IoctlApi);
@@ -130,22 +127,9 @@ public sealed unsafe class UserfaultfdAbiTests
         Number("POLLHUP", (ulong)Libc.PollEvents.HangUp);
         Number("POLLNVAL", (ulong)Libc.PollEvents.Invalid);
 
-        Assert.Equal("", CCompiler.Errors(assertions.ToString()));
+        Assert.Equal("", assertions.Errors());
 
-        void Number(string name, ulong value) => Assertion($"({name}) == {value}u", name);
-
-        void Structure<T>(string name, params (string C, string Ours)[] fields)
-            where T : unmanaged
-        {
-            Assertion($"sizeof({name}) == {sizeof(T)}", $"size of {name}");
-            foreach ((string c, string ours) in fields)
-            {
-                Assertion($"offsetof({name}, {c}) == {Marshal.OffsetOf<T>(ours)}", $"{name}.{c}");
-                Assertion($"sizeof((({name} *)0)->{c}) == {SizeOf(typeof(T).GetField(ours)!.FieldType)}", $"size of {name}.{c}");
-            }
-        }
-
-        void Assertion(string condition, string what) => assertions.AppendLine($"_Static_assert({condition}, \"{what}\");");
+        void Number(string name, ulong value) => assertions.That($"({name}) == {value}u", name);
     }
 
     [MachineFact(Needs.CCompiler)]
@@ -154,6 +138,4 @@ public sealed unsafe class UserfaultfdAbiTests
             "the canary",
             CCompiler.Errors($"{NewerThanSomeHeaders}_Static_assert(sizeof(struct uffdio_copy) == 41, \"the canary\");\n"),
             StringComparison.Ordinal);
-
-    private static int SizeOf(Type type) => Marshal.SizeOf(type.IsEnum ? Enum.GetUnderlyingType(type) : type);
 }

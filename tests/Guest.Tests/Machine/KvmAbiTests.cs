@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Text;
 using MigrationD.Guest.Machine;
 using MigrationD.Guest.Platform;
 using MigrationD.Guest.Tests.Interop;
@@ -78,14 +77,15 @@ public sealed unsafe class KvmAbiTests
         [KvmCapability.Xsave2] = "KVM_CAP_XSAVE2",
     };
 
-    private readonly StringBuilder _source = new(
+    private readonly CAssertions _assertions = new(
         """
         #include <stddef.h>
         #include <signal.h>
         #include <ucontext.h>
         #include <linux/kvm.h>
 
-        """);
+        """,
+        "-D_GNU_SOURCE");
 
     [MachineFact(Needs.CCompiler)]
     public void Structures_and_numbers_are_the_kernels()
@@ -93,51 +93,52 @@ public sealed unsafe class KvmAbiTests
         Assert.Equal(Enum.GetValues<KvmRequest>().Order(), Requests.Keys.Order());
         foreach ((KvmRequest request, string name) in Requests)
         {
-            Assertion($"{name} == {(uint)request}u", name);
+            _assertions.That($"{name} == {(uint)request}u", name);
         }
 
         Assert.Equal(Enum.GetValues<KvmCapability>().Order(), Capabilities.Keys.Order());
         foreach ((KvmCapability capability, string name) in Capabilities)
         {
-            Assertion($"{name} == {(int)capability}", name);
+            _assertions.That($"{name} == {(int)capability}", name);
         }
 
         // Our names of registers are the kernel's in another case.
-        Structure<GeneralRegisters>(
+        _assertions.Structure<GeneralRegisters>(
             "struct kvm_regs", [.. typeof(GeneralRegisters).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
-        Structure<Segment>(
+        _assertions.Structure<Segment>(
             "struct kvm_segment", [.. typeof(Segment).GetFields().Select(field => (field.Name.ToLowerInvariant(), field.Name))]);
-        Structure<DescriptorTable>("struct kvm_dtable", ("base", "Base"), ("limit", "Limit"));
-        Structure<KvmSpecialRegisters2>(
+        _assertions.Structure<DescriptorTable>("struct kvm_dtable", ("base", "Base"), ("limit", "Limit"));
+        _assertions.Structure<KvmSpecialRegisters2>(
             "struct kvm_sregs2",
             ("cs", "Cs"), ("ds", "Ds"), ("es", "Es"), ("fs", "Fs"), ("gs", "Gs"), ("ss", "Ss"), ("tr", "Tr"), ("ldt", "Ldt"),
             ("gdt", "Gdt"), ("idt", "Idt"), ("cr0", "Cr0"), ("cr2", "Cr2"), ("cr3", "Cr3"), ("cr4", "Cr4"), ("cr8", "Cr8"),
-            ("efer", "Efer"), ("apic_base", "ApicBase"), ("flags", "Flags"), ("pdptrs", "Pdptr0"));
-        Structure<KvmMemoryRegion>(
+            ("efer", "Efer"), ("apic_base", "ApicBase"), ("flags", "Flags"), ("pdptrs[0]", "Pdptr0"));
+        _assertions.Structure<KvmMemoryRegion>(
             "struct kvm_userspace_memory_region",
             ("slot", "Slot"), ("flags", "Flags"), ("guest_phys_addr", "GuestPhysicalAddress"), ("memory_size", "MemorySize"),
             ("userspace_addr", "UserspaceAddress"));
-        Structure<KvmDirtyLogArgument>("struct kvm_dirty_log", ("slot", "Slot"), ("dirty_bitmap", "Bitmap"));
-        Structure<KvmClearDirtyLogArgument>(
+        _assertions.Structure<KvmDirtyLogArgument>("struct kvm_dirty_log", ("slot", "Slot"), ("dirty_bitmap", "Bitmap"));
+        _assertions.Structure<KvmClearDirtyLogArgument>(
             "struct kvm_clear_dirty_log",
             ("slot", "Slot"), ("num_pages", "PageCount"), ("first_page", "FirstPage"), ("dirty_bitmap", "Bitmap"));
-        Structure<KvmEnableCapability>("struct kvm_enable_cap", ("cap", "Capability"), ("flags", "Flags"), ("args[0]", "Argument0"));
-        Assertion($"KVM_MEM_LOG_DIRTY_PAGES == {KvmMemoryRegion.LogDirtyPages}", "KVM_MEM_LOG_DIRTY_PAGES");
-        Assertion(
+        _assertions.Structure<KvmEnableCapability>(
+            "struct kvm_enable_cap", ("cap", "Capability"), ("flags", "Flags"), ("args[0]", "Argument0"));
+        _assertions.That($"KVM_MEM_LOG_DIRTY_PAGES == {KvmMemoryRegion.LogDirtyPages}", "KVM_MEM_LOG_DIRTY_PAGES");
+        _assertions.That(
             $"KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE == {KvmEnableCapability.DirtyLogManualProtect}", "KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE");
-        Assertion($"KVM_DIRTY_LOG_INITIALLY_SET == {KvmEnableCapability.DirtyLogInitiallySet}", "KVM_DIRTY_LOG_INITIALLY_SET");
-        Structure<KvmClockData>(
+        _assertions.That($"KVM_DIRTY_LOG_INITIALLY_SET == {KvmEnableCapability.DirtyLogInitiallySet}", "KVM_DIRTY_LOG_INITIALLY_SET");
+        _assertions.Structure<KvmClockData>(
             "struct kvm_clock_data", ("clock", "Clock"), ("flags", "Flags"), ("realtime", "Realtime"), ("host_tsc", "HostTsc"));
-        Structure<KvmMsrEntry>("struct kvm_msr_entry", ("index", "Index"), ("data", "Data"));
-        Assertion("offsetof(struct kvm_msrs, entries) == 8", "kvm_msrs.entries");
-        Structure<KvmCpuidEntry>(
+        _assertions.Structure<KvmMsrEntry>("struct kvm_msr_entry", ("index", "Index"), ("data", "Data"));
+        _assertions.That("offsetof(struct kvm_msrs, entries) == 8", "kvm_msrs.entries");
+        _assertions.Structure<KvmCpuidEntry>(
             "struct kvm_cpuid_entry2",
             ("function", "Function"), ("index", "Index"), ("flags", "Flags"), ("eax", "Eax"), ("ebx", "Ebx"), ("ecx", "Ecx"),
             ("edx", "Edx"));
-        Assertion("offsetof(struct kvm_cpuid2, entries) == 8", "kvm_cpuid2.entries");
-        Assertion("offsetof(struct kvm_msr_list, indices) == 4", "kvm_msr_list.indices");
-        Assertion($"sizeof(struct kvm_pit_config) == {sizeof(KvmPitConfig)}", "size of kvm_pit_config");
-        Assertion("offsetof(struct kvm_xcrs, xcrs[0].value) == 16", "kvm_xcrs.xcrs[0].value");
+        _assertions.That("offsetof(struct kvm_cpuid2, entries) == 8", "kvm_cpuid2.entries");
+        _assertions.That("offsetof(struct kvm_msr_list, indices) == 4", "kvm_msr_list.indices");
+        _assertions.That($"sizeof(struct kvm_pit_config) == {sizeof(KvmPitConfig)}", "size of kvm_pit_config");
+        _assertions.That("offsetof(struct kvm_xcrs, xcrs[0].value) == 16", "kvm_xcrs.xcrs[0].value");
         foreach ((string c, string ours) in new[]
         {
             ("immediate_exit", "ImmediateExit"), ("exit_reason", "ExitReason"), ("io.direction", "IoDirection"), ("io.size", "IoSize"),
@@ -147,7 +148,7 @@ public sealed unsafe class KvmAbiTests
             ("fail_entry.hardware_entry_failure_reason", "HardwareReason"),
         })
         {
-            Assertion($"offsetof(struct kvm_run, {c}) == {Marshal.OffsetOf<KvmRun>(ours)}", $"kvm_run.{c}");
+            _assertions.That($"offsetof(struct kvm_run, {c}) == {Marshal.OffsetOf<KvmRun>(ours)}", $"kvm_run.{c}");
         }
 
         foreach ((KvmExit exit, string name) in new[]
@@ -159,33 +160,21 @@ public sealed unsafe class KvmAbiTests
             (KvmExit.SystemEvent, "KVM_EXIT_SYSTEM_EVENT"),
         })
         {
-            Assertion($"{name} == {(uint)exit}", name);
+            _assertions.That($"{name} == {(uint)exit}", name);
         }
 
         // What the signal handler stands on.
-        Structure<Libc.SignalAction>(
+        _assertions.Structure<Libc.SignalAction>(
             "struct sigaction", ("sa_sigaction", "Handler"), ("sa_mask", "Mask"), ("sa_flags", "Flags"), ("sa_restorer", "Restorer"));
-        Assertion($"SA_SIGINFO == {Libc.SaSiginfo} && SA_RESTART == {Libc.SaRestart}", "SA_*");
-        Assertion("offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]) == 168", "RIP in ucontext_t");
-        Assert.Equal("", CCompiler.Errors(_source.ToString(), "-D_GNU_SOURCE"));
+        _assertions.That($"SA_SIGINFO == {Libc.SaSiginfo} && SA_RESTART == {Libc.SaRestart}", "SA_*");
+        _assertions.That("offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP]) == 168", "RIP in ucontext_t");
+        Assert.Equal("", _assertions.Errors());
     }
 
     [MachineFact(Needs.CCompiler)]
     public void A_wrong_assertion_would_be_noticed()
     {
-        Assertion("sizeof(struct kvm_regs) == 145", "the canary");
-        Assert.Contains("the canary", CCompiler.Errors(_source.ToString(), "-D_GNU_SOURCE"), StringComparison.Ordinal);
+        _assertions.That("sizeof(struct kvm_regs) == 145", "the canary");
+        Assert.Contains("the canary", _assertions.Errors(), StringComparison.Ordinal);
     }
-
-    private void Structure<T>(string name, params (string C, string Ours)[] fields)
-        where T : unmanaged
-    {
-        Assertion($"sizeof({name}) == {sizeof(T)}", $"size of {name}");
-        foreach ((string c, string ours) in fields)
-        {
-            Assertion($"offsetof({name}, {c}) == {Marshal.OffsetOf<T>(ours)}", $"{name}.{c}");
-        }
-    }
-
-    private void Assertion(string condition, string what) => _source.AppendLine($"_Static_assert({condition}, \"{what}\");");
 }

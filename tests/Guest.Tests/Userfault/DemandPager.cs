@@ -3,7 +3,7 @@ namespace MigrationD.Guest.Tests.Userfault;
 /// <summary>Fills the room for a page with its content; false when the page is withheld.</summary>
 internal delegate bool PageSource(long page, Span<byte> into);
 
-/// <summary>A fault thread that answers faults itself, from <see cref="PageContent"/> or a source: the shortest way a page can come.</summary>
+/// <summary>A fault thread that answers faults itself, from <see cref="PageContent"/> or a source: the shortest way of a page.</summary>
 internal sealed class DemandPager : IDisposable
 {
     private readonly IncomingMemory _incoming;
