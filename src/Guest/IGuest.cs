@@ -12,7 +12,7 @@ public interface IGuest : IDisposable
     /// <summary>What it is made of.</summary>
     GuestSpec Spec { get; }
 
-    /// <summary>Its RAM. Owned by whoever created the guest; outlives it.</summary>
+    /// <summary>Its RAM, which belongs to the creator of the guest and outlives it.</summary>
     GuestMemory Memory { get; }
 
     /// <summary>Whether its vCPUs run.</summary>
@@ -68,7 +68,7 @@ public interface IGuest : IDisposable
     /// <summary>
     /// Opens the log of what is written to its memory, not armed yet. The caller disposes it; the guest's end does too. One at a time.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The one that was opened before has not been disposed.</exception>
+    /// <exception cref="InvalidOperationException">The log that was opened before has not been disposed.</exception>
     IDirtyLog OpenDirtyLog();
 
     /// <summary>The guest's own counters as last reported.</summary>
@@ -85,7 +85,7 @@ public interface IGuest : IDisposable
 /// </param>
 public readonly record struct GuestReport(long Steps, long Sweeps, long CorruptPages, TimeSpan LargestGap)
 {
-    /// <summary>What the guest reports whose vCPUs report this.</summary>
+    /// <summary>Sums up what the vCPUs of a guest report.</summary>
     internal static GuestReport Over(IEnumerable<GuestReport> vcpus) => vcpus.Aggregate((all, one) => new GuestReport(
         all.Steps + one.Steps,
         Math.Min(all.Sweeps, one.Sweeps),

@@ -25,5 +25,5 @@ public static class DeviceState
 
     /// <summary>Makes a name that a peer chose fit for an operator who reads it in a log.</summary>
     internal static string Printable(string name) =>
-        string.Concat(name.Take(64).Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_' ? c : '?'));
+        string.Concat(name.Take(64).Select(c => char.IsAsciiLetterOrDigit(c) || (c is '.' or '-' or '_') ? c : '?'));
 }

@@ -5,8 +5,8 @@ using MigrationD.Guest.Memory;
 namespace MigrationD.Guest.Dirty;
 
 /// <summary>
-/// In which of the last eight harvests each page was, and so which pages the guest works on: what was written last, and often, is what it
-/// needs first. Used by one thread at a time.
+/// Remembers in which of the last eight harvests each page was, and so which pages the guest works on: what was written last, and often, is
+/// what it needs first. Used by one thread at a time.
 /// </summary>
 /// <remarks>
 /// A byte for each page: the newest harvest is its highest bit, and each harvest moves the older ones down. Read as a number it is larger
@@ -23,7 +23,7 @@ public sealed class WriteHistory
 
     private readonly byte[] _heat;
 
-    /// <summary>Nothing has been written.</summary>
+    /// <summary>Begins a history of so many pages, none of them written.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="pageCount"/> is not positive, or more than an array holds.</exception>
     public WriteHistory(long pageCount)
     {
@@ -42,7 +42,7 @@ public sealed class WriteHistory
     /// <exception cref="IndexOutOfRangeException">There is no such page.</exception>
     public byte HeatOf(long page) => page < PageCount ? _heat[page] : throw new IndexOutOfRangeException();
 
-    /// <summary>Takes a harvest in, as the newest.</summary>
+    /// <summary>Adds a harvest, as the newest.</summary>
     /// <exception cref="ArgumentException">It is of another number of pages.</exception>
     public void Add(PageSet harvest)
     {

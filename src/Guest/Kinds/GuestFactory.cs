@@ -51,7 +51,7 @@ public static class GuestFactory
         ObjectUnless(Enum.IsDefined(spec.Content), $"The content {(int)spec.Content} is unknown; random and counting exist.");
         bool vcpusFit = spec.Vcpus is >= 1 and <= AddressMap.MaxVcpus;
         ObjectUnless(vcpusFit, $"A guest has 1 to {AddressMap.MaxVcpus} vCPUs, not {spec.Vcpus}.");
-        bool memoryFits = spec.MemoryBytes is > 0 and <= AddressMap.MaxMemory && spec.MemoryBytes % GuestPage.BlockSize == 0;
+        bool memoryFits = (spec.MemoryBytes is > 0 and <= AddressMap.MaxMemory) && spec.MemoryBytes % GuestPage.BlockSize == 0;
         ObjectUnless(
             memoryFits,
             $"Memory must be a multiple of 2 MiB, at least 2 MiB and at most {Size(AddressMap.MaxMemory)}, not {Size(spec.MemoryBytes)}.");
@@ -101,7 +101,7 @@ public static class GuestFactory
     private static bool IsName(string? name) =>
         name is { Length: >= 1 and <= MaxNameLength }
         && char.IsAsciiLetterOrDigit(name[0])
-        && name.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '_' or '.');
+        && name.All(character => char.IsAsciiLetterOrDigit(character) || (character is '-' or '_' or '.'));
 
     private static string Size(long bytes) => bytes % (1 << 20) == 0
         ? string.Create(CultureInfo.InvariantCulture, $"{bytes >> 20} MiB")

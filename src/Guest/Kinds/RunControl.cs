@@ -4,8 +4,8 @@ using MigrationD.Guest.Threads;
 namespace MigrationD.Guest.Kinds;
 
 /// <summary>
-/// The vCPUs and the devices of a guest together, whatever runs it: in which order they run, come to rest, are saved and loaded, and change
-/// hosts. <see cref="IGuest"/> says what each of these is.
+/// Says in which order the vCPUs and the devices of a guest of any kind run, come to rest, are saved and loaded, and change hosts.
+/// <see cref="IGuest"/> says what each of these is.
 /// </summary>
 internal sealed class RunControl(string guest, VcpuCrew crew, DeviceSet devices)
 {

@@ -42,7 +42,7 @@ internal sealed unsafe class KvmVcpu : KvmObject
     /// <summary>The bytes of an MMIO exit, at most 8.</summary>
     public Span<byte> MmioData => new(&_run->MmioData, (int)_run->MmioLength);
 
-    /// <summary>While it is set, <see cref="Run"/> finishes what is pending and comes back at once, without guest code.</summary>
+    /// <summary>Makes <see cref="Run"/>, while it is set, finish what is pending and come back at once, without guest code.</summary>
     public bool ImmediateExit
     {
         set => Volatile.Write(ref _run->ImmediateExit, value ? (byte)1 : (byte)0);

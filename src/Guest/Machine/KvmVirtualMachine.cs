@@ -51,8 +51,8 @@ internal sealed unsafe class KvmVirtualMachine : KvmObject
     public SafeFileHandle CreateVcpu(int number) => new(Call(KvmRequest.CreateVcpu, (nuint)number), ownsHandle: true);
 
     /// <summary>
-    /// From the next <see cref="LogDirtyPages"/> on: KVM_GET_DIRTY_LOG only reads, KVM_CLEAR_DIRTY_LOG protects, and every page is dirty at
-    /// first, so that nothing is protected at the start (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with INITIALLY_SET).
+    /// Makes, from the next <see cref="LogDirtyPages"/> on, KVM_GET_DIRTY_LOG only read, KVM_CLEAR_DIRTY_LOG protect, and every page dirty
+    /// at first, so that nothing is protected at the start (KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 with INITIALLY_SET).
     /// </summary>
     public void ProtectDirtyLogManually() => Set(KvmRequest.EnableCapability, new KvmEnableCapability
     {

@@ -73,7 +73,7 @@ public sealed unsafe class GuestMemory : IDisposable
         }
     }
 
-    /// <summary>As <see cref="Read"/>, unless the thread is kicked meanwhile (<see cref="KickSignal"/>): false, and partly read.</summary>
+    /// <summary>Copies as <see cref="Read"/> does, or false, partly copied, when the thread is kicked (<see cref="KickSignal"/>).</summary>
     internal bool TryRead(long offset, Span<byte> into)
     {
         byte* source = Locate(offset, into.Length);
@@ -99,8 +99,8 @@ public sealed unsafe class GuestMemory : IDisposable
     }
 
     /// <summary>
-    /// From when this returns, whatever <see cref="Write"/> has written is entered in <paramref name="log"/>, or was written before; null
-    /// ends that.
+    /// Enters in <paramref name="log"/> what <see cref="Write"/> writes once this has returned, and perhaps what it wrote before; null ends
+    /// that.
     /// </summary>
     internal void LogHostWrites(HostWrites? log)
     {

@@ -4,7 +4,7 @@ namespace MigrationD.Guest.Memory;
 
 /// <summary>
 /// Goes through a bitmap of pages by words of 64: page p is bit p % 64 of word p / 64. What it reads it reads from memory each time, for
-/// bitmaps that other threads change meanwhile; who may change them, and how, is the matter of whoever has one.
+/// bitmaps that other threads change meanwhile; who may change them, and how, the owner of the bitmap says.
 /// </summary>
 public static class PageBits
 {
@@ -17,7 +17,7 @@ public static class PageBits
     public static int WordsFor(long pageCount) => (int)((pageCount + PerWord - 1) >> Shift);
 
     /// <summary>
-    /// Of the pages from <paramref name="page"/> to <paramref name="end"/> - 1, which is one at least, those that are in the first's word.
+    /// Picks, of the pages from <paramref name="page"/> to <paramref name="end"/> - 1 (one at least), those in the word of the first.
     /// </summary>
     /// <returns>The word, their bits in it, and the first page that is not among them.</returns>
     public static (int Word, ulong Bits, long Next) FirstPart(long page, long end)

@@ -1,8 +1,7 @@
 namespace MigrationD.Guest.Platform;
 
 /// <summary>
-/// Where a guest's processor finds RAM, and how much of a machine there may be. The one owner of addresses: whatever lies anywhere asks
-/// here.
+/// Says where a guest's processor finds RAM, and how much of a machine there may be. No other type knows a physical address or a port.
 /// </summary>
 /// <remarks>
 /// Offsets in RAM are those of <see cref="Memory.GuestMemory"/>, without a gap. Physical addresses are the same up to
@@ -16,10 +15,10 @@ internal static class AddressMap
     /// <summary>The largest RAM, in bytes: what one entry of a guest's page-map reaches.</summary>
     public const long MaxMemory = 511L << 30;
 
-    /// <summary>Up to here physical addresses are offsets in RAM.</summary>
+    /// <summary>The end of the physical addresses that are offsets in RAM.</summary>
     public const long HoleStart = 3L << 30;
 
-    /// <summary>Where RAM goes on.</summary>
+    /// <summary>The physical address at which RAM goes on.</summary>
     public const long HoleEnd = 4L << 30;
 
     /// <summary>The first I/O port of the first serial port, as on every PC.</summary>

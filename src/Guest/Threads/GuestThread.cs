@@ -3,8 +3,8 @@ using MigrationD.Guest.Interop;
 namespace MigrationD.Guest.Threads;
 
 /// <summary>
-/// A thread that runs guest code: let go, stopped from outside wherever it is, and let go again. It may sit in the kernel for as long as it
-/// likes; <see cref="KickSignal"/> gets it out.
+/// A thread that runs guest code: it is let go, stopped from outside wherever it is, and let go again. It may sit in the kernel for as long
+/// as it likes; <see cref="KickSignal"/> gets it out.
 /// </summary>
 internal sealed class GuestThread
 {
@@ -141,7 +141,7 @@ internal sealed class GuestThread
 
     private void Kick()
     {
-        if (_kernelId is var thread and not 0 && thread != Libc.Gettid())
+        if ((_kernelId is var thread and not 0) && thread != Libc.Gettid())
         {
             // On a busy host it may be waiting for a processor, and would hear of the kick when its turn comes: the guest's downtime.
             ThreadRank.Hurry(thread);

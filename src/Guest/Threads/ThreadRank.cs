@@ -18,8 +18,8 @@ public static class ThreadRank
     private const int ControlNice = -10;
 
     /// <summary>
-    /// For the few threads that somebody waits for: SCHED_FIFO, or nice where only that is permitted; false when neither is. They sleep in
-    /// the kernel nearly always, so they take the processor from nobody for long.
+    /// Raises one of the few threads that somebody waits for: SCHED_FIFO, or nice where only that is permitted; false when neither is. They
+    /// sleep in the kernel nearly always, so they take the processor from nobody for long.
     /// </summary>
     public static bool TryRaiseToUrgent()
     {
@@ -28,15 +28,14 @@ public static class ThreadRank
     }
 
     /// <summary>
-    /// For the thread that starts everything else, before it does: the control path goes before guests. False when not permitted.
+    /// Raises the thread that starts everything else, before it does: the control path goes before guests. False when not permitted.
     /// </summary>
     public static bool TryRaiseToControl() => TrySetNice(ControlNice);
 
-    /// <summary>For guests' threads and what may take its time, whoever starts them.</summary>
+    /// <summary>Lowers a thread of a guest, or one that may take its time, to its rank, whatever thread started it.</summary>
     public static void StepBack() => _ = TrySetNice(0);
 
-    /// <summary>For a guest's thread that is to stop at once, until it steps back.</summary>
-    /// <param name="thread">Its kernel id.</param>
+    /// <summary>Raises a guest's thread, by its kernel id, that is to stop at once, until it steps back.</summary>
     internal static void Hurry(int thread) => _ = Libc.SetPriority(Libc.PriorityOfProcess, thread, UrgentNice);
 
     private static bool TrySetNice(int nice) => Libc.SetPriority(Libc.PriorityOfProcess, 0, nice) == 0;

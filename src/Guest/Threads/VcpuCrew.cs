@@ -92,7 +92,7 @@ internal sealed class VcpuCrew(string guest)
         }
     }
 
-    /// <summary>The first reason stays; all vCPUs stop.</summary>
+    /// <summary>Stops all vCPUs for good. The first reason stays.</summary>
     public void Fail(string reason)
     {
         if (Interlocked.CompareExchange(ref _failure, reason, null) is null)
@@ -101,7 +101,7 @@ internal sealed class VcpuCrew(string guest)
         }
     }
 
-    /// <summary>Nobody else does anything to the vCPUs until the scope ends.</summary>
+    /// <summary>Keeps everybody else from doing anything to the vCPUs until the scope ends.</summary>
     /// <exception cref="ObjectDisposedException">The guest has ended.</exception>
     public Lock.Scope Hold()
     {
@@ -115,7 +115,7 @@ internal sealed class VcpuCrew(string guest)
         return held;
     }
 
-    /// <summary>The vCPUs stand still until the scope ends, and their state can be saved.</summary>
+    /// <summary>Keeps the vCPUs still until the scope ends, so that their state can be saved.</summary>
     /// <exception cref="InvalidOperationException">They run, or have failed.</exception>
     public Lock.Scope HoldToSave()
     {
@@ -129,11 +129,11 @@ internal sealed class VcpuCrew(string guest)
         return held;
     }
 
-    /// <summary>The vCPUs stand still until the scope ends, and state can be loaded into them.</summary>
+    /// <summary>Keeps the vCPUs still until the scope ends, so that state can be loaded into them.</summary>
     /// <exception cref="InvalidOperationException">They run.</exception>
     public Lock.Scope HoldToLoad() => HoldStill("state is loaded into a paused guest");
 
-    /// <summary>The vCPUs stand still until the scope ends, and the guest can be given to another host.</summary>
+    /// <summary>Keeps the vCPUs still until the scope ends, so that the guest can be given to another host.</summary>
     /// <exception cref="InvalidOperationException">They run.</exception>
     public Lock.Scope HoldToGiveAway() => HoldStill("pause it before it is given to another host");
 

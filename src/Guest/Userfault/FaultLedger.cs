@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>
-/// Which pages are asked for and not placed, since when, and for which thread. One entry per page, opened by the fault thread and
-/// closed by whoever places the page; lock-free and free of allocation.
+/// Knows which pages are asked for and not placed, since when, and for which thread. Each page has one entry, which the fault thread opens
+/// and the placer of the page closes; lock-free and free of allocation.
 /// </summary>
 /// <remarks>
 /// An entry must not be opened behind the back of the thread that places the page, or it would stay open for ever. Both sides write
@@ -58,7 +58,7 @@ internal sealed unsafe class FaultLedger(ReceivedPages received, Action<long>? s
     /// <summary>What the vCPUs have waited. Nothing until <see cref="SetVcpus"/> has said which threads they are.</summary>
     public VcpuWaits Vcpus => _vcpus;
 
-    /// <summary>What threads have waited that are no vCPU's: KVM's own, and whoever loads device state.</summary>
+    /// <summary>What threads have waited that are no vCPU's: KVM's own, and those that load device state.</summary>
     public ThreadWaits Others => new(Interlocked.Read(ref _otherCount), Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _otherTicks)));
 
     public long OpenCount => Interlocked.Read(ref _open);
@@ -208,10 +208,10 @@ internal enum FaultOutcome
     /// <summary>The page has to be asked for.</summary>
     Request,
 
-    /// <summary>It was asked for before, and has not come.</summary>
+    /// <summary>The page was asked for before, and has not come.</summary>
     Repeated,
 
-    /// <summary>It has come since the fault.</summary>
+    /// <summary>The page has come since the fault.</summary>
     Received,
 }
 

@@ -55,7 +55,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <summary>Which pages are there.</summary>
     public ReceivedPages Received { get; }
 
-    /// <summary>In which ways they came, block by block.</summary>
+    /// <summary>The ways in which pages came, block by block.</summary>
     public ReceivedBlocks Blocks { get; }
 
     /// <summary>Whether <see cref="Complete"/> has succeeded.</summary>
@@ -146,7 +146,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     }
 
     /// <summary>
-    /// Makes <see cref="WaitFaults"/> return 0, now and from now on. Faults are not read any more; who waits goes on waiting.
+    /// Makes <see cref="WaitFaults"/> return 0, now and from now on. Faults are not read any more; threads that wait go on waiting.
     /// </summary>
     public void StopFaults()
     {
@@ -188,7 +188,7 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">There is no such page.</exception>
     public void RecordRequest(long page) => _ledger.RecordRequest(page);
 
-    /// <summary>What one receiving thread places pages with.</summary>
+    /// <summary>Makes what one receiving thread places pages with.</summary>
     /// <param name="singlePageSlots">How many single pages it may place before it calls <see cref="PagePlacer.Refill"/>.</param>
     /// <exception cref="SystemCallException">Staging cannot be mapped.</exception>
     public PagePlacer CreatePlacer(int singlePageSlots)
@@ -227,7 +227,7 @@ public sealed unsafe class IncomingMemory : IDisposable
         return forgotten;
     }
 
-    /// <summary>All counters.</summary>
+    /// <summary>Reads all counters.</summary>
     public PlacementSnapshot Snapshot() => Counters.Snapshot(_ledger);
 
     /// <summary>Ends the registration: from now on this is memory like any other.</summary>

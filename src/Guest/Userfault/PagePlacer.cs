@@ -113,8 +113,8 @@ public sealed class PagePlacer : IDisposable
     public int Place(long firstPage, int pageCount, PagePath path) => PlaceStaged(firstPage, pageCount, path, replaces: false);
 
     /// <summary>
-    /// As <see cref="Place"/>, and pages that are there already get the new content too. Before the guest has run: a reader could see a
-    /// page half done.
+    /// Places as <see cref="Place"/> does, and pages that are there already get the new content too. Before the guest has run: a reader
+    /// could see a page half done.
     /// </summary>
     /// <inheritdoc cref="Place" path="/exception"/>
     public unsafe void Replace(long firstPage, int pageCount, PagePath path)
@@ -142,7 +142,7 @@ public sealed class PagePlacer : IDisposable
         _ = PlaceStaged(firstPage, pageCount, path, replaces: true);
     }
 
-    /// <summary>As <see cref="PlaceZeros"/>, and pages that are there already become zeros too. Before the guest has run.</summary>
+    /// <summary>Makes zeros also of pages that are there already; else as <see cref="PlaceZeros"/>. Before the guest has run.</summary>
     /// <inheritdoc cref="PlaceZeros" path="/exception"/>
     public void ReplaceByZeros(long firstPage, long pageCount, PagePath path)
     {
@@ -258,7 +258,7 @@ public sealed class PagePlacer : IDisposable
     private bool IsTouched(long block) =>
         _received.CountIn(block, GuestPage.PerBlock) > 0 || _incoming.AnyFaultOpen(block, GuestPage.PerBlock);
 
-    /// <summary>Places what is missing of some pages, run by run, and goes on behind whatever the kernel stops at.</summary>
+    /// <summary>Places what is missing of some pages, run by run, and goes on behind what the kernel stops at.</summary>
     private long PlaceRuns(in Batch pages, bool move)
     {
         long placed = 0;
@@ -354,7 +354,7 @@ public sealed class PagePlacer : IDisposable
         return next;
     }
 
-    /// <summary>How many pages from this one on the bitmap does not have; at least 1, also when the page comes at this moment.</summary>
+    /// <summary>Counts the pages from here on that the bitmap does not have; at least 1, also when this one comes at this moment.</summary>
     private long RunFrom(long page, long end) => Math.Min(_received.NextReceived(page + 1), end) - page;
 
     /// <summary>

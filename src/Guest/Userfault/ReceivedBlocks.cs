@@ -3,8 +3,9 @@ using MigrationD.Guest.Memory;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>
-/// In which ways the pages of each block of 2 MiB came. For whoever looks on: nothing depends on it, so the page path pays a load for it
-/// and, the first time in a block, a store. A way of its own has a cell of its own: threads that write different ways need no agreement.
+/// Knows in which ways the pages of each block of 2 MiB came, for people who look on. Nothing depends on it, so the page path pays a load
+/// for it and, the first time in a block, a store. A way of its own has a cell of its own: threads that write different ways need no
+/// agreement.
 /// </summary>
 public sealed class ReceivedBlocks
 {
@@ -52,7 +53,7 @@ public sealed class ReceivedBlocks
     }
 }
 
-/// <summary>In which ways pages of a block of 2 MiB came.</summary>
+/// <summary>The ways in which pages of a block of 2 MiB came.</summary>
 [Flags]
 public enum BlockPaths
 {

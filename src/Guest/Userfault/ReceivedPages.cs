@@ -44,8 +44,8 @@ public sealed class ReceivedPages
     }
 
     /// <summary>
-    /// As the other, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever finds
-    /// everything received finds everything counted as well.
+    /// Marks as the other does, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever
+    /// finds everything received finds everything counted as well.
     /// </summary>
     internal long Mark(long first, long count, ref long counter)
     {
@@ -67,7 +67,7 @@ public sealed class ReceivedPages
         return newly;
     }
 
-    /// <summary>Takes pages back. Nobody marks pages of this range at the same time.</summary>
+    /// <summary>Makes pages missing again. Nobody marks pages of this range at the same time.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the bitmap.</exception>
     internal void Unmark(long first, long count)
     {

@@ -61,7 +61,7 @@ internal sealed unsafe class StagingRegion : IDisposable
     public void Clear() => AnonymousMemory.Advise(Address, Length, Libc.MemoryAdvice.DontNeed, Owner);
 
     /// <summary>
-    /// A part of the region, to receive into. Safe as a Span, unlike guest memory: it is registered with no userfaultfd, so whoever
+    /// A part of the region, to receive into. Safe as a Span, unlike guest memory: it is registered with no userfaultfd, so a thread that
     /// touches a hole gets a page of zeros from the kernel at once.
     /// </summary>
     public Span<byte> Slice(int offset, int length) => new((byte*)Address + offset, length);

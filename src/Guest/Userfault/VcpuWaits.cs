@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>
-/// Which vCPUs wait for which page, since when, and how long they have waited: each alone, and all at once. The fault thread opens a wait,
-/// whoever places the page closes it; lock-free and free of allocation.
+/// Knows which vCPUs wait for which page, since when, and how long they have waited: each alone, and all at once. The fault thread opens a
+/// wait, the placer of the page closes it; lock-free and free of allocation.
 /// </summary>
 /// <remarks>
 /// The order of writing and looking is that of <see cref="FaultLedger"/>: the fault thread opens the wait before it looks whether the page

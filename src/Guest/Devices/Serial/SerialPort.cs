@@ -11,7 +11,7 @@ namespace MigrationD.Guest.Devices.Serial;
 /// <param name="console">Where what the guest has sent ends up; its section has it, as it moves with the guest.</param>
 /// <param name="line">Where each byte goes first.</param>
 internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
-    : Device<SerialState>("serial", sectionVersion: 1, SerialState.Parser), IBusDevice
+    : Device<SerialState>("serial", sectionVersion: 1, SerialState.Parser.WithDiscardUnknownFields(true)), IBusDevice
 {
     /// <summary>How much of a console is kept, in bytes. It travels while the guest stands still: half a millisecond at 1 Gbit/s.</summary>
     public const int ConsoleCapacity = 64 * 1024;

@@ -80,7 +80,7 @@ internal static class PulsePage
         return (difference | (page[ChecksumWord] ^ checksum)) == 0;
     }
 
-    /// <summary>From one word of the content to the next.</summary>
+    /// <summary>The difference of one word of the content to the next.</summary>
     public static ulong Step(GuestContent kind) => kind == GuestContent.Counting ? 1 : Golden;
 
     public static ulong FirstContent(ulong index, ulong version) =>

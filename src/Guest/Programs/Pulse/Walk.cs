@@ -10,7 +10,7 @@ namespace MigrationD.Guest.Programs.Pulse;
 /// </remarks>
 internal struct Walk
 {
-    /// <summary>Of this many steps, one belongs to the sweep; a power of two. Pattern sequential: all do.</summary>
+    /// <summary>The number of steps of which one belongs to the sweep, a power of two; with pattern sequential all do.</summary>
     public const int SweepEvery = 16;
 
     // xorshift64 (Marsaglia, "Xorshift RNGs", 2003), triple 13, 7, 17: full period, and three instructions a shift.
@@ -34,8 +34,8 @@ internal struct Walk
     public static Walk Start(int vcpu) => new() { Random = PulsePage.Golden * (ulong)(vcpu + 1) };
 
     /// <summary>
-    /// Takes a step and says which of the share's pages, of which there are at least 1 and less than 2^32, it goes to.
-    /// <see cref="WalkPattern.Zipf"/> alone uses the table.
+    /// Takes a step and says to which of the share's pages, at least 1 and less than 2^32, it goes. <see cref="WalkPattern.Zipf"/> alone
+    /// uses the table.
     /// </summary>
     public long Next(WalkPattern pattern, long pages, ReadOnlySpan<uint> zipf)
     {
