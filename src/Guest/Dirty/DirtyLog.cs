@@ -16,8 +16,7 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
 
     protected GuestMemory Memory { get; } = memory;
 
-    /// <summary>Throws when a guest still has this log.</summary>
-    /// <exception cref="InvalidOperationException">It does: two logs would take each other's pages.</exception>
+    /// <exception cref="InvalidOperationException">The guest still has this log: two logs would take each other's pages.</exception>
     public static void ThrowIfOpen(DirtyLog? log, string guest)
     {
         if (log is { IsDisposed: false })
@@ -84,7 +83,7 @@ internal abstract class DirtyLog(GuestMemory memory) : IDirtyLog
     /// <summary>Takes the protection away.</summary>
     protected abstract void End();
 
-    /// <summary>The same, for a guest that may be gone by now: never throws because it is.</summary>
+    /// <summary>Takes the protection away of a guest that may be gone by now: never throws because it is.</summary>
     protected abstract void Abandon();
 
     private long Harvest(PageSet into, bool rearm)

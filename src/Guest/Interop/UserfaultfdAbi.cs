@@ -21,27 +21,14 @@ internal static class UserfaultfdAbi
     public const ulong RegisterModeWriteProtect = 2;
 
     /// <summary>_IO(0xAA, 0x00), on /dev/userfaultfd; its argument is the flags, by value.</summary>
-    public const uint IoctlNew = IoctlNumber.None | (Type << IoctlNumber.TypeShift) | 0x00;
+    public const uint IoctlNew = (Type << IoctlNumber.TypeShift) | 0x00;
 
-    /// <summary>_IOWR(0xAA, 0x3F, struct uffdio_api).</summary>
     public const uint IoctlApi = ReadWrite | (ApiSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x3F;
-
-    /// <summary>_IOWR(0xAA, 0x00, struct uffdio_register).</summary>
     public const uint IoctlRegister = ReadWrite | (RegisterSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x00;
-
-    /// <summary>_IOR(0xAA, 0x01, struct uffdio_range).</summary>
     public const uint IoctlUnregister = IoctlNumber.Read | (RangeSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x01;
-
-    /// <summary>_IOR(0xAA, 0x02, struct uffdio_range).</summary>
     public const uint IoctlWake = IoctlNumber.Read | (RangeSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x02;
-
-    /// <summary>_IOWR(0xAA, 0x03, struct uffdio_copy).</summary>
     public const uint IoctlCopy = ReadWrite | (TransferSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x03;
-
-    /// <summary>_IOWR(0xAA, 0x04, struct uffdio_zeropage).</summary>
     public const uint IoctlZeropage = ReadWrite | (ZeropageSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x04;
-
-    /// <summary>_IOWR(0xAA, 0x05, struct uffdio_move).</summary>
     public const uint IoctlMove = ReadWrite | (TransferSize << IoctlNumber.SizeShift) | (Type << IoctlNumber.TypeShift) | 0x05;
 
     /// <summary>Bytes of <see cref="Message"/>.</summary>

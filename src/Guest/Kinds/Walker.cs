@@ -45,7 +45,7 @@ internal sealed class Walker
         _thread = crew.Add($"walker {number}", $"walker {number}", Run);
     }
 
-    /// <summary>The counters; at any time.</summary>
+    /// <summary>Reads the counters; at any time.</summary>
     public GuestReport Report()
     {
         lock (_reportGate)
@@ -54,7 +54,6 @@ internal sealed class Walker
         }
     }
 
-    /// <summary>The state of a stopped walker.</summary>
     public WalkerState Save() => new()
     {
         Random = _walk.Random,
@@ -67,8 +66,7 @@ internal sealed class Walker
         SinceLastStepNs = _lastSeen == 0 ? 0 : (ulong)ToNanoseconds(Stopwatch.GetTimestamp() - _lastSeen),
     };
 
-    /// <summary>Refuses a state that does not fit this walker.</summary>
-    /// <exception cref="GuestStateException">It does not.</exception>
+    /// <exception cref="GuestStateException">The state does not fit this walker.</exception>
     public void Check(WalkerState state)
     {
         if (state.Random == 0 || state.Cursor > (ulong)_sharePages || state.Filled > (ulong)_sharePages)

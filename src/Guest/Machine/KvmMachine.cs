@@ -73,8 +73,7 @@ internal sealed class KvmMachine : IDisposable
     /// <summary>What of it has state, in the order in which it is saved and loaded.</summary>
     public IReadOnlyList<IDevice> Devices { get; }
 
-    /// <summary>Opens /dev/kvm for a guest that is to come.</summary>
-    /// <exception cref="GuestStateException">It cannot be opened, or lacks something.</exception>
+    /// <exception cref="GuestStateException">/dev/kvm cannot be opened, or lacks something.</exception>
     public static KvmDevice OpenForIncoming()
     {
         try
@@ -88,7 +87,7 @@ internal sealed class KvmMachine : IDisposable
     }
 
     /// <summary>Refuses a guest whose profile asks for what this host has not.</summary>
-    /// <exception cref="GuestStateException">It does; the message has all of it.</exception>
+    /// <exception cref="GuestStateException">The host lacks something; the message names all of it.</exception>
     public static void RefuseUnlessRunnable(KvmDevice device, string guest, int vcpus, MachineProfile profile)
     {
         List<string> lacks = CpuModel.FindUnsupported(profile, device.GetSupportedCpuid());
@@ -109,7 +108,7 @@ internal sealed class KvmMachine : IDisposable
     }
 
     /// <summary>Gives the vCPUs of a guest that is to come the counter that it knows.</summary>
-    /// <exception cref="GuestStateException">This host cannot.</exception>
+    /// <exception cref="GuestStateException">This host cannot give it to them.</exception>
     public void MatchTscFrequency(KvmDevice device)
     {
         uint wanted = Profile.TscKhz;
@@ -164,7 +163,6 @@ internal sealed class KvmMachine : IDisposable
         });
     }
 
-    /// <summary>Opens the log of what is written to its memory, if nobody has one.</summary>
     public IDirtyLog OpenDirtyLog()
     {
         using Lock.Scope alone = Crew.Hold();

@@ -16,7 +16,6 @@ internal abstract unsafe class KvmObject(SafeFileHandle descriptor) : IDisposabl
 
     public virtual void Dispose() => descriptor.Dispose();
 
-    /// <summary>Fills a structure.</summary>
     public T Get<T>(KvmRequest request)
         where T : unmanaged
     {
@@ -25,7 +24,6 @@ internal abstract unsafe class KvmObject(SafeFileHandle descriptor) : IDisposabl
         return value;
     }
 
-    /// <summary>Gives a structure to the kernel.</summary>
     public void Set<T>(KvmRequest request, T value)
         where T : unmanaged
         => Call(request, &value);

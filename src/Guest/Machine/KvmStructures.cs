@@ -79,9 +79,6 @@ internal struct KvmEnableCapability
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmClockData
 {
-    /// <summary>KVM_CLOCK_REALTIME: <see cref="Realtime"/> is valid; on SET, advance by the time since then.</summary>
-    public const uint FlagRealtime = 4;
-
     public ulong Clock;
     public uint Flags;
     public uint Pad0;

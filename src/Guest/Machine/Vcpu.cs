@@ -16,7 +16,7 @@ internal sealed class Vcpu : IVcpu
     private readonly Bus _memory;
     private readonly GuestThread _thread;
 
-    /// <summary>A vCPU that stands still, one more of <paramref name="crew"/>.</summary>
+    /// <summary>Adds a vCPU that stands still to <paramref name="crew"/>.</summary>
     public Vcpu(KvmVcpu kernel, int number, VcpuCrew crew, Bus ports, Bus memory)
     {
         _kernel = kernel;
@@ -130,7 +130,7 @@ internal sealed class Vcpu : IVcpu
         }
     }
 
-    /// <summary>The failure, with where in the guest it was, as far as that can be said.</summary>
+    /// <summary>Fails with where in the guest it was, as far as that can be said.</summary>
     private void FailHere(string why)
     {
         string where = "";

@@ -62,7 +62,7 @@ internal sealed class VcpuRegisters(KvmVcpu vcpu, int number, MachineClock clock
         return state;
     }
 
-    /// <summary>The sizes of everything that is handed to the kernel, before any of it is.</summary>
+    /// <summary>Checks the sizes of everything that is handed to the kernel, before any of it is.</summary>
     protected override void Check(VcpuState state)
     {
         Check(state.Registers, KvmRequest.SetRegisters);

@@ -137,7 +137,6 @@ internal sealed unsafe class FaultLedger(ReceivedPages received, Action<long>? s
     /// <summary>Says which threads the vCPUs are, by vCPU, before any of them runs.</summary>
     public void SetVcpus(IReadOnlyList<int> vcpuThreads) => _vcpus = new VcpuWaits(vcpuThreads);
 
-    /// <summary>Whether an entry of these pages is open.</summary>
     public bool AnyOpen(long firstPage, long pageCount)
     {
         ThrowIfOutside(firstPage, pageCount);

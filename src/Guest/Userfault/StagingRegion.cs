@@ -35,12 +35,10 @@ internal sealed unsafe class StagingRegion : IDisposable
     public int Length { get; }
 
     /// <summary>A region that small pages are received into.</summary>
-    /// <exception cref="SystemCallException">mmap or madvise failed.</exception>
     public static StagingRegion OfSmallPages(int pageCount) =>
         new(pageCount * GuestPage.Size, GuestPage.Size, Libc.MemoryAdvice.NoHugePage);
 
     /// <summary>A region that one whole block is received into; a huge page where the host has one to give.</summary>
-    /// <exception cref="SystemCallException">mmap or madvise failed.</exception>
     public static StagingRegion OfOneBlock() => new(GuestPage.BlockSize, GuestPage.BlockSize, Libc.MemoryAdvice.HugePage);
 
     /// <summary>Puts fresh pages into the holes of a part of the region; pages that are there stay as they are.</summary>
@@ -57,7 +55,6 @@ internal sealed unsafe class StagingRegion : IDisposable
     }
 
     /// <summary>Throws the pages away, so that the next <see cref="Populate"/> can bring a huge page.</summary>
-    /// <exception cref="SystemCallException">madvise failed.</exception>
     public void Clear() => AnonymousMemory.Advise(Address, Length, Libc.MemoryAdvice.DontNeed, Owner);
 
     /// <summary>
@@ -66,7 +63,6 @@ internal sealed unsafe class StagingRegion : IDisposable
     /// </summary>
     public Span<byte> Slice(int offset, int length) => new((byte*)Address + offset, length);
 
-    /// <summary>Unmaps the region.</summary>
     public void Dispose()
     {
         if (!_disposed)

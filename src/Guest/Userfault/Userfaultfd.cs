@@ -34,7 +34,6 @@ internal sealed unsafe class Userfaultfd : IDisposable
     }
 
     /// <summary>Reads the next messages, as many as there are and fit; 0 when there is none. Never blocks.</summary>
-    /// <exception cref="SystemCallException">The descriptor is broken.</exception>
     public int ReadMessages(UserfaultfdAbi.Message* into, int capacity)
     {
         nint bytes = Libc.Read(Descriptor, into, (nuint)capacity * UserfaultfdAbi.MessageSize);
@@ -43,19 +42,19 @@ internal sealed unsafe class Userfaultfd : IDisposable
             : throw SystemCallException.FromLast("read userfaultfd");
     }
 
-    /// <summary>Faults of missing pages in this range come here from now on.</summary>
+    /// <summary>Makes faults of missing pages in this range come here.</summary>
     public Errno Register(nint start, long length) => Register(start, length, UserfaultfdAbi.RegisterModeMissing);
 
     /// <summary>
-    /// Pages of this range can be write-protected from now on; none is yet. EBUSY: another userfaultfd has a part of the range.
+    /// Lets pages of this range be write-protected; none is yet. EBUSY: another userfaultfd has a part of the range.
     /// </summary>
     public Errno RegisterForWriteProtection(nint start, long length) =>
         Register(start, length, UserfaultfdAbi.RegisterModeWriteProtect);
 
-    /// <summary>Missing pages in this range are zeros from now on: only for a range that has none.</summary>
+    /// <summary>Ends that. Missing pages in this range are zeros from now on: only for a range that has none.</summary>
     public Errno Unregister(nint start, long length) => OnRange(UserfaultfdAbi.IoctlUnregister, start, length);
 
-    /// <summary>Threads that wait in this range look again.</summary>
+    /// <summary>Makes threads that wait in this range look again.</summary>
     public Errno Wake(nint start, long length) => OnRange(UserfaultfdAbi.IoctlWake, start, length);
 
     /// <summary>
@@ -78,7 +77,7 @@ internal sealed unsafe class Userfaultfd : IDisposable
         return error;
     }
 
-    /// <summary>Closes it. Pages of ranges that are still registered and missing read as zeros from then on.</summary>
+    /// <summary>Closes the descriptor. Pages of ranges that are still registered and missing read as zeros from then on.</summary>
     public void Dispose() => Descriptor.Dispose();
 
     internal static SafeFileHandle? TryOpenDevice(out Errno error)

@@ -27,7 +27,6 @@ internal sealed class VcpuWaits(IReadOnlyList<int> threads)
     /// <summary>vCPUs that wait now.</summary>
     public int Waiting => Volatile.Read(ref _waiting);
 
-    /// <summary>Whether a thread is that of a vCPU.</summary>
     public bool Has(uint thread) => Array.IndexOf(_threads, (int)thread) >= 0;
 
     /// <summary>Opens a vCPU's wait for a page; does nothing when the thread is no vCPU's or waits for the page already.</summary>
@@ -61,7 +60,6 @@ internal sealed class VcpuWaits(IReadOnlyList<int> threads)
         }
     }
 
-    /// <summary>What each vCPU has waited, by vCPU.</summary>
     public IReadOnlyList<ThreadWaits> Snapshot() =>
         [.. Enumerable.Range(0, _waits.Length).Select(vcpu => new ThreadWaits(
             Interlocked.Read(ref _waits[vcpu].Count), Stopwatch.GetElapsedTime(0, Interlocked.Read(ref _waits[vcpu].Ticks))))];
