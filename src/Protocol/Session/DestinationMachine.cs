@@ -87,3 +87,119 @@ public static class DestinationMachine
     private static DestinationTransition To(DestinationState state, params ImmutableArray<DestinationAction> actions) =>
         new(state, actions);
 }
+
+/// <summary>Where a migration stands on its destination.</summary>
+public enum DestinationState
+{
+    /// <summary>Memory and machine are there; the device state is not.</summary>
+    Prepared,
+
+    /// <summary>The device state is being loaded; that may itself ask for pages.</summary>
+    Loading,
+
+    /// <summary>The guest could run now. It does not before Run.</summary>
+    Ready,
+
+    /// <summary>The guest runs here; pages follow.</summary>
+    PostcopyActive,
+
+    /// <summary>The guest runs here; the lanes are lost while pages are missing.</summary>
+    PostcopyPaused,
+
+    /// <summary>The guest runs here; the source has been told which pages are here and opens new lanes.</summary>
+    PostcopyRecover,
+
+    /// <summary>The source is gone, and pages with it. The guest stands still; its memory is kept, and the missing pages stay missing.</summary>
+    Lost,
+
+    /// <summary>It was lost, and an operator deleted it.</summary>
+    Deleted,
+
+    /// <summary>Every page is here.</summary>
+    Completed,
+
+    /// <summary>The guest never ran here and never will in this session.</summary>
+    NeverStarted,
+}
+
+/// <summary>What can happen to a migration on its destination.</summary>
+public enum DestinationEvent
+{
+    /// <summary>LoadState came.</summary>
+    LoadStateReceived,
+
+    /// <summary>The device state is loaded.</summary>
+    Loaded,
+
+    /// <summary>The device state cannot be loaded, or the session cannot go on.</summary>
+    Failed,
+
+    /// <summary>Run came.</summary>
+    RunReceived,
+
+    /// <summary>QueryOutcome came.</summary>
+    OutcomeAsked,
+
+    /// <summary>Abort came, or the source was silent for too long before Run.</summary>
+    AbortReceived,
+
+    /// <summary>A lane broke.</summary>
+    LinkLost,
+
+    /// <summary>Recover came: the source has lost the link and wants to know which pages are here.</summary>
+    RecoverAsked,
+
+    /// <summary>All lanes are open again.</summary>
+    LinkRestored,
+
+    /// <summary>The source did not come back for as long as the daemon waits, or the operator says that it never will.</summary>
+    SourceGone,
+
+    /// <summary>The operator deletes a guest that is lost.</summary>
+    Deleted,
+
+    /// <summary>The received bitmap is full.</summary>
+    AllPagesReceived,
+}
+
+/// <summary>What the destination's engine has to do.</summary>
+public enum DestinationAction
+{
+    /// <summary>Load the device state. Ends in Loaded or Failed.</summary>
+    LoadState,
+
+    /// <summary>Answer LoadState: the guest could run now.</summary>
+    AnswerReady,
+
+    /// <summary>Let the vCPUs run.</summary>
+    RunGuest,
+
+    /// <summary>Answer Run or QueryOutcome: the guest is here.</summary>
+    AnswerRunning,
+
+    /// <summary>Answer QueryOutcome: the guest never ran here and never will.</summary>
+    AnswerNeverStarted,
+
+    /// <summary>Refuse what was asked; it is too late or too early for it.</summary>
+    Refuse,
+
+    /// <summary>End all lanes, if they are open, and answer Recover with the received bitmap and the secret for new ones.</summary>
+    AnswerReceived,
+
+    /// <summary>Stop the vCPUs, those too that wait for a page, and say how many pages are lost. Memory and registration stay.</summary>
+    DeclareLost,
+
+    /// <summary>The source is back after all: take the declaration back and let the vCPUs run.</summary>
+    Revive,
+
+    /// <summary>Forget the incoming guest: its machine, its memory, its lanes.</summary>
+    Discard,
+
+    /// <summary>Unregister the memory from the userfaultfd and answer Complete.</summary>
+    Finish,
+}
+
+/// <summary>A step of the destination: the state it leads to, and what is to be done, in order.</summary>
+/// <param name="State">The new state; recorded before the actions begin.</param>
+/// <param name="Actions">What the engine does now.</param>
+public sealed record DestinationTransition(DestinationState State, ImmutableArray<DestinationAction> Actions);

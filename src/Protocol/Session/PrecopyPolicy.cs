@@ -11,10 +11,10 @@ public static class PrecopyPolicy
     // A round that leaves more than this share of what it began with does not get there in many rounds either.
     private const double WorthAnotherRound = 0.75;
 
-    // Of what post-copy brings in less than this nobody notices, and another round costs as much.
+    // Nobody notices what post-copy brings in less than this, and another round costs as much.
     private static readonly TimeSpan Little = TimeSpan.FromMilliseconds(20);
 
-    // For long enough to tell pages that are written again and again from those that were written once, and no longer.
+    // A look is long enough to tell pages that are written again and again from those that were written once, and no longer.
     private const double LookForPart = 1.0 / 16;
     private static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(200);
 
@@ -22,16 +22,10 @@ public static class PrecopyPolicy
     /// <param name="limits">How far precopy may go.</param>
     /// <param name="round">The round that has just ended.</param>
     /// <param name="before">How many pages were dirty when it began: all of them for the first.</param>
-    public static PrecopyDecision Next(PrecopyLimits limits, PrecopyRound round, long before)
-    {
-        ArgumentNullException.ThrowIfNull(limits);
-        if (round.Dirty == 0)
-        {
-            return SwitchOver("nothing was written since the last round");
-        }
-
-        return limits.IsPure ? NextOfPure(limits, round) : NextOfHybrid(limits, round, before);
-    }
+    public static PrecopyDecision Next(PrecopyLimits limits, PrecopyRound round, long before) =>
+        round.Dirty == 0 ? SwitchOver("nothing was written since the last round")
+        : limits.IsPure ? NextOfPure(limits, round)
+        : NextOfHybrid(limits, round, before);
 
     /// <summary>
     /// For how long to look, before the switchover, at what the guest writes: the longer the longer the rest is on its way, because in which
@@ -51,18 +45,16 @@ public static class PrecopyPolicy
     {
         if (round.TimeForDirty <= limits.Downtime)
         {
-            return SwitchOver($"what is left takes {Milliseconds(round.TimeForDirty)}, within the downtime limit of "
-                + Milliseconds(limits.Downtime));
+            return SwitchOver(
+                $"what is left takes {Milliseconds(round.TimeForDirty)}, within the downtime limit of {Milliseconds(limits.Downtime)}");
         }
 
-        if (Exhausted(limits, round) is not { } exhausted)
-        {
-            return default;
-        }
-
-        string left = $"{exhausted}, and what is left would take {Milliseconds(round.TimeForDirty)}, more than the downtime limit of "
-            + Milliseconds(limits.Downtime);
-        return limits.MoveAnyway ? SwitchOver(left) : new PrecopyDecision(PrecopyStep.GiveUp, left);
+        return Exhausted(limits, round) is { } exhausted
+            ? new PrecopyDecision(
+                limits.MoveAnyway ? PrecopyStep.SwitchOver : PrecopyStep.GiveUp,
+                $"{exhausted}, and what is left would take {Milliseconds(round.TimeForDirty)}, more than the downtime limit of "
+                    + Milliseconds(limits.Downtime))
+            : default;
     }
 
     private static PrecopyDecision NextOfHybrid(PrecopyLimits limits, PrecopyRound round, long before) =>

@@ -41,9 +41,8 @@ public static class SourceMachine
         // No destination knows of it yet.
         (SourceState.Idle, SourceEvent.CancelRequested) => To(SourceState.Cancelled, SourceAction.ReturnGuest),
 
-        (SourceState.Setup, SourceEvent.Prepared) => To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
         (SourceState.Setup, SourceEvent.PrecopyPrepared) => To(SourceState.PrecopyActive, SourceAction.Precopy),
-        (SourceState.PrecopyActive, SourceEvent.PrecopyEnded) =>
+        (SourceState.Setup, SourceEvent.Prepared) or (SourceState.PrecopyActive, SourceEvent.PrecopyEnded) =>
             To(SourceState.Device, SourceAction.PauseGuest, SourceAction.SendState),
         // The guest has never left: all of it can be begun again, in a new session.
         (SourceState.PrecopyActive, SourceEvent.LinkLost) => To(SourceState.Setup, SourceAction.Prepare),
@@ -57,20 +56,18 @@ public static class SourceMachine
 
         (SourceState.HandingOver, SourceEvent.RunConfirmed) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
         (SourceState.HandingOver, SourceEvent.RunUnanswered) => To(SourceState.HandingOver, SourceAction.AskOutcome),
-        (SourceState.HandingOver, SourceEvent.NeverStarted) => To(SourceState.Failed, SourceAction.ReturnGuest),
-        (SourceState.HandingOver, SourceEvent.DestinationGone) => To(SourceState.PostcopyPaused, SourceAction.AwaitOperator),
-
-        (SourceState.PostcopyActive, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
-        (SourceState.PostcopyActive, SourceEvent.LinkLost) => To(SourceState.PostcopyPaused, SourceAction.Recover),
-
-        (SourceState.PostcopyPaused, SourceEvent.LinkRestored) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
-        (SourceState.PostcopyPaused, SourceEvent.AllPagesPlaced) => To(SourceState.Completed, SourceAction.FreeGuest),
-        (SourceState.PostcopyPaused, SourceEvent.RecoverOrdered) => To(SourceState.PostcopyPaused, SourceAction.Recover),
-        (SourceState.PostcopyPaused, SourceEvent.RecoveryGivenUp or SourceEvent.DestinationGone) =>
+        (SourceState.HandingOver, SourceEvent.NeverStarted)
+            or (SourceState.HandingOver or SourceState.PostcopyPaused, SourceEvent.ResumeHereOrdered) =>
+            To(SourceState.Failed, SourceAction.ReturnGuest),
+        (SourceState.HandingOver or SourceState.PostcopyPaused, SourceEvent.DestinationGone)
+            or (SourceState.PostcopyPaused, SourceEvent.RecoveryGivenUp) =>
             To(SourceState.PostcopyPaused, SourceAction.AwaitOperator),
 
-        (SourceState.HandingOver or SourceState.PostcopyPaused, SourceEvent.ResumeHereOrdered) =>
-            To(SourceState.Failed, SourceAction.ReturnGuest),
+        (SourceState.PostcopyActive, SourceEvent.LinkLost) or (SourceState.PostcopyPaused, SourceEvent.RecoverOrdered) =>
+            To(SourceState.PostcopyPaused, SourceAction.Recover),
+        (SourceState.PostcopyPaused, SourceEvent.LinkRestored) => To(SourceState.PostcopyActive, SourceAction.StreamPages),
+        (SourceState.PostcopyActive or SourceState.PostcopyPaused, SourceEvent.AllPagesPlaced) =>
+            To(SourceState.Completed, SourceAction.FreeGuest),
 
         _ => null,
     };
@@ -85,3 +82,150 @@ public static class SourceMachine
 
     private static SourceTransition To(SourceState state, params ImmutableArray<SourceAction> actions) => new(state, actions);
 }
+
+/// <summary>Where a migration stands on its source.</summary>
+public enum SourceState
+{
+    /// <summary>Nothing has been asked of the destination yet.</summary>
+    Idle,
+
+    /// <summary>The destination prepares and the lanes are dialled; the guest runs here, untouched.</summary>
+    Setup,
+
+    /// <summary>The guest runs here while its memory is copied, in rounds.</summary>
+    PrecopyActive,
+
+    /// <summary>Switchover: the guest is paused here and its device state goes over.</summary>
+    Device,
+
+    /// <summary>The guest is given away and Run was sent; whether it arrived is not known yet.</summary>
+    HandingOver,
+
+    /// <summary>The guest runs on the destination and its pages follow.</summary>
+    PostcopyActive,
+
+    /// <summary>The lanes are lost while pages are missing on the destination. Every page is kept here.</summary>
+    PostcopyPaused,
+
+    /// <summary>The destination holds every page; the guest is freed here.</summary>
+    Completed,
+
+    /// <summary>It did not happen; the guest goes on here as before.</summary>
+    Failed,
+
+    /// <summary>The operator stopped it before the handover; the guest goes on here as before.</summary>
+    Cancelled,
+}
+
+/// <summary>What can happen to a migration on its source.</summary>
+public enum SourceEvent
+{
+    /// <summary>The operator asked for it.</summary>
+    Started,
+
+    /// <summary>The destination has prepared and all lanes are open; the switchover is next.</summary>
+    Prepared,
+
+    /// <summary>The destination has prepared and all lanes are open; precopy is next.</summary>
+    PrecopyPrepared,
+
+    /// <summary>Precopy has done what it can; what is left follows in or after the switchover.</summary>
+    PrecopyEnded,
+
+    /// <summary>The destination has loaded the device state and could run the guest now.</summary>
+    Ready,
+
+    /// <summary>Something failed; means a rollback before Run was sent.</summary>
+    Failed,
+
+    /// <summary>The operator wants it stopped.</summary>
+    CancelRequested,
+
+    /// <summary>Run was answered, or the destination says that the guest runs there.</summary>
+    RunConfirmed,
+
+    /// <summary>Run was sent and no answer came.</summary>
+    RunUnanswered,
+
+    /// <summary>The destination says that the guest never ran there, and promises that it never will.</summary>
+    NeverStarted,
+
+    /// <summary>A lane or the control connection broke while pages are missing, or in precopy.</summary>
+    LinkLost,
+
+    /// <summary>New lanes are open and the destination has said which pages it holds.</summary>
+    LinkRestored,
+
+    /// <summary>The destination was not reached for as long as the daemon may try by itself.</summary>
+    RecoveryGivenUp,
+
+    /// <summary>
+    /// The destination answers, and knows nothing of the guest: its process is another one, or an operator gave the guest up there.
+    /// </summary>
+    DestinationGone,
+
+    /// <summary>The operator wants the link restored, perhaps at another address.</summary>
+    RecoverOrdered,
+
+    /// <summary>The operator says that the guest is to go on here, from its state at the switchover, and that it runs nowhere else.</summary>
+    ResumeHereOrdered,
+
+    /// <summary>The destination holds every page.</summary>
+    AllPagesPlaced,
+}
+
+/// <summary>What the source's engine has to do.</summary>
+public enum SourceAction
+{
+    /// <summary>
+    /// Close what is left of earlier lanes, send Prepare and dial new ones. Ends in Prepared, PrecopyPrepared or Failed.
+    /// </summary>
+    Prepare,
+
+    /// <summary>Copy memory in rounds while the guest runs. Ends in PrecopyEnded, LinkLost or Failed.</summary>
+    Precopy,
+
+    /// <summary>Stop the vCPUs.</summary>
+    PauseGuest,
+
+    /// <summary>
+    /// Save the device state, begin to push (memory stands still now, and loading needs some of it), and send LoadState. Ends in Ready or
+    /// Failed.
+    /// </summary>
+    SendState,
+
+    /// <summary>Record that the guest is given away; from here on it is not resumed here without the destination's word.</summary>
+    GiveAway,
+
+    /// <summary>Send Run. Ends in RunConfirmed or RunUnanswered.</summary>
+    SendRun,
+
+    /// <summary>Ask QueryOutcome until it is answered. Ends in RunConfirmed or NeverStarted.</summary>
+    AskOutcome,
+
+    /// <summary>Push pages and answer requests until the destination has all. Ends in AllPagesPlaced or LinkLost.</summary>
+    StreamPages,
+
+    /// <summary>
+    /// Close what is left of the lanes, and dial the destination until it has said which pages it holds and new lanes are open. Ends in
+    /// LinkRestored, AllPagesPlaced, RecoveryGivenUp, DestinationGone or an operator's order.
+    /// </summary>
+    Recover,
+
+    /// <summary>Keep every page and do nothing. Ends in an operator's order.</summary>
+    AwaitOperator,
+
+    /// <summary>The guest is the source's alone again; its vCPUs run, if they ran when the migration began.</summary>
+    ReturnGuest,
+
+    /// <summary>Tell the destination to forget the session, as far as it can be reached.</summary>
+    AbortDestination,
+
+    /// <summary>Free the guest's memory here.</summary>
+    FreeGuest,
+}
+
+/// <summary>A step of the source: the state it leads to, and what is to be done, in order.</summary>
+/// <param name="State">The new state; recorded before the actions begin.</param>
+/// <param name="Actions">What the engine does now.</param>
+public sealed record SourceTransition(SourceState State, ImmutableArray<SourceAction> Actions);

@@ -6,13 +6,13 @@ namespace MigrationD.Protocol.Session;
 /// </summary>
 public static class ThrottlePolicy
 {
-    /// <summary>Percent of the time at first.</summary>
+    /// <summary>The beginning, in percent of the time.</summary>
     public const int Initial = 20;
 
-    /// <summary>Percent of the time that each further round adds.</summary>
+    /// <summary>What each further round adds, in percent of the time.</summary>
     public const int Increment = 10;
 
-    /// <summary>Percent of the time at most.</summary>
+    /// <summary>The end, in percent of the time.</summary>
     public const int Most = 99;
 
     /// <summary>How much the guest is held back in the round that follows.</summary>
