@@ -3,13 +3,12 @@ using System.Globalization;
 
 namespace MigrationD.Protocol.Pages;
 
-/// <summary>How a lane says whose it is.</summary>
+/// <summary>The metadata by which a lane says whose it is.</summary>
 public static class LaneMetadata
 {
-    /// <summary>The metadata of a lane of this session.</summary>
-    /// <param name="session">The session's name.</param>
-    /// <param name="secret">Its secret.</param>
-    /// <param name="lane">Which of its push lanes it is; nothing is said of the first, as by daemons that know of no other.</param>
+    /// <summary>
+    /// Makes the metadata of a session's lane. Of push lanes it says which one; nothing of the first, as daemons that know of no other do.
+    /// </summary>
     public static Dictionary<string, string> For(string session, ReadOnlySpan<byte> secret, int lane = 0)
     {
         var metadata = new Dictionary<string, string>
@@ -56,4 +55,29 @@ public static class LaneMetadata
         secret = bytes[..length];
         return true;
     }
+}
+
+/// <summary>The methods of transport.proto's service PageLanes, and the metadata that says whose lanes they are.</summary>
+public static class PageLanePaths
+{
+    /// <summary>Background pages: PageRun to the destination, PushReport back.</summary>
+    public const string Push = "/migrationd.v1.PageLanes/Push";
+
+    /// <summary>Pages that somebody waits for: PageRequest from the destination, PageRun to it.</summary>
+    public const string Urgent = "/migrationd.v1.PageLanes/Urgent";
+
+    /// <summary>What is said while the guest stands still: HandoverOrder to the destination, HandoverAnswer back.</summary>
+    public const string Handover = "/migrationd.v1.PageLanes/Handover";
+
+    /// <summary>Metadata: the session's id.</summary>
+    public const string SessionMetadata = "migrationd-session";
+
+    /// <summary>Metadata: the session's secret, base64.</summary>
+    public const string SecretMetadata = "migrationd-secret-bin";
+
+    /// <summary>Metadata of a push lane: which one of the session's it is, in decimal, from 0; 0 when it is absent.</summary>
+    public const string LaneMetadata = "migrationd-lane";
+
+    /// <summary>The most push lanes that a session has.</summary>
+    public const int MaxPushLanes = 16;
 }

@@ -8,71 +8,62 @@ namespace MigrationD.Protocol.Pages;
 /// Reads fields of a protobuf message off a lane, never beyond the message. What is malformed ends the call: a peer that encodes wrongly
 /// cannot be trusted with the next message.
 /// </summary>
-internal readonly ref struct LaneProtoReader(LaneCall call, string message)
+internal ref struct LaneProtoReader(LaneCall call, string message)
 {
     private const int VarintType = 0;
     private const int Fixed64Type = 1;
     private const int BytesType = 2;
     private const int Fixed32Type = 5;
 
-    /// <summary>The next field's number and wire type; false at the end of the message.</summary>
-    public bool TryReadTag(out int field, out int wireType)
+    private int _wireType;
+
+    /// <summary>The number of the field whose tag was read last; 0 before the first.</summary>
+    public int Field { get; private set; }
+
+    /// <summary>Reads the next field's tag; false at the end of the message.</summary>
+    public bool TryReadTag()
     {
         if (call.MessageRemaining == 0)
         {
-            field = wireType = 0;
             return false;
         }
 
-        ulong tag = ReadVarint();
-        wireType = (int)(tag & 7);
+        ulong tag = ReadNumber();
         if (tag > uint.MaxValue || tag >> 3 == 0)
         {
             throw Malformed($"a tag of 0x{tag:x}");
         }
 
-        field = (int)(tag >> 3);
+        _wireType = (int)(tag & 7);
+        Field = (int)(tag >> 3);
         return true;
     }
 
-    public ulong ReadVarint(int field, int wireType)
-    {
-        if (wireType != VarintType)
-        {
-            throw Malformed($"field {field} has wire type {wireType}");
-        }
+    public ulong ReadVarint() => _wireType == VarintType ? ReadNumber() : throw WrongType();
 
-        return ReadVarint();
+    public uint ReadUInt32()
+    {
+        ulong value = ReadVarint();
+        return value <= uint.MaxValue ? (uint)value : throw Malformed($"field {Field} is {value}, more than 32 bits");
     }
 
-    public uint ReadUInt32(int field, int wireType)
+    /// <summary>Reads the length of a field whose bytes are the rest of the message.</summary>
+    public int ReadLastBytesLength()
     {
-        ulong value = ReadVarint(field, wireType);
-        return value <= uint.MaxValue ? (uint)value : throw Malformed($"field {field} is {value}, more than 32 bits");
-    }
-
-    /// <summary>The length of a field whose bytes are the rest of the message.</summary>
-    public int ReadLastBytesLength(int field, int wireType)
-    {
-        if (wireType != BytesType)
-        {
-            throw Malformed($"field {field} has wire type {wireType}");
-        }
-
-        ulong length = ReadVarint();
+        ulong length = _wireType == BytesType ? ReadNumber() : throw WrongType();
         return length == (ulong)call.MessageRemaining
             ? (int)length
             : throw Malformed(
-                $"field {field} has {length} bytes and {call.MessageRemaining} bytes of the message are left; it has to be the last field");
+                $"field {Field} has {length} bytes and {call.MessageRemaining} bytes of the message are left; it has to be the last field");
     }
 
     /// <summary>Reads over a field that is not known.</summary>
-    public void Skip(int field, int wireType)
+    public void Skip()
     {
-        switch (wireType)
+        switch (_wireType)
         {
             case VarintType:
-                ReadVarint();
+                ReadNumber();
                 break;
             case Fixed64Type:
                 Skip(8);
@@ -81,16 +72,18 @@ internal readonly ref struct LaneProtoReader(LaneCall call, string message)
                 Skip(4);
                 break;
             case BytesType:
-                Skip(ReadVarint());
+                Skip(ReadNumber());
                 break;
             default:
-                throw Malformed($"field {field} has wire type {wireType}");
+                throw WrongType();
         }
     }
 
     public LaneException Malformed(string what) => call.Refuse(Because.Invalid, $"a malformed {message}: {what}");
 
-    private ulong ReadVarint()
+    private LaneException WrongType() => Malformed($"field {Field} has wire type {_wireType}");
+
+    private ulong ReadNumber()
     {
         Span<byte> octet = stackalloc byte[1];
         ulong value = 0;

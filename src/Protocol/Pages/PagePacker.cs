@@ -13,23 +13,22 @@ public sealed class PagePacker : IDisposable
 
     private readonly Compressor? _zstd;
 
-    /// <summary>A packer for one of <see cref="PageCompressions.Known"/>.</summary>
+    /// <summary>Makes a packer for one of <see cref="PageCompressions.Known"/>.</summary>
     /// <exception cref="ArgumentException">This program does not know it.</exception>
     public PagePacker(PageCompression compression)
     {
-        PageUnpacker.RefuseUnlessKnown(compression);
+        PageCompressions.RefuseUnlessKnown(compression);
         _zstd = compression == PageCompression.Zstd ? new Compressor(ZstdLevel) : null;
     }
 
-    /// <summary>Packs pages that nobody changes meanwhile.</summary>
-    /// <param name="pages">At most 2 MiB.</param>
-    /// <param name="into">Where to.</param>
-    /// <returns>Bytes written; 0 when they are more than fit.</returns>
+    /// <summary>
+    /// Packs at most 2 MiB of pages that nobody changes meanwhile. Returns the bytes written; 0 when they are more than fit.
+    /// </summary>
     public int Pack(ReadOnlySpan<byte> pages, Span<byte> into) =>
         _zstd is { } zstd
             ? zstd.TryWrap(pages, into, out int length) ? length : 0
             : BrotliEncoder.TryCompress(pages, into, out int written, BrotliQuality, PageUnpacker.BrotliWindowBits) ? written : 0;
 
-    /// <summary>Frees its memory.</summary>
+    /// <summary>Frees the compressor.</summary>
     public void Dispose() => _zstd?.Dispose();
 }

@@ -3,7 +3,7 @@ using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Pages;
 
-/// <summary>The wire form of PageRequest (transport.proto); by hand, so that an urgent page allocates nothing.</summary>
+/// <summary>Encodes and reads PageRequest (transport.proto); by hand, so that an urgent page allocates nothing.</summary>
 public static class PageRequestCodec
 {
     /// <summary>The most bytes that <see cref="Encode"/> writes: two numbers with their tags.</summary>
@@ -12,10 +12,7 @@ public static class PageRequestCodec
     private const int RamBlockField = 1;
     private const int PageField = 2;
 
-    /// <summary>Writes the whole message.</summary>
-    /// <param name="request">The page that is wanted.</param>
-    /// <param name="into">At least <see cref="MaxBytes"/>.</param>
-    /// <returns>Bytes written.</returns>
+    /// <summary>Writes the whole message into at least <see cref="MaxBytes"/>. Returns the bytes written.</summary>
     public static int Encode(in PageAddress request, Span<byte> into)
     {
         var writer = new ProtoWriter(into);
@@ -31,18 +28,18 @@ public static class PageRequestCodec
         var reader = new LaneProtoReader(call, "PageRequest");
         uint ramBlock = 0;
         ulong page = 0;
-        while (reader.TryReadTag(out int field, out int wireType))
+        while (reader.TryReadTag())
         {
-            switch (field)
+            switch (reader.Field)
             {
                 case RamBlockField:
-                    ramBlock = reader.ReadUInt32(field, wireType);
+                    ramBlock = reader.ReadUInt32();
                     break;
                 case PageField:
-                    page = reader.ReadVarint(field, wireType);
+                    page = reader.ReadVarint();
                     break;
                 default:
-                    reader.Skip(field, wireType);
+                    reader.Skip();
                     break;
             }
         }
@@ -50,3 +47,8 @@ public static class PageRequestCodec
         return new PageAddress(ramBlock, page);
     }
 }
+
+/// <summary>One page that somebody waits for: a PageRequest message (transport.proto).</summary>
+/// <param name="RamBlock">Index of the RAM block.</param>
+/// <param name="Page">Index of the page in the block; pages are 4096 bytes.</param>
+public readonly record struct PageAddress(uint RamBlock, ulong Page);

@@ -6,7 +6,7 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Protocol.Pages;
 
 /// <summary>
-/// The wire form of PageRun (transport.proto), by hand so that data goes from memory to memory: nothing is allocated, and what is written
+/// Encodes and reads PageRun (transport.proto), by hand so that data goes from memory to memory: nothing is allocated, and what is written
 /// is byte for byte what the generated type writes.
 /// </summary>
 public static class PageRunCodec
@@ -24,12 +24,9 @@ public static class PageRunCodec
     private const int DataField = 15;
 
     /// <summary>
-    /// Writes everything up to the first byte of data; the data follows as the second part of <see
-    /// cref="LaneCall.Write(ReadOnlySpan{byte}, NativeBuffer)"/>.
+    /// Writes everything up to the first byte of data into at least <see cref="MaxHeadBytes"/>, and returns the bytes written. The data
+    /// follows as the second part of <see cref="LaneCall.Write(ReadOnlySpan{byte}, NativeBuffer)"/>.
     /// </summary>
-    /// <param name="header">The run.</param>
-    /// <param name="head">At least <see cref="MaxHeadBytes"/>.</param>
-    /// <returns>Bytes written.</returns>
     /// <exception cref="ArgumentException">The run breaks a rule of transport.proto.</exception>
     public static int Encode(in PageRunHeader header, Span<byte> head)
     {
@@ -42,21 +39,10 @@ public static class PageRunCodec
         writer.Varint(RamBlockField, header.RamBlock);
         writer.Varint(FirstPageField, header.FirstPage);
         writer.Varint(PageCountField, header.PageCount);
-        if (header.IsZero)
-        {
-            writer.Varint(ZeroField, 1);
-        }
-
-        if (header.IsHuge)
-        {
-            writer.Varint(HugeField, 1);
-        }
-
-        if (header.Mark != PrecopyMark.None)
-        {
-            writer.Varint(MarkField, (uint)header.Mark);
-        }
-        else if (!header.IsZero)
+        writer.Varint(ZeroField, header.IsZero ? 1u : 0);
+        writer.Varint(HugeField, header.IsHuge ? 1u : 0);
+        writer.Varint(MarkField, (uint)header.Mark);
+        if (header.Mark == PrecopyMark.None && !header.IsZero)
         {
             writer.Varint(CompressionField, (uint)header.Compression);
             writer.BytesHead(DataField, header.DataLength);
@@ -82,42 +68,37 @@ public static class PageRunCodec
         uint mark = 0;
         uint compression = 0;
         int dataLength = 0;
-        while (reader.TryReadTag(out int field, out int wireType))
+        while (reader.Field != DataField && reader.TryReadTag())
         {
-            switch (field)
+            switch (reader.Field)
             {
                 case RamBlockField:
-                    ramBlock = reader.ReadUInt32(field, wireType);
+                    ramBlock = reader.ReadUInt32();
                     break;
                 case FirstPageField:
-                    firstPage = reader.ReadVarint(field, wireType);
+                    firstPage = reader.ReadVarint();
                     break;
                 case PageCountField:
-                    pageCount = reader.ReadUInt32(field, wireType);
+                    pageCount = reader.ReadUInt32();
                     break;
                 case ZeroField:
-                    zero = reader.ReadVarint(field, wireType) != 0;
+                    zero = reader.ReadVarint() != 0;
                     break;
                 case HugeField:
-                    huge = reader.ReadVarint(field, wireType) != 0;
+                    huge = reader.ReadVarint() != 0;
                     break;
                 case MarkField:
-                    mark = reader.ReadUInt32(field, wireType);
+                    mark = reader.ReadUInt32();
                     break;
                 case CompressionField:
-                    compression = reader.ReadUInt32(field, wireType);
+                    compression = reader.ReadUInt32();
                     break;
                 case DataField:
-                    dataLength = reader.ReadLastBytesLength(field, wireType);
+                    dataLength = reader.ReadLastBytesLength();
                     break;
                 default:
-                    reader.Skip(field, wireType);
+                    reader.Skip();
                     break;
-            }
-
-            if (field == DataField)
-            {
-                break;
             }
         }
 

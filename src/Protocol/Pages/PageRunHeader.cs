@@ -8,20 +8,20 @@ namespace MigrationD.Protocol.Pages;
 /// <param name="PageCount">Pages of 4096 bytes; at least 1, and with data at most 512, all in one 2 MiB block.</param>
 /// <param name="IsZero">The pages hold nothing but zeros, and no data follows.</param>
 /// <param name="IsHuge">The block that the pages are in is one huge page on the source.</param>
-/// <param name="Mark">Not None: a word about the pages before it, and no pages.</param>
+/// <param name="Mark">A word about the pages before it, and no pages; None for a run of pages.</param>
 /// <param name="Compression">How the data is packed.</param>
 /// <param name="PackedLength">Bytes of packed data, fewer than the pages have; 0 when it is not packed.</param>
 public readonly record struct PageRunHeader(
     uint RamBlock, ulong FirstPage, uint PageCount, bool IsZero, bool IsHuge = false, PrecopyMark Mark = PrecopyMark.None,
     PageCompression Compression = PageCompression.None, int PackedLength = 0)
 {
-    /// <summary>Bytes of a page.</summary>
+    /// <summary>The size of a page in bytes.</summary>
     public const int PageSize = 4096;
 
     /// <summary>The most pages with data in one run: a block of 2 MiB.</summary>
     public const int MaxDataPages = 512;
 
-    /// <summary>Bytes of data that follow.</summary>
+    /// <summary>How many bytes of data follow.</summary>
     public int DataLength => IsPacked ? PackedLength : IsZero || Mark != PrecopyMark.None ? 0 : checked((int)PageCount * PageSize);
 
     /// <summary>Whether the data has to be unpacked.</summary>

@@ -15,32 +15,25 @@ public sealed class PageUnpacker : IDisposable
 
     private readonly Decompressor? _zstd;
 
-    /// <summary>An unpacker for one of <see cref="PageCompressions.Known"/>.</summary>
+    /// <summary>Makes an unpacker for one of <see cref="PageCompressions.Known"/>.</summary>
     /// <exception cref="ArgumentException">This program does not know it.</exception>
     public PageUnpacker(PageCompression compression)
     {
-        RefuseUnlessKnown(compression);
+        PageCompressions.RefuseUnlessKnown(compression);
         _zstd = compression == PageCompression.Zstd ? new Decompressor() : null;
     }
 
-    /// <summary>Unpacks; false when the data is not packed this way, or not exactly as many bytes as there is room for.</summary>
-    /// <param name="packed">The data.</param>
-    /// <param name="pages">Where to; what is there after a failure means nothing.</param>
+    /// <summary>
+    /// Unpacks data into pages; false when it is not packed this way, or not exactly as many bytes as there is room for. What the pages hold
+    /// after a failure means nothing.
+    /// </summary>
     public bool TryUnpack(ReadOnlySpan<byte> packed, Span<byte> pages) =>
         _zstd is { } zstd
             ? TryUnwrap(zstd, packed, pages)
             : HasSmallWindow(packed) && BrotliDecoder.TryDecompress(packed, pages, out int written) && written == pages.Length;
 
-    /// <summary>Frees its memory.</summary>
+    /// <summary>Frees the decompressor.</summary>
     public void Dispose() => _zstd?.Dispose();
-
-    internal static void RefuseUnlessKnown(PageCompression compression)
-    {
-        if (!PageCompressions.Known.Contains(compression))
-        {
-            throw new ArgumentException($"this program does not know how to pack pages as {compression}", nameof(compression));
-        }
-    }
 
     // What is unpacked in one piece is its own window, so a peer cannot make the decompressor allocate one, whatever its frame says.
     private static bool TryUnwrap(Decompressor zstd, ReadOnlySpan<byte> packed, Span<byte> pages)
@@ -56,13 +49,8 @@ public sealed class PageUnpacker : IDisposable
         }
     }
 
-    /// <summary>
-    /// Whether a Brotli stream says that its window is 2^21 bytes at most (RFC 7932, 9.1): the decoder allocates what it says, up to
-    /// 16 MiB.
-    /// </summary>
-    private static bool HasSmallWindow(ReadOnlySpan<byte> packed)
-    {
-        // Bit 0 is clear for 2^16. Behind it, three bits n that are not 0 are 2^(17 + n), and 0 leads to sizes of 2^17 and less.
-        return packed is [var first, ..] && ((first & 1) == 0 || ((first >> 1) & 7) + 17 <= BrotliWindowBits);
-    }
+    // Whether a Brotli stream says that its window is 2^21 bytes at most (RFC 7932, 9.1): the decoder allocates what it says, up to 16 MiB.
+    // Bit 0 is clear for 2^16. Behind it, three bits n that are not 0 are 2^(17 + n), and 0 leads to sizes of 2^17 and less.
+    private static bool HasSmallWindow(ReadOnlySpan<byte> packed) =>
+        packed is [var first, ..] && ((first & 1) == 0 || ((first >> 1) & 7) + 17 <= BrotliWindowBits);
 }

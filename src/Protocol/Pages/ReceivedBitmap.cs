@@ -3,13 +3,12 @@ using Google.Protobuf;
 
 namespace MigrationD.Protocol.Pages;
 
-/// <summary>The received bitmap as it travels after a lost link: deflated (RFC 1951), because runs are all that there is in it.</summary>
+/// <summary>Packs the received bitmap for its way after a lost link: deflated (RFC 1951), because runs are all that there is in it.</summary>
 public static class ReceivedBitmap
 {
     /// <summary>Packs a bitmap: page p is bit p % 8 of byte p / 8.</summary>
     public static ByteString Pack(byte[] bitmap)
     {
-        ArgumentNullException.ThrowIfNull(bitmap);
         using var packed = new MemoryStream();
         using (var deflate = new DeflateStream(packed, CompressionLevel.Fastest, leaveOpen: true))
         {
@@ -23,7 +22,6 @@ public static class ReceivedBitmap
     /// <exception cref="InvalidDataException">It is not deflated, shorter or longer, or has bits past the last page.</exception>
     public static byte[] Unpack(ByteString packed, long pages)
     {
-        ArgumentNullException.ThrowIfNull(packed);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
         byte[] bitmap = new byte[(pages + 63) / 64 * 8];
         using var deflate = new DeflateStream(new MemoryStream(packed.ToByteArray(), writable: false), CompressionMode.Decompress);

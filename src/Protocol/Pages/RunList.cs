@@ -1,14 +1,13 @@
 namespace MigrationD.Protocol.Pages;
 
 /// <summary>
-/// Runs of pages or blocks as Forget and PushReport carry them (transport.proto): how far behind the run before, and how many.
+/// Packs runs of pages or blocks as Forget and PushReport carry them (transport.proto): how far behind the run before, and how many.
 /// </summary>
 public static class RunList
 {
     /// <summary>Packs runs that are in ascending order and do not touch.</summary>
     public static IEnumerable<ulong> Pack(IEnumerable<(long First, long Count)> runs)
     {
-        ArgumentNullException.ThrowIfNull(runs);
         long end = 0;
         foreach ((long first, long count) in runs)
         {
@@ -18,11 +17,10 @@ public static class RunList
         }
     }
 
-    /// <summary>Unpacks runs over what there are <paramref name="total"/> of, pages or blocks.</summary>
+    /// <summary>Unpacks runs over <paramref name="total"/> pages or blocks.</summary>
     /// <exception cref="InvalidDataException">A run is empty, or ends past the last one, or its second number is missing.</exception>
     public static IReadOnlyList<(long First, long Count)> Unpack(IReadOnlyList<ulong> packed, long total)
     {
-        ArgumentNullException.ThrowIfNull(packed);
         if (packed.Count % 2 != 0)
         {
             throw new InvalidDataException($"a list of runs has {packed.Count} numbers; there have to be two for each run");
