@@ -16,14 +16,13 @@ namespace MigrationD.Protocol.Calls;
 /// </remarks>
 public sealed class CallChannel : IDisposable
 {
-    private readonly CallTarget _target;
     private readonly CallDial _dial;
     private readonly GrpcChannel _channel;
     private readonly CallerRefusals _refusals;
 
     private CallChannel(CallTarget target, CallChannelOptions options)
     {
-        _target = target;
+        Target = target.Name;
         _dial = new CallDial(target, options);
 
         // The scheme is only a name: the connection comes from the callback, and has shaken hands already. Servers compare it, though.
@@ -54,24 +53,21 @@ public sealed class CallChannel : IDisposable
         Invoker = _channel.Intercept(_refusals);
     }
 
-    /// <summary>Where it connects to, as it was given.</summary>
-    public string Target => _target.Name;
+    /// <summary>The address that the channel connects to, as it was given.</summary>
+    public string Target { get; }
 
-    /// <summary>Which address of its host the last connection reached; null before there was one, and of a unix socket.</summary>
+    /// <summary>The address of its host that the last connection reached; null before there was one, and of a unix socket.</summary>
     public IPAddress? ReachedAddress => _dial.ReachedAddress;
 
-    /// <summary>What generated clients make their calls with.</summary>
+    /// <summary>The way in which generated clients make their calls.</summary>
     public CallInvoker Invoker { get; }
 
-    /// <summary>A channel to a server. Does not connect yet.</summary>
+    /// <summary>Makes a channel to a server. It does not connect yet.</summary>
     /// <param name="target"><c>unix:/path</c>, <c>HOST:PORT</c> or <c>[IPV6]:PORT</c>.</param>
     /// <param name="options">Limits; null for the defaults.</param>
     /// <exception cref="FormatException"><paramref name="target"/> is none of these; the message says why.</exception>
-    public static CallChannel Connect(string target, CallChannelOptions? options = null)
-    {
-        ArgumentNullException.ThrowIfNull(target);
-        return new CallChannel(CallTarget.Parse(target), options ?? new CallChannelOptions());
-    }
+    public static CallChannel Connect(string target, CallChannelOptions? options = null) =>
+        new(CallTarget.Parse(target), options ?? new CallChannelOptions());
 
     /// <summary>Closes the connection; calls in flight end with CANCELLED.</summary>
     public void Dispose()

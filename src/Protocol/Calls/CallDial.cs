@@ -6,20 +6,16 @@ using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Calls;
 
-/// <summary>Makes the connections of a <see cref="CallChannel"/>, and says what was in the way of one that was not to be had.</summary>
-/// <param name="target">Where to.</param>
-/// <param name="options">How long it may take, and what is asked of the other side.</param>
+/// <summary>Makes the connections of a <see cref="CallChannel"/>, and says what was in the way when there was none to be had.</summary>
 internal sealed class CallDial(CallTarget target, CallChannelOptions options)
 {
     private volatile IPAddress? _reached;
 
-    /// <summary>Which address the last connection reached; null before there was one, and of a unix socket.</summary>
+    /// <inheritdoc cref="CallChannel.ReachedAddress"/>
     public IPAddress? ReachedAddress => _reached;
 
-    /// <summary>A connection that is ready for HTTP/2.</summary>
-    /// <exception cref="Refusal">
-    /// UNREACHABLE: nothing answers there. UNTRUSTED: what answers is not to be spoken with.
-    /// </exception>
+    /// <summary>Makes a connection that is ready for HTTP/2.</summary>
+    /// <exception cref="Refusal">UNREACHABLE: nothing answers there. UNTRUSTED: what answers is not to be spoken with.</exception>
     public async ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -68,7 +64,7 @@ internal sealed class CallDial(CallTarget target, CallChannelOptions options)
 
     private static IPAddress Unmapped(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
-    /// <summary>Shakes hands. Whom this side refuses it refuses for good, so that is no matter of trying again.</summary>
+    /// <summary>Shakes hands. A peer that this side refuses is refused for good, so that is no matter of trying again.</summary>
     private async Task<Stream> SecureAsync(Stream stream, PeerTls tls, CancellationToken cancellationToken)
     {
         string? refusal = null;
@@ -87,11 +83,9 @@ internal sealed class CallDial(CallTarget target, CallChannelOptions options)
         }
     }
 
-    private string Describe(SocketException error)
-    {
-        // .NET reports the ENOENT of a unix socket as EADDRNOTAVAIL, which would lead an operator astray.
-        return error.SocketErrorCode == SocketError.AddressNotAvailable && target.EndPoint is UnixDomainSocketEndPoint
+    // .NET reports the ENOENT of a unix socket as EADDRNOTAVAIL, which would lead an operator astray.
+    private string Describe(SocketException error) =>
+        error.SocketErrorCode == SocketError.AddressNotAvailable && target.EndPoint is UnixDomainSocketEndPoint
             ? "ENOENT (errno 2), there is no such socket"
             : $"{error.SocketErrorCode} (errno {error.NativeErrorCode}), {error.Message}";
-    }
 }

@@ -27,12 +27,10 @@ public static class CallLimits
     /// Sets the server's limits, and HTTP/2 for every endpoint that is added after this call. HTTP/2 comes without TLS unless an
     /// endpoint adds that (prior knowledge, as gRPC's "insecure" channels expect).
     /// </summary>
-    /// <param name="server">The server's options, inside <c>ConfigureKestrel</c>.</param>
     public static void ConfigureForCalls(this KestrelServerOptions server)
     {
-        ArgumentNullException.ThrowIfNull(server);
         server.AddServerHeader = false;
-        server.ConfigureEndpointDefaults(static listen => listen.ConfigureForCalls());
+        server.ConfigureEndpointDefaults(static listen => listen.Protocols = HttpProtocols.Http2);
 
         KestrelServerLimits limits = server.Limits;
         limits.MaxConcurrentConnections = MaxConnections;
@@ -40,7 +38,7 @@ public static class CallLimits
         limits.MaxRequestHeaderCount = MaxHeaderCount;
         limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
 
-        // Of a connection without a call, from its first byte on: clients dial anew without being asked, and strangers are gone soon.
+        // A connection without a call ends soon, from its first byte on: clients dial anew without being asked, and strangers are gone.
         limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
 
         Http2Limits http2 = limits.Http2;
@@ -49,16 +47,8 @@ public static class CallLimits
         http2.InitialStreamWindowSize = StreamWindowBytes;
         http2.InitialConnectionWindowSize = ConnectionWindowBytes;
 
-        // Finds peers that vanished without a word while they watch a migration, whose stream may be silent for long.
+        // Pings find peers that vanished without a word while they watch a migration, whose stream may be silent for long.
         http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
         http2.KeepAlivePingTimeout = TimeSpan.FromSeconds(20);
-    }
-
-    /// <summary>HTTP/2 for one endpoint. The limits are the server's; see the other overload.</summary>
-    /// <param name="listen">The endpoint's options.</param>
-    public static void ConfigureForCalls(this ListenOptions listen)
-    {
-        ArgumentNullException.ThrowIfNull(listen);
-        listen.Protocols = HttpProtocols.Http2;
     }
 }

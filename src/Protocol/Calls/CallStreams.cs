@@ -3,18 +3,16 @@ using Grpc.Core;
 
 namespace MigrationD.Protocol.Calls;
 
-/// <summary>Calls that are answered with a stream of messages, as the enumerations that both sides work with.</summary>
+/// <summary>Makes enumerations of calls that are answered with a stream of messages, and answers calls with enumerations.</summary>
 public static class CallStreams
 {
     /// <summary>Yields each message as it comes. Leaving the enumeration early gives the call up, and the server's handler sees that.</summary>
     /// <param name="call">The call, whose owner the enumeration becomes.</param>
     /// <param name="cancellationToken">Gives the call up.</param>
-    /// <typeparam name="T">Each answer's message.</typeparam>
     /// <exception cref="Refusals.Refusal">The call ended with another status than OK.</exception>
     public static async IAsyncEnumerable<T> ReadToEndAsync<T>(
         this AsyncServerStreamingCall<T> call, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(call);
         using (call)
         {
             while (await call.ResponseStream.MoveNext(cancellationToken).ConfigureAwait(false))
@@ -29,29 +27,21 @@ public static class CallStreams
     /// hear why.
     /// </summary>
     /// <exception cref="OperationCanceledException">The call is to end.</exception>
-    public static Task WriteUntilAsync<T>(this IServerStreamWriter<T> responses, T message, CancellationToken ended)
+    public static Task WriteUntilAsync<T>(this IServerStreamWriter<T> responses, T message, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(responses);
-        ended.ThrowIfCancellationRequested();
-        return responses.WriteAsync(message, CancellationToken.None).WaitAsync(ended);
+        cancellationToken.ThrowIfCancellationRequested();
+        return responses.WriteAsync(message, CancellationToken.None).WaitAsync(cancellationToken);
     }
 
-    /// <summary>Sends each message at once, until there are no more or nobody listens.</summary>
-    /// <param name="responses">Where to.</param>
-    /// <param name="messages">What; the enumeration is disposed of when the call ends.</param>
-    /// <param name="context">The call.</param>
-    /// <typeparam name="T">Each answer's message.</typeparam>
+    /// <summary>Sends each message at once, until there are no more or nobody listens; then the enumeration is disposed of.</summary>
     public static async Task SendAllAsync<T>(this IServerStreamWriter<T> responses, IAsyncEnumerable<T> messages, ServerCallContext context)
     {
-        ArgumentNullException.ThrowIfNull(responses);
-        ArgumentNullException.ThrowIfNull(messages);
-        ArgumentNullException.ThrowIfNull(context);
-        CancellationToken ended = context.CancellationToken;
-        await foreach (T message in messages.WithCancellation(ended).ConfigureAwait(false))
+        CancellationToken cancellationToken = context.CancellationToken;
+        await foreach (T message in messages.WithCancellation(cancellationToken).ConfigureAwait(false))
         {
-            await responses.WriteUntilAsync(message, ended).ConfigureAwait(false);
+            await responses.WriteUntilAsync(message, cancellationToken).ConfigureAwait(false);
         }
 
-        ended.ThrowIfCancellationRequested();
+        cancellationToken.ThrowIfCancellationRequested();
     }
 }

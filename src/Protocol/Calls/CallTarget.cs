@@ -5,45 +5,26 @@ using System.Text;
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>Where a channel connects to: <c>unix:/path</c>, <c>HOST:PORT</c> or <c>[::1]:PORT</c>.</summary>
-internal sealed class CallTarget
+/// <param name="Name">The target as it was given, for errors.</param>
+/// <param name="Authority">What goes into HTTP/2's <c>:authority</c>.</param>
+/// <param name="EndPoint">What a socket connects to.</param>
+internal sealed record CallTarget(string Name, string Authority, EndPoint EndPoint)
 {
     private const string UnixScheme = "unix:";
 
     // sun_path of unix(7) has 108 bytes, the last of them for the terminating zero.
     private const int MaxUnixPathBytes = 107;
 
-    private CallTarget(string name, string authority, EndPoint endPoint)
-    {
-        Name = name;
-        Authority = authority;
-        EndPoint = endPoint;
-    }
-
-    /// <summary>As it was given, for errors.</summary>
-    public string Name { get; }
-
-    /// <summary>What goes into HTTP/2's <c>:authority</c>.</summary>
-    public string Authority { get; }
-
     /// <summary>The host's name or address without its port; what a peer's certificate is asked for.</summary>
     public string Host => EndPoint is DnsEndPoint { Host: var host } ? host : "localhost";
 
-    /// <summary>What a socket connects to.</summary>
-    public EndPoint EndPoint { get; }
-
     /// <summary>Reads a target.</summary>
     /// <exception cref="FormatException">It is none; the message says what it should look like.</exception>
-    public static CallTarget Parse(string text)
-    {
-        if (text.StartsWith(UnixScheme, StringComparison.Ordinal))
-        {
-            return ParseUnix(text);
-        }
-
-        return HostAndPort.TryParse(text, out HostAndPort? address)
+    public static CallTarget Parse(string text) =>
+        text.StartsWith(UnixScheme, StringComparison.Ordinal) ? ParseUnix(text)
+        : HostAndPort.TryParse(text, out HostAndPort? address)
             ? new CallTarget(text, address.ToString(), new DnsEndPoint(address.Host, address.Port))
-            : throw Malformed(text, $"it is no name, IPv4 address or IPv6 address in brackets with a port from 1 to {IPEndPoint.MaxPort}");
-    }
+        : throw Malformed(text, $"it is no name, IPv4 address or IPv6 address in brackets with a port from 1 to {IPEndPoint.MaxPort}");
 
     private static CallTarget ParseUnix(string text)
     {

@@ -9,13 +9,9 @@ namespace MigrationD.Protocol.Calls;
 /// The caller's side of refusals: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on what, and
 /// what came back, or as the caller's own cancellation.
 /// </summary>
-/// <param name="target">Where calls go, as it was given.</param>
 internal sealed class CallerRefusals(string target) : Interceptor
 {
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(49);
-
-    // What the library says of an answer that ends too soon.
-    private const string NoStatus = "No grpc-status found";
 
     private volatile bool _closed;
 
@@ -51,7 +47,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
     private async Task<TResponse> AnswerAsync<TResponse>(AsyncUnaryCall<TResponse> call, Attempt attempt)
     {
-        // The library measures by the host's clock, which may be set back; whoever waits here may be a guest that stands still.
+        // The library measures by the host's clock, which may be set back; a guest that stands still may be waiting for this answer.
         Task<TResponse> answer = call.ResponseAsync;
         try
         {
@@ -83,7 +79,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
         if (status.DebugException is not { } cause)
         {
-            return _closed && status.StatusCode == StatusCode.Cancelled ? Closed() : Said();
+            return _closed && status.StatusCode == StatusCode.Cancelled ? ChannelClosed(call, error) : Said(call, status);
         }
 
         if (cancelled.IsCancellationRequested)
@@ -93,7 +89,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
         if (_closed)
         {
-            return Closed();
+            return ChannelClosed(call, error);
         }
 
         for (Exception? inner = cause; inner is not null; inner = inner.InnerException)
@@ -113,26 +109,24 @@ internal sealed class CallerRefusals(string target) : Interceptor
         return cause is HttpRequestException or IOException
             ? new Refusal(Because.Unreachable, $"{call}: the connection was lost: {cause.GetBaseException().Message}", error)
             : new Refusal(Refusal.ReasonOf((long)status.StatusCode), $"{call}: {status.Detail}", error);
-
-        // What the server has said; or what the library makes of an answer that is not one of gRPC.
-        Refusal Said() => new(Kind(), status.Detail switch
-        {
-            var none when none.StartsWith(NoStatus, StringComparison.Ordinal) => $"{call}: the answer ended without a grpc-status.",
-            "" => $"{call}: ended with grpc-status {(int)status.StatusCode} and no message.",
-            var odd when odd.StartsWith("Bad gRPC response", StringComparison.Ordinal) =>
-                $"{call}: {odd} Check that a migrationd daemon listens there.",
-            var large when large.StartsWith("Received message exceeds", StringComparison.Ordinal) => $"{call}: {large}",
-            var unknown when status.StatusCode == StatusCode.Unimplemented =>
-                $"{call}: {unknown} Check that client and server are of matching versions.",
-            var detail => detail,
-        });
-
-        Because Kind() => status.Detail.StartsWith(NoStatus, StringComparison.Ordinal)
-            ? Because.Failed
-            : Refusal.ReasonOf((long)status.StatusCode);
-
-        Refusal Closed() => ChannelClosed(call, error);
     }
+
+    // The detail is what the server has said, or what the library says of an answer that is not one of gRPC, or ends too soon.
+    private static Refusal Said(string call, Status status) => status.Detail switch
+    {
+        var none when none.StartsWith("No grpc-status found", StringComparison.Ordinal) =>
+            new(Because.Failed, $"{call}: the answer ended without a grpc-status."),
+        var detail => new(Refusal.ReasonOf((long)status.StatusCode), detail switch
+        {
+            "" => $"{call}: ended with grpc-status {(int)status.StatusCode} and no message.",
+            _ when detail.StartsWith("Bad gRPC response", StringComparison.Ordinal) =>
+                $"{call}: {detail} Check that a migrationd daemon listens there.",
+            _ when detail.StartsWith("Received message exceeds", StringComparison.Ordinal) => $"{call}: {detail}",
+            _ when status.StatusCode == StatusCode.Unimplemented =>
+                $"{call}: {detail} Check that client and server are of matching versions.",
+            _ => detail,
+        }),
+    };
 
     private string Describe(Attempt attempt) => $"{attempt.Method} on {target}";
 

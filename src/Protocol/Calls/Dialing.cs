@@ -28,7 +28,6 @@ public static partial class Dialing
     public static ResiliencePipeline Pipeline(TimeSpan maximum, ILogger logger)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maximum, TimeSpan.Zero);
-        ArgumentNullException.ThrowIfNull(logger);
         return new ResiliencePipelineBuilder()
             .AddRetry(new RetryStrategyOptions
             {

@@ -8,54 +8,41 @@ using MigrationD.Protocol.Wire;
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>
-/// The server's side of refusals: a <see cref="Refusal"/> of a handler becomes the call's status, and so does everything else that it may
-/// throw; what was not foreseen is logged under an id that the client is told.
+/// The server's side of refusals: a <see cref="Refusal"/> of a handler becomes the call's status, and so does everything else that the
+/// handler may throw; what was not foreseen is logged under an id that the client is told.
 /// </summary>
-/// <param name="lifetime">Says when the server is on its way out.</param>
-/// <param name="logger">Where failures go that the client is not told about.</param>
 internal sealed partial class HandlerRefusals(IHostApplicationLifetime lifetime, ILogger<HandlerRefusals> logger) : Interceptor
 {
     /// <inheritdoc/>
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
-        try
-        {
-            return await continuation(request, context).ConfigureAwait(false);
-        }
-        catch (Exception error)
-        {
-            throw StatusOf(error, context);
-        }
+        Task<TResponse>? answer = null;
+        await EndAsync(context, () => answer = continuation(request, context)).ConfigureAwait(false);
+        return await answer!.ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
-    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
+    public override Task ServerStreamingServerHandler<TRequest, TResponse>(
         TRequest request,
         IServerStreamWriter<TResponse> responseStream,
         ServerCallContext context,
-        ServerStreamingServerMethod<TRequest, TResponse> continuation)
-    {
-        try
-        {
-            await continuation(request, responseStream, context).ConfigureAwait(false);
-        }
-        catch (Exception error)
-        {
-            throw StatusOf(error, context);
-        }
-    }
+        ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
+        EndAsync(context, () => continuation(request, responseStream, context));
 
     /// <inheritdoc/>
-    public override async Task DuplexStreamingServerHandler<TRequest, TResponse>(
+    public override Task DuplexStreamingServerHandler<TRequest, TResponse>(
         IAsyncStreamReader<TRequest> requestStream,
         IServerStreamWriter<TResponse> responseStream,
         ServerCallContext context,
-        DuplexStreamingServerMethod<TRequest, TResponse> continuation)
+        DuplexStreamingServerMethod<TRequest, TResponse> continuation) =>
+        EndAsync(context, () => continuation(requestStream.Until(context.CancellationToken), responseStream, context));
+
+    private async Task EndAsync(ServerCallContext context, Func<Task> handler)
     {
         try
         {
-            await continuation(requestStream.Until(context.CancellationToken), responseStream, context).ConfigureAwait(false);
+            await handler().ConfigureAwait(false);
         }
         catch (Exception error)
         {
@@ -86,7 +73,7 @@ internal sealed partial class HandlerRefusals(IHostApplicationLifetime lifetime,
         }
     }
 
-    /// <summary>A text that is too long for the headers would end the call as if the connection were lost.</summary>
+    // A text that is too long for the headers would end the call as if the connection were lost.
     private static RpcException Ended(StatusCode code, string detail) =>
         new(new Status(code, GrpcStatusMessage.Shorten(detail, GrpcProtocol.MaxStatusMessageBytes)));
 

@@ -16,7 +16,6 @@ public sealed record HostAndPort(string Host, int Port)
     /// </summary>
     public static bool TrySplit(string text, [NotNullWhen(true)] out HostAndPort? address)
     {
-        ArgumentNullException.ThrowIfNull(text);
         address = null;
         int colon = text.LastIndexOf(':');
         if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))

@@ -3,16 +3,14 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Protocol.Messages;
 
 /// <summary>
-/// What a guest runs, which its specification says twice: in <c>program</c>, and in the fields that said it when there was one program
-/// only. Peers from then know no other.
+/// What a guest runs, which its specification says twice: in <c>program</c>, and in the fields that said it when there was only one
+/// program. Peers from then know no other fields.
 /// </summary>
 public static class GuestPrograms
 {
     /// <summary>Says that a guest runs the built-in program, to peers of any age.</summary>
     public static void RunPulse(this GuestSpec spec, Pulse pulse)
     {
-        ArgumentNullException.ThrowIfNull(spec);
-        ArgumentNullException.ThrowIfNull(pulse);
         spec.Pulse = pulse;
         spec.WorkingSetBytes = pulse.WorkingSetBytes;
         spec.Pattern = pulse.Pattern;
@@ -20,10 +18,6 @@ public static class GuestPrograms
     }
 
     /// <summary>The built-in program, as a peer of any age said it.</summary>
-    public static Pulse ReadPulse(this GuestSpec spec)
-    {
-        ArgumentNullException.ThrowIfNull(spec);
-        return spec.Pulse
-            ?? new Pulse { WorkingSetBytes = spec.WorkingSetBytes, Pattern = spec.Pattern, Content = spec.Content };
-    }
+    public static Pulse ReadPulse(this GuestSpec spec) =>
+        spec.Pulse ?? new Pulse { WorkingSetBytes = spec.WorkingSetBytes, Pattern = spec.Pattern, Content = spec.Content };
 }

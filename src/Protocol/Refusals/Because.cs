@@ -1,13 +1,13 @@
 namespace MigrationD.Protocol.Refusals;
 
-/// <summary>Why a <see cref="Refusal"/>: what whoever asked can make of it.</summary>
+/// <summary>Why a <see cref="Refusal"/> is made: what the asker can make of it.</summary>
 /// <remarks>
-/// The numbers are those of gRPC's status codes (grpc/doc/statuscodes.md), as which a refusal travels; what each of them means here stands
-/// in docs/protocol.md.
+/// The numbers are those of gRPC's status codes (grpc/doc/statuscodes.md), because a refusal travels as one; what each of them means here
+/// stands in docs/protocol.md.
 /// </remarks>
 public enum Because
 {
-    /// <summary>CANCELLED: who asked does not want to know any more.</summary>
+    /// <summary>CANCELLED: the asker does not want to know any more.</summary>
     Cancelled = 1,
 
     /// <summary>UNKNOWN: what came back says no more than that it is an error.</summary>

@@ -18,19 +18,8 @@ internal static class GrpcProtocol
     public const int MaxStatusMessageBytes = 4 * 1024;
 
     /// <summary>Whether a content type is gRPC with protobuf messages: <c>application/grpc</c> or <c>application/grpc+proto</c>.</summary>
-    public static bool IsGrpc(string? contentType)
-    {
-        if (contentType is null)
-        {
-            return false;
-        }
-
-        ReadOnlySpan<char> type = contentType;
-        int parameters = type.IndexOf(';');
-        type = (parameters < 0 ? type : type[..parameters]).Trim();
-        return type.Equals(ContentType, StringComparison.OrdinalIgnoreCase)
-            || type.Equals(ContentType + "+proto", StringComparison.OrdinalIgnoreCase);
-    }
+    public static bool IsGrpc(string? contentType) =>
+        contentType?.Split(';')[0].Trim().ToLowerInvariant() is ContentType or (ContentType + "+proto");
 
     /// <summary>What a <c>grpc-status</c> value says: null for OK, and UNKNOWN for a value that is no status.</summary>
     public static Because? ParseStatus(string value) =>

@@ -2,10 +2,10 @@ using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Wire;
 
-/// <summary>What a client makes of answers that come from something that is no gRPC server, or from HTTP/2 itself.</summary>
+/// <summary>The refusals that a client makes of answers by something that is no gRPC server, or by HTTP/2 itself.</summary>
 internal static class HttpStatusMapping
 {
-    /// <summary>grpc/doc/http-grpc-status-mapping.md.</summary>
+    /// <summary>Maps an HTTP status (grpc/doc/http-grpc-status-mapping.md).</summary>
     public static Because ToGrpc(int httpStatus) => httpStatus switch
     {
         400 => Because.Failed,
@@ -16,7 +16,7 @@ internal static class HttpStatusMapping
         _ => Because.Unknown,
     };
 
-    /// <summary>grpc/doc/PROTOCOL-HTTP2.md, "Errors", for an HTTP/2 error code (RFC 9113, 7), with two exceptions.</summary>
+    /// <summary>Maps an HTTP/2 error code (RFC 9113, 7) as grpc/doc/PROTOCOL-HTTP2.md, "Errors" does, with two exceptions.</summary>
     /// <remarks>
     /// NO_ERROR and PROTOCOL_ERROR would be INTERNAL from a peer that resets a stream with them. .NET also gives the first to a call that
     /// meets a server on its way out, and the second to every call of a connection whose peer no longer answers pings. Both are far more
