@@ -26,29 +26,19 @@ internal sealed class HeaderBlockReader(ReceiveBuffer receive, HpackDecoder deco
             TakeFrom(ref length, 5);
         }
 
-        if (padding > length)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"HEADERS with {padding} bytes of padding, longer than the frame");
-        }
-
+        Http2Exception.ThrowIf(
+            padding > length, Http2ErrorCode.ProtocolError, $"HEADERS with {padding} bytes of padding, longer than the frame");
         int filled = Append(0, length - padding);
         receive.Skip(padding);
         bool end = frame.Has(FrameFlags.EndHeaders);
         for (int frames = 1; !end; frames++)
         {
             FrameHeader next = FrameHeader.Parse(receive.Take(FrameHeader.Size));
-            if (next.Type != FrameType.Continuation || next.StreamId != frame.StreamId)
-            {
-                throw new Http2Exception(
-                    Http2ErrorCode.ProtocolError,
-                    $"a {next.Type} frame of stream {next.StreamId} inside the header block of stream {frame.StreamId}");
-            }
-
-            if (frames == MaxFrames)
-            {
-                throw new Http2Exception(Http2ErrorCode.EnhanceYourCalm, $"a header block of more than {MaxFrames} frames");
-            }
-
+            Http2Exception.ThrowIf(
+                next.Type != FrameType.Continuation || next.StreamId != frame.StreamId,
+                Http2ErrorCode.ProtocolError,
+                $"a {next.Type} frame of stream {next.StreamId} inside the header block of stream {frame.StreamId}");
+            Http2Exception.ThrowIf(frames == MaxFrames, Http2ErrorCode.EnhanceYourCalm, $"a header block of more than {MaxFrames} frames");
             filled = Append(filled, next.Length);
             end = next.Has(FrameFlags.EndHeaders);
         }
@@ -58,22 +48,15 @@ internal sealed class HeaderBlockReader(ReceiveBuffer receive, HpackDecoder deco
 
     private ReadOnlySpan<byte> TakeFrom(ref int length, int count)
     {
-        if (length < count)
-        {
-            throw new Http2Exception(Http2ErrorCode.FrameSizeError, "HEADERS too short for its flags");
-        }
-
+        Http2Exception.ThrowIf(length < count, Http2ErrorCode.FrameSizeError, "HEADERS too short for its flags");
         length -= count;
         return receive.Take(count);
     }
 
     private int Append(int filled, int length)
     {
-        if (length > _block.Length - filled)
-        {
-            throw new Http2Exception(Http2ErrorCode.EnhanceYourCalm, $"a header block of more than {_block.Length} bytes");
-        }
-
+        Http2Exception.ThrowIf(
+            length > _block.Length - filled, Http2ErrorCode.EnhanceYourCalm, $"a header block of more than {_block.Length} bytes");
         receive.ReadExactly(_block.AsSpan(filled, length));
         return filled + length;
     }

@@ -16,17 +16,15 @@ public sealed partial class LaneCall
     private void ReadFrame()
     {
         FrameHeader frame = FrameHeader.Parse(_receive.Take(FrameHeader.Size));
-        if (!_settingsReceived && (frame.Type != FrameType.Settings || frame.Has(FrameFlags.Ack)))
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"the first frame is {frame.Type} and not SETTINGS");
-        }
-
+        Http2Exception.ThrowIf(
+            !_settingsReceived && (frame.Type != FrameType.Settings || frame.Has(FrameFlags.Ack)),
+            Http2ErrorCode.ProtocolError,
+            $"the first frame is {frame.Type} and not SETTINGS");
         // The big frames that were announced are for DATA; nothing else needs them.
-        if (frame.Length > FrameHeader.DefaultMaxLength && frame.Type != FrameType.Data)
-        {
-            throw new Http2Exception(Http2ErrorCode.FrameSizeError, $"a {frame.Type} frame of {frame.Length} bytes");
-        }
-
+        Http2Exception.ThrowIf(
+            frame.Length > FrameHeader.DefaultMaxLength && frame.Type != FrameType.Data,
+            Http2ErrorCode.FrameSizeError,
+            $"a {frame.Type} frame of {frame.Length} bytes");
         switch (frame.Type)
         {
             case FrameType.Data:
@@ -64,11 +62,10 @@ public sealed partial class LaneCall
 
     private void OnData(FrameHeader frame)
     {
-        if (frame.StreamId == 0 || frame.StreamId > _highestStreamId || (frame.StreamId != _streamId && !_isServer))
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"DATA on stream {frame.StreamId}, which is not open");
-        }
-
+        Http2Exception.ThrowIf(
+            frame.StreamId == 0 || frame.StreamId > _highestStreamId || (frame.StreamId != _streamId && !_isServer),
+            Http2ErrorCode.ProtocolError,
+            $"DATA on stream {frame.StreamId}, which is not open");
         GiveBack(0, _connectionWindow.Take(frame.Length));
         if (frame.StreamId != _streamId)
         {
@@ -78,43 +75,23 @@ public sealed partial class LaneCall
             return;
         }
 
-        if (_remoteEnded)
-        {
-            throw new Http2Exception(Http2ErrorCode.StreamClosed, $"DATA of {frame.Length} bytes after END_STREAM");
-        }
-
-        if (!_isServer && !_accepted)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, "DATA before the response headers");
-        }
-
+        Http2Exception.ThrowIf(_remoteEnded, Http2ErrorCode.StreamClosed, $"DATA of {frame.Length} bytes after END_STREAM");
+        Http2Exception.ThrowIf(!_isServer && !_accepted, Http2ErrorCode.ProtocolError, "DATA before the response headers");
         GiveBack(_streamId, _streamWindow.Take(frame.Length));
         int length = frame.Length;
         if (frame.Has(FrameFlags.Padded))
         {
-            if (length == 0)
-            {
-                throw new Http2Exception(Http2ErrorCode.FrameSizeError, "DATA too short for its padding");
-            }
-
+            Http2Exception.ThrowIf(length == 0, Http2ErrorCode.FrameSizeError, "DATA too short for its padding");
             _framePadding = _receive.Take(1)[0];
             length--;
-            if (_framePadding > length)
-            {
-                throw new Http2Exception(
-                    Http2ErrorCode.ProtocolError, $"DATA with {_framePadding} bytes of padding, longer than the frame");
-            }
-
+            Http2Exception.ThrowIf(
+                _framePadding > length, Http2ErrorCode.ProtocolError, $"DATA with {_framePadding} bytes of padding, longer than the frame");
             length -= _framePadding;
         }
 
         if (frame.Has(FrameFlags.EndStream))
         {
-            if (!_isServer)
-            {
-                throw new Http2Exception(Http2ErrorCode.ProtocolError, "the response ends without trailers, so without a status");
-            }
-
+            Http2Exception.ThrowIf(!_isServer, Http2ErrorCode.ProtocolError, "the response ends without trailers, so without a status");
             _endAfterFrame = true;
         }
         else if (length == 0)
@@ -127,11 +104,10 @@ public sealed partial class LaneCall
 
     private void OnHeaders(FrameHeader frame)
     {
-        if (frame.StreamId % 2 == 0 || (!_isServer && frame.StreamId != _streamId))
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"HEADERS on stream {frame.StreamId}");
-        }
-
+        Http2Exception.ThrowIf(
+            frame.StreamId % 2 == 0 || (!_isServer && frame.StreamId != _streamId),
+            Http2ErrorCode.ProtocolError,
+            $"HEADERS on stream {frame.StreamId}");
         bool end = frame.Has(FrameFlags.EndStream);
         List<HeaderField> fields = _headerBlocks.Read(frame);
         if (!_isServer)
@@ -146,11 +122,7 @@ public sealed partial class LaneCall
         }
         else if (frame.StreamId == _streamId)
         {
-            if (_remoteEnded || !end)
-            {
-                throw new Http2Exception(Http2ErrorCode.ProtocolError, "HEADERS inside the request that do not end it");
-            }
-
+            Http2Exception.ThrowIf(_remoteEnded || !end, Http2ErrorCode.ProtocolError, "HEADERS inside the request that do not end it");
             _remoteEnded = true;
         }
         else if (frame.StreamId > _highestStreamId)
@@ -171,11 +143,10 @@ public sealed partial class LaneCall
     {
         RequireLength(frame, 4);
         var code = (Http2ErrorCode)BinaryPrimitives.ReadUInt32BigEndian(_receive.Take(4));
-        if (frame.StreamId == 0 || frame.StreamId > _highestStreamId)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"RST_STREAM on stream {frame.StreamId}, which is idle");
-        }
-
+        Http2Exception.ThrowIf(
+            frame.StreamId == 0 || frame.StreamId > _highestStreamId,
+            Http2ErrorCode.ProtocolError,
+            $"RST_STREAM on stream {frame.StreamId}, which is idle");
         if (frame.StreamId != _streamId)
         {
             _budget.Spend(frame.Type);
@@ -199,21 +170,14 @@ public sealed partial class LaneCall
         if (frame.Has(FrameFlags.Ack))
         {
             RequireLength(frame, 0);
-            if (_settingsAcknowledged)
-            {
-                throw new Http2Exception(Http2ErrorCode.ProtocolError, "an acknowledgement of SETTINGS that were not sent");
-            }
-
+            Http2Exception.ThrowIf(
+                _settingsAcknowledged, Http2ErrorCode.ProtocolError, "an acknowledgement of SETTINGS that were not sent");
             _settingsAcknowledged = true;
             _decoder.LimitTable(0);
             return;
         }
 
-        if (frame.Length % 6 != 0)
-        {
-            throw new Http2Exception(Http2ErrorCode.FrameSizeError, $"SETTINGS of {frame.Length} bytes");
-        }
-
+        Http2Exception.ThrowIf(frame.Length % 6 != 0, Http2ErrorCode.FrameSizeError, $"SETTINGS of {frame.Length} bytes");
         for (int left = frame.Length; left != 0; left -= 6)
         {
             ReadOnlySpan<byte> setting = _receive.Take(6);
@@ -257,11 +221,7 @@ public sealed partial class LaneCall
     private void OnGoAway(FrameHeader frame)
     {
         RequireConnection(frame);
-        if (frame.Length < 8)
-        {
-            throw new Http2Exception(Http2ErrorCode.FrameSizeError, $"GOAWAY of {frame.Length} bytes");
-        }
-
+        Http2Exception.ThrowIf(frame.Length < 8, Http2ErrorCode.FrameSizeError, $"GOAWAY of {frame.Length} bytes");
         _budget.Spend(frame.Type);
         ReadOnlySpan<byte> payload = _receive.Take(8);
         int lastStream = (int)(BinaryPrimitives.ReadUInt32BigEndian(payload) & 0x7fff_ffff);
@@ -285,11 +245,7 @@ public sealed partial class LaneCall
     {
         RequireLength(frame, 4);
         int increment = (int)(BinaryPrimitives.ReadUInt32BigEndian(_receive.Take(4)) & 0x7fff_ffff);
-        if (increment == 0)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, "WINDOW_UPDATE by 0");
-        }
-
+        Http2Exception.ThrowIf(increment == 0, Http2ErrorCode.ProtocolError, "WINDOW_UPDATE by 0");
         if (frame.StreamId == 0)
         {
             _windows.GrowConnection(increment);
@@ -317,28 +273,12 @@ public sealed partial class LaneCall
         }
     }
 
-    private static void RequireLength(FrameHeader frame, int length)
-    {
-        if (frame.Length != length)
-        {
-            throw new Http2Exception(Http2ErrorCode.FrameSizeError, $"a {frame.Type} frame of {frame.Length} bytes");
-        }
-    }
+    private static void RequireLength(FrameHeader frame, int length) =>
+        Http2Exception.ThrowIf(frame.Length != length, Http2ErrorCode.FrameSizeError, $"a {frame.Type} frame of {frame.Length} bytes");
 
-    private static void RequireConnection(FrameHeader frame)
-    {
-        if (frame.StreamId != 0)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"a {frame.Type} frame on stream {frame.StreamId}");
-        }
-    }
+    private static void RequireConnection(FrameHeader frame) =>
+        Http2Exception.ThrowIf(frame.StreamId != 0, Http2ErrorCode.ProtocolError, $"a {frame.Type} frame on stream {frame.StreamId}");
 
     private static string Printable(ReadOnlySpan<byte> bytes) =>
-        string.Create(bytes.Length, bytes, (text, source) =>
-        {
-            for (int i = 0; i < text.Length; i++)
-            {
-                text[i] = source[i] is >= 0x20 and <= 0x7e ? (char)source[i] : '?';
-            }
-        });
+        string.Concat(bytes.ToArray().Select(one => one is >= 0x20 and <= 0x7e ? (char)one : '?'));
 }

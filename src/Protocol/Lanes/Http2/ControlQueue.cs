@@ -22,11 +22,7 @@ internal sealed class ControlQueue
         lock (_bytes)
         {
             int end = _length + FrameHeader.Size + payload.Length;
-            if (end > Capacity)
-            {
-                throw new Http2Exception(Http2ErrorCode.EnhanceYourCalm, "the peer asks for answers faster than it reads them");
-            }
-
+            Http2Exception.ThrowIf(end > Capacity, Http2ErrorCode.EnhanceYourCalm, "the peer asks for answers faster than it reads them");
             header.Write(_bytes.AsSpan(_length));
             payload.CopyTo(_bytes.AsSpan(_length + FrameHeader.Size));
             Volatile.Write(ref _length, end);

@@ -21,10 +21,9 @@ internal sealed class FrameBudget
             _count = 0;
         }
 
-        if (++_count > PerSecond)
-        {
-            throw new Http2Exception(
-                Http2ErrorCode.EnhanceYourCalm, $"more than {PerSecond} frames without content in a second, the last of type {type}");
-        }
+        Http2Exception.ThrowIf(
+            ++_count > PerSecond,
+            Http2ErrorCode.EnhanceYourCalm,
+            $"more than {PerSecond} frames without content in a second, the last of type {type}");
     }
 }

@@ -10,14 +10,18 @@ internal static class HeaderList
     // Fields that speak about a connection of HTTP/1.1 and must not be here.
     private static readonly HashSet<string> Forbidden = ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"];
 
-    /// <summary>Pseudo-header fields and the others; values of a repeated name are joined by commas, as gRPC says.</summary>
+    /// <summary>Splits pseudo-header fields from the others; values of a repeated name are joined by commas, as gRPC says.</summary>
     public static (Dictionary<string, string> Pseudo, Dictionary<string, string> Metadata) Split(List<HeaderField> fields)
     {
         var pseudo = new Dictionary<string, string>();
         var metadata = new Dictionary<string, string>();
         foreach (HeaderField field in fields)
         {
-            RequireValue(field.Name, field.Value);
+            if (field.Value.AsSpan().IndexOfAny('\0', '\r', '\n') >= 0)
+            {
+                throw Malformed($"the value of a field with a name of {field.Name.Length} characters contains a line end or NUL");
+            }
+
             if (field.Name.StartsWith(':'))
             {
                 if (field.Name is not (":method" or ":scheme" or ":path" or ":authority" or ":status"))
@@ -47,20 +51,12 @@ internal static class HeaderList
     /// <summary>Whether this is a field name in lower case.</summary>
     public static bool IsName(string name) => name.Length != 0 && !name.AsSpan().ContainsAnyExcept(NameCharacters);
 
-    private static void RequireValue(string name, string value)
-    {
-        if (value.AsSpan().IndexOfAny('\0', '\r', '\n') >= 0)
-        {
-            throw Malformed($"the value of a field with a name of {name.Length} characters contains a line end or NUL");
-        }
-    }
-
     private static Http2Exception Malformed(string message) => new(Http2ErrorCode.ProtocolError, $"malformed headers: {message}");
 }
 
 /// <summary>One name and value of a header list.</summary>
 internal readonly record struct HeaderField(string Name, string Value)
 {
-    /// <summary>Its size as RFC 7541, section 4.1 counts it.</summary>
+    /// <summary>The field's size as RFC 7541, section 4.1 counts it.</summary>
     public int Size => Name.Length + Value.Length + 32;
 }

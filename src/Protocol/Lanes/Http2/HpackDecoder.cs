@@ -7,32 +7,25 @@ namespace MigrationD.Protocol.Lanes.Http2;
 /// Decodes header blocks (RFC 7541). A lane announces a dynamic table of size 0, but a client may send its request before it has seen
 /// that, so the first blocks may use a table of the protocol's default size.
 /// </summary>
-internal sealed class HpackDecoder
+/// <param name="maxListBytes">The largest list that is decoded; see <see cref="LaneOptions.MaxHeaderListBytes"/>.</param>
+/// <param name="tableLimit">The largest table that blocks may use at first.</param>
+internal sealed class HpackDecoder(int maxListBytes, int tableLimit = HpackDecoder.DefaultTableSize)
 {
     /// <summary>The size of the dynamic table before any setting (RFC 9113, section 6.5.2), in bytes.</summary>
     public const int DefaultTableSize = 4096;
 
     // Newest first, as the indices go.
     private readonly List<HeaderField> _table = [];
-    private readonly int _maxListBytes;
-    private int _tableBytes;
-    private int _tableMax;
-    private int _tableLimit;
+    private int _tableMax = tableLimit;
+    private int _tableLimit = tableLimit;
 
-    /// <summary>A decoder of lists of up to <paramref name="maxListBytes"/>; see <see cref="LaneOptions.MaxHeaderListBytes"/>.</summary>
-    public HpackDecoder(int maxListBytes, int tableLimit = DefaultTableSize)
-    {
-        _maxListBytes = maxListBytes;
-        _tableMax = _tableLimit = tableLimit;
-    }
-
-    /// <summary>Bytes the dynamic table holds.</summary>
-    public int TableBytes => _tableBytes;
+    /// <summary>How many bytes the dynamic table holds.</summary>
+    public int TableBytes { get; private set; }
 
     /// <summary>The peer has acknowledged a smaller table; its next block must begin by saying so (RFC 7541, section 4.2).</summary>
     public void LimitTable(int bytes) => _tableLimit = bytes;
 
-    /// <summary>The fields of one complete block, in their order.</summary>
+    /// <summary>Decodes one complete block into its fields, in their order.</summary>
     /// <exception cref="Http2Exception">The block is malformed or its list is too large.</exception>
     public List<HeaderField> Decode(ReadOnlySpan<byte> block)
     {
@@ -44,28 +37,21 @@ internal sealed class HpackDecoder
             byte first = block[0];
             if ((first & 0xe0) == 0x20)
             {
-                if (!updatesAllowed)
-                {
-                    throw Malformed("a table size update is not at the start of its header block");
-                }
-
+                Http2Exception.ThrowIf(
+                    !updatesAllowed, Http2ErrorCode.CompressionError, "a table size update is not at the start of its header block");
                 Resize(ReadInteger(ref block, 5));
                 continue;
             }
 
-            if (_tableMax > _tableLimit)
-            {
-                throw Malformed($"the header block does not begin by reducing its dynamic table to {_tableLimit} bytes");
-            }
-
+            Http2Exception.ThrowIf(
+                _tableMax > _tableLimit,
+                Http2ErrorCode.CompressionError,
+                $"the header block does not begin by reducing its dynamic table to {_tableLimit} bytes");
             updatesAllowed = false;
             HeaderField field = ReadField(first, ref block);
             listBytes += field.Size;
-            if (listBytes > _maxListBytes)
-            {
-                throw new Http2Exception(Http2ErrorCode.EnhanceYourCalm, $"the header list is longer than {_maxListBytes} bytes");
-            }
-
+            Http2Exception.ThrowIf(
+                listBytes > maxListBytes, Http2ErrorCode.EnhanceYourCalm, $"the header list is longer than {maxListBytes} bytes");
             fields.Add(field);
         }
 
@@ -110,26 +96,23 @@ internal sealed class HpackDecoder
         if (field.Size <= _tableMax)
         {
             _table.Insert(0, field);
-            _tableBytes += field.Size;
+            TableBytes += field.Size;
         }
     }
 
     private void Resize(int bytes)
     {
-        if (bytes > _tableLimit)
-        {
-            throw Malformed($"a table size update to {bytes} bytes, and {_tableLimit} are allowed");
-        }
-
+        Http2Exception.ThrowIf(
+            bytes > _tableLimit, Http2ErrorCode.CompressionError, $"a table size update to {bytes} bytes, and {_tableLimit} are allowed");
         _tableMax = bytes;
         Evict(bytes);
     }
 
     private void Evict(int downTo)
     {
-        while (_tableBytes > downTo)
+        while (TableBytes > downTo)
         {
-            _tableBytes -= _table[^1].Size;
+            TableBytes -= _table[^1].Size;
             _table.RemoveAt(_table.Count - 1);
         }
     }
@@ -147,11 +130,7 @@ internal sealed class HpackDecoder
         // Three bytes of 7 bits reach two million: more than any length or index that a bounded block can need.
         for (int shift = 0; shift <= 14; shift += 7)
         {
-            if (block.IsEmpty)
-            {
-                throw Malformed("a header block ends inside an integer");
-            }
-
+            Http2Exception.ThrowIf(block.IsEmpty, Http2ErrorCode.CompressionError, "a header block ends inside an integer");
             byte octet = block[0];
             block = block[1..];
             value += (octet & 0x7f) << shift;
@@ -166,18 +145,13 @@ internal sealed class HpackDecoder
 
     private static string ReadString(ref ReadOnlySpan<byte> block)
     {
-        if (block.IsEmpty)
-        {
-            throw Malformed("a header block ends before a string");
-        }
-
+        Http2Exception.ThrowIf(block.IsEmpty, Http2ErrorCode.CompressionError, "a header block ends before a string");
         bool huffman = (block[0] & 0x80) != 0;
         int length = ReadInteger(ref block, 7);
-        if (length > block.Length)
-        {
-            throw Malformed($"a string of {length} bytes in a header block of which {block.Length} bytes are left");
-        }
-
+        Http2Exception.ThrowIf(
+            length > block.Length,
+            Http2ErrorCode.CompressionError,
+            $"a string of {length} bytes in a header block of which {block.Length} bytes are left");
         ReadOnlySpan<byte> text = block[..length];
         block = block[length..];
         return huffman ? HpackHuffman.Decode(text) : Encoding.Latin1.GetString(text);

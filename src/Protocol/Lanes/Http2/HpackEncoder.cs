@@ -10,28 +10,27 @@ internal sealed class HpackEncoder
 {
     private readonly List<byte> _block = [];
 
-    /// <summary>An encoder of one block. It begins by giving up the dynamic table, which any peer's setting allows.</summary>
+    /// <summary>Begins a block by giving up the dynamic table, which any peer's setting allows.</summary>
     public HpackEncoder() => _block.Add(0x20);
 
-    /// <summary>The block so far.</summary>
     public byte[] ToArray() => [.. _block];
 
-    /// <summary>A field that is an entry of the static table as it stands.</summary>
+    /// <summary>Adds a field that is an entry of the static table as it stands.</summary>
     public HpackEncoder Indexed(int index)
     {
         _block.Add((byte)(0x80 | index));
         return this;
     }
 
-    /// <summary>A field with a name of the static table (RFC 7541, appendix A).</summary>
+    /// <summary>Adds a field with a name of the static table (RFC 7541, appendix A).</summary>
     public HpackEncoder Literal(int nameIndex, string value)
     {
-        WriteInteger(0x00, 4, nameIndex);
+        WriteInteger(4, nameIndex);
         WriteString(value);
         return this;
     }
 
-    /// <summary>A field with its name spelled out.</summary>
+    /// <summary>Adds a field with its name spelled out.</summary>
     public HpackEncoder Literal(string name, string value, bool secret = false)
     {
         _block.Add((byte)(secret ? 0x10 : 0x00));
@@ -42,20 +41,20 @@ internal sealed class HpackEncoder
 
     private void WriteString(string text)
     {
-        WriteInteger(0x00, 7, text.Length);
+        WriteInteger(7, text.Length);
         _block.AddRange(Encoding.Latin1.GetBytes(text));
     }
 
-    private void WriteInteger(byte pattern, int prefixBits, int value)
+    private void WriteInteger(int prefixBits, int value)
     {
         int mask = (1 << prefixBits) - 1;
         if (value < mask)
         {
-            _block.Add((byte)(pattern | value));
+            _block.Add((byte)value);
             return;
         }
 
-        _block.Add((byte)(pattern | mask));
+        _block.Add((byte)mask);
         for (value -= mask; value >= 0x80; value >>= 7)
         {
             _block.Add((byte)(value | 0x80));

@@ -49,11 +49,8 @@ internal static class HpackHuffman
                 code = (code << 1) | ((octet >> bit) & 1);
                 bits++;
                 int symbol = Table.Find(code, bits);
-                if (symbol == EndOfString)
-                {
-                    throw new Http2Exception(Http2ErrorCode.CompressionError, "a Huffman string contains the end-of-string symbol");
-                }
-
+                Http2Exception.ThrowIf(
+                    symbol == EndOfString, Http2ErrorCode.CompressionError, "a Huffman string contains the end-of-string symbol");
                 if (symbol >= 0)
                 {
                     text[length++] = (char)symbol;
@@ -63,11 +60,8 @@ internal static class HpackHuffman
             }
         }
 
-        if (bits > 7 || code != (1 << bits) - 1)
-        {
-            throw new Http2Exception(Http2ErrorCode.CompressionError, "a Huffman string ends in wrong padding");
-        }
-
+        Http2Exception.ThrowIf(
+            bits > 7 || code != (1 << bits) - 1, Http2ErrorCode.CompressionError, "a Huffman string ends in wrong padding");
         return new string(text, 0, length);
     }
 

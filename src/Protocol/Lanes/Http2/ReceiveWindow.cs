@@ -17,11 +17,7 @@ internal sealed class ReceiveWindow
     public int Take(int length)
     {
         _left -= length;
-        if (_left < 0)
-        {
-            throw new Http2Exception(Http2ErrorCode.FlowControlError, "the peer has sent more than its window");
-        }
-
+        Http2Exception.ThrowIf(_left < 0, Http2ErrorCode.FlowControlError, "the peer has sent more than its window");
         int used = (int)(Size - _left);
         if (used < Step)
         {

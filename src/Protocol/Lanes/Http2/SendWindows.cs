@@ -90,11 +90,8 @@ internal sealed class SendWindows
 
     public void SetInitialStream(uint size)
     {
-        if (size > int.MaxValue)
-        {
-            throw new Http2Exception(Http2ErrorCode.FlowControlError, $"SETTINGS_INITIAL_WINDOW_SIZE is {size}, more than 2^31-1");
-        }
-
+        Http2Exception.ThrowIf(
+            size > int.MaxValue, Http2ErrorCode.FlowControlError, $"SETTINGS_INITIAL_WINDOW_SIZE is {size}, more than 2^31-1");
         lock (_gate)
         {
             // A smaller size can make the window negative: nothing goes out until updates have made up for it.
@@ -106,11 +103,10 @@ internal sealed class SendWindows
 
     public void SetMaxFrame(uint size)
     {
-        if (size is < FrameHeader.DefaultMaxLength or > FrameHeader.MaxLength)
-        {
-            throw new Http2Exception(Http2ErrorCode.ProtocolError, $"SETTINGS_MAX_FRAME_SIZE is {size}, not from 16384 to 16777215");
-        }
-
+        Http2Exception.ThrowIf(
+            size is < FrameHeader.DefaultMaxLength or > FrameHeader.MaxLength,
+            Http2ErrorCode.ProtocolError,
+            $"SETTINGS_MAX_FRAME_SIZE is {size}, not from 16384 to 16777215");
         lock (_gate)
         {
             _maxFrame = (int)size;
