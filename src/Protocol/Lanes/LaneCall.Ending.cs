@@ -32,7 +32,7 @@ public sealed partial class LaneCall
 
             // The connection takes no other call, and says so now: a client with more of them opens more connections at once.
             byte[] frames = [.. HeadersFrame(block, endStream: false), .. Goodbye.Close(_streamId)];
-            SendFrame(frames, default, default);
+            SendFrame(frames);
             _accepted = true;
         }
     }
@@ -55,7 +55,7 @@ public sealed partial class LaneCall
 
             ThrowIfFailed();
             _writingEnded = true;
-            SendFrame(LastFrames(refusal?.Why, refusal?.Message ?? ""), default, default);
+            SendFrame(LastFrames(refusal?.Why, refusal?.Message ?? ""));
         }
     }
 
@@ -74,19 +74,14 @@ public sealed partial class LaneCall
         {
             try
             {
-                _receive.Deadline = Environment.TickCount64 + (long)_options.LingerTimeout.TotalMilliseconds;
-                for (long end = BytesRead + MaxLingerBytes; BytesRead < end;)
+                LingerOver(() =>
                 {
                     ThrowIfFailed();
                     _receive.Skip(_frameRemaining);
                     _frameRemaining = 0;
                     CloseFrame();
                     ReadFrame();
-                }
-            }
-            catch (LaneException)
-            {
-                // Closed, reset or silent: it is over in any of these ways.
+                });
             }
             catch (Http2Exception error)
             {
@@ -184,8 +179,7 @@ public sealed partial class LaneCall
             return Again(failure);
         }
 
-        _sendingFailed ??= new LaneException(error.Kind, Describe(error.Message), error);
-        return _sendingFailed;
+        return _sendingFailed ??= new LaneException(error.Kind, Describe(error.Message), error);
     }
 
     private LaneException Fail(LaneFailure kind, string what, Exception? cause, ReadOnlySpan<byte> lastWords)
@@ -227,16 +221,16 @@ public sealed partial class LaneCall
     }
 
     /// <summary>
-    /// Throws away what comes until the peer closes, within bounds: closing before would reset the connection under our last words.
+    /// Receives until the peer closes, within bounds: closing before would reset the connection under our last words.
     /// </summary>
-    private void Linger()
+    private void LingerOver(Action receive)
     {
         try
         {
             _receive.Deadline = Environment.TickCount64 + (long)_options.LingerTimeout.TotalMilliseconds;
             for (long end = BytesRead + MaxLingerBytes; BytesRead < end;)
             {
-                _receive.Discard();
+                receive();
             }
         }
         catch (LaneException)
@@ -245,12 +239,23 @@ public sealed partial class LaneCall
         }
     }
 
-    private LaneException Again(LaneException failure) => new(failure.Kind, failure.Message, failure);
+    private static LaneException Again(LaneException failure) => new(failure.Kind, failure.Message, failure);
 
     private string Describe(string what)
     {
-        string lane = _path.Length == 0 ? "a lane" : $"the lane {_path}";
+        string lane = Path.Length == 0 ? "a lane" : $"the lane {Path}";
         string inside = MessageRemaining == 0 ? "" : $"; {MessageRemaining} bytes of a message were still to come";
         return $"{lane} with {RemoteEndPoint}: {what}{inside}";
     }
+}
+
+/// <summary>
+/// The peer's HTTP/2 is right and its gRPC or its message is not. A server says so in the call's status; the lane ends either way.
+/// </summary>
+internal sealed class GrpcRuleException(Because why, string message) : Exception(message)
+{
+    public Because Why { get; } = why;
+
+    /// <summary>The HTTP status, when the request is not even one of gRPC.</summary>
+    public int HttpStatus { get; init; } = 200;
 }

@@ -36,7 +36,7 @@ public sealed partial class LaneCall
         created?.Invoke(call);
         call.Begin(() =>
         {
-            call.SendFrame(call.FirstFrames(), default, default);
+            call.SendFrame(call.FirstFrames());
             for (int i = 0; i < ClientPreface.Length; i++)
             {
                 byte next = call._receive.Take(1)[0];
@@ -64,20 +64,20 @@ public sealed partial class LaneCall
         string path,
         string authority,
         IReadOnlyDictionary<string, string> metadata,
-        CancellationToken cancellation)
+        CancellationToken cancellationToken)
     {
         var call = new LaneCall(transport, options, isServer: false)
         {
-            _path = path,
+            Path = path,
             _streamId = ClientStreamId,
             _highestStreamId = ClientStreamId,
         };
-        using (cancellation.Register(() => call.Abort("the caller has cancelled it")))
+        using (cancellationToken.Register(() => call.Abort("the caller has cancelled it")))
         {
             call.Begin(() =>
             {
                 byte[] headers = call.HeadersFrame(RequestBlock(path, authority, metadata, options.Tls is not null), endStream: false);
-                call.SendFrame([.. ClientPreface, .. call.FirstFrames(), .. headers], default, default);
+                call.SendFrame([.. ClientPreface, .. call.FirstFrames(), .. headers]);
                 while (!call._accepted)
                 {
                     call.ReadFrame();
@@ -106,7 +106,7 @@ public sealed partial class LaneCall
                     _transport.Open(deadline);
                     _receive.Deadline = deadline;
                     handshake();
-                    _receive.Deadline = null;
+                    _receive.Deadline = long.MaxValue;
                 }
                 catch (Exception error) when (error is LaneException or Http2Exception or GrpcRuleException)
                 {
@@ -185,8 +185,8 @@ public sealed partial class LaneCall
             throw new Http2Exception(Http2ErrorCode.ProtocolError, "a request without its :method, :scheme and :path");
         }
 
-        _path = path;
-        _metadata = metadata;
+        Path = path;
+        Metadata = metadata;
         if (method != "POST")
         {
             throw new GrpcRuleException(Because.Failed, $"a request with method {method}, and gRPC has POST only") { HttpStatus = 405 };
@@ -204,11 +204,10 @@ public sealed partial class LaneCall
         (Dictionary<string, string> pseudo, Dictionary<string, string> metadata) = HeaderList.Split(fields);
         if (_accepted)
         {
-            if (!end || pseudo.Count != 0 || _remoteEnded)
-            {
-                throw new Http2Exception(Http2ErrorCode.ProtocolError, "HEADERS inside the response that are no trailers");
-            }
-
+            Http2Exception.ThrowIf(
+                !end || pseudo.Count != 0 || _remoteEnded,
+                Http2ErrorCode.ProtocolError,
+                "HEADERS inside the response that are no trailers");
             OnTrailers(metadata);
             return;
         }
@@ -225,7 +224,7 @@ public sealed partial class LaneCall
             return;
         }
 
-        _metadata = metadata;
+        Metadata = metadata;
         _accepted = true;
         if (end && metadata.ContainsKey(GrpcProtocol.StatusHeader))
         {

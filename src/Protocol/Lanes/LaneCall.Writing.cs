@@ -2,14 +2,13 @@ using System.Buffers.Binary;
 using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Interop;
-using MigrationD.Protocol.Lanes.Transport;
 
 namespace MigrationD.Protocol.Lanes;
 
 /// <content>Messages into DATA frames, as many at a time as the peer's windows allow; usually one.</content>
 public sealed partial class LaneCall
 {
-    // Half a pair with LeaveReading: a writer waits for window.
+    // A writer waits for window; LeaveReading looks at this.
     private int _writerWaits;
     private long _sent;
     private bool _accepted;
@@ -77,7 +76,7 @@ public sealed partial class LaneCall
                 ThrowIfFailed();
                 Span<byte> frame = stackalloc byte[FrameHeader.Size];
                 new FrameHeader(0, FrameType.Data, FrameFlags.EndStream, _streamId).Write(frame);
-                SendFrame(frame, default, default);
+                SendFrame(frame);
                 _writingEnded = true;
             }
         }
@@ -142,7 +141,7 @@ public sealed partial class LaneCall
     }
 
     /// <summary>Sends one whole frame. Frames that the reader owes go first.</summary>
-    private void SendFrame(ReadOnlySpan<byte> start, ReadOnlySpan<byte> head, NativeBuffer payload)
+    private void SendFrame(ReadOnlySpan<byte> start, ReadOnlySpan<byte> head = default, NativeBuffer payload = default)
     {
         try
         {
@@ -177,7 +176,7 @@ public sealed partial class LaneCall
         Span<byte> frames = stackalloc byte[256];
         for (int length = _control.CopyTo(frames); length != 0; length = _control.CopyTo(frames))
         {
-            _transport.Send(frames[..length], default, default);
+            _transport.Send(frames[..length]);
             _control.Remove(length);
             Volatile.Write(ref _sent, _sent + length);
         }
@@ -213,7 +212,7 @@ public sealed partial class LaneCall
         }
     }
 
-    /// <summary>Comes before every receive, the one place where the reader may wait.</summary>
+    /// <summary>Sends what the reader owes, before every receive: the one place where the reader may wait.</summary>
     private void BeforeReceive(int timeoutMilliseconds)
     {
         while (_control.IsPending)

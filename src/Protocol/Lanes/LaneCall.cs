@@ -34,8 +34,6 @@ public sealed partial class LaneCall : IDisposable
     private readonly object _sending = new();
     private readonly object _reading = new();
 
-    private IReadOnlyDictionary<string, string> _metadata = new Dictionary<string, string>();
-    private string _path = "";
     private int _streamId;
     private LaneException? _failure;
     private int _disposed;
@@ -51,24 +49,24 @@ public sealed partial class LaneCall : IDisposable
     }
 
     /// <summary>The method, e.g. <c>/migrationd.v1.PageLanes/Push</c>.</summary>
-    public string Path => _path;
+    public string Path { get; private set; } = "";
 
     /// <summary>
     /// What the peer sent in front of its messages: the client's request metadata on a server, the response metadata on a client. Names
     /// are lower case; values of names that end in <c>-bin</c> are base64 as they came.
     /// </summary>
-    public IReadOnlyDictionary<string, string> Metadata => _metadata;
+    public IReadOnlyDictionary<string, string> Metadata { get; private set; } = new Dictionary<string, string>();
 
-    /// <summary>The peer.</summary>
+    /// <summary>The peer's address.</summary>
     public EndPoint RemoteEndPoint => _transport.RemoteEndPoint;
 
-    /// <summary>Bytes sent on this connection so far, framing included.</summary>
+    /// <summary>How many bytes have been sent on this connection so far, framing included.</summary>
     public long BytesWritten => Volatile.Read(ref _sent);
 
-    /// <summary>Bytes received on this connection so far, framing included.</summary>
+    /// <summary>How many bytes have been received on this connection so far, framing included.</summary>
     public long BytesRead => _receive.Received;
 
-    /// <summary>Bytes of the current message that have not been read.</summary>
+    /// <summary>How many bytes of the current message have not been read.</summary>
     public int MessageRemaining { get; private set; }
 
     /// <summary>
@@ -95,7 +93,7 @@ public sealed partial class LaneCall : IDisposable
 
         if (Volatile.Read(ref _lingers))
         {
-            Linger();
+            LingerOver(_receive.Discard);
         }
 
         bool over = _remoteEnded && _writingEnded;

@@ -13,32 +13,36 @@ public static class LaneClient
     private const int MaxRequestBytes = FrameHeader.DefaultMaxLength / 2;
 
     /// <summary>
-    /// Dials a listener and asks for a call; returns when it has been accepted. Blocks, so call it on a thread of one's own.
+    /// Dials a listener and asks for a call; returns when it has been accepted. The dialling blocks its thread.
     /// </summary>
     /// <param name="endPoint">The listener; an <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>.</param>
     /// <param name="path">The method, e.g. <c>/migrationd.v1.PageLanes/Push</c>.</param>
     /// <param name="metadata">Names in lower case, values of printable ASCII; binary values in base64 under a name that ends in
     /// <c>-bin</c>.</param>
     /// <param name="options">Limits and deadlines; <see cref="LaneOptions.HandshakeTimeout"/> bounds this call.</param>
-    /// <param name="cancellation">Gives the dialling up. It has no effect on the call that was returned.</param>
+    /// <param name="cancellationToken">Gives the dialling up. It has no effect on the call that was returned.</param>
     /// <exception cref="Refusal">The server refused the call; with its status and message.</exception>
     /// <exception cref="LaneException">Nobody answers there, or the connection failed before the call was accepted.</exception>
-    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was cancelled first.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled first.</exception>
     /// <exception cref="ArgumentException">The path or the metadata cannot be sent.</exception>
     public static LaneCall Open(
-        EndPoint endPoint, string path, IReadOnlyDictionary<string, string> metadata, LaneOptions options, CancellationToken cancellation)
+        EndPoint endPoint,
+        string path,
+        IReadOnlyDictionary<string, string> metadata,
+        LaneOptions options,
+        CancellationToken cancellationToken)
     {
         options.Validate();
         Require(path, metadata);
-        cancellation.ThrowIfCancellationRequested();
-        Socket socket = Dial(endPoint, path, options, cancellation);
+        cancellationToken.ThrowIfCancellationRequested();
+        Socket socket = Dial(endPoint, path, options, cancellationToken);
         LaneTransport transport;
         try
         {
             transport = new SocketLaneTransport(socket, options);
             if (options.Tls is { } tls)
             {
-                transport = TlsLaneTransport.OfClient(transport, tls, options, HostOf(endPoint));
+                transport = new TlsLaneTransport(transport, tls, options, HostOf(endPoint));
             }
         }
         catch (Exception error)
@@ -50,22 +54,22 @@ public static class LaneClient
 
         try
         {
-            return LaneCall.Request(transport, options, path, AuthorityOf(endPoint), metadata, cancellation);
+            return LaneCall.Request(transport, options, path, AuthorityOf(endPoint), metadata, cancellationToken);
         }
-        catch (LaneException) when (cancellation.IsCancellationRequested)
+        catch (LaneException) when (cancellationToken.IsCancellationRequested)
         {
-            throw new OperationCanceledException($"opening the lane {path} at {endPoint} was cancelled", cancellation);
+            throw new OperationCanceledException($"opening the lane {path} at {endPoint} was cancelled", cancellationToken);
         }
     }
 
-    private static Socket Dial(EndPoint endPoint, string path, LaneOptions options, CancellationToken cancellation)
+    private static Socket Dial(EndPoint endPoint, string path, LaneOptions options, CancellationToken cancellationToken)
     {
         Socket socket = endPoint is IPEndPoint
             ? new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp)
             : new Socket(SocketType.Stream, ProtocolType.Tcp);
 
         // Closing the socket is what ends a connect that blocks. The timer runs on the thread pool, which is fine before the first page.
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(options.HandshakeTimeout);
         try
         {
@@ -82,7 +86,7 @@ public static class LaneClient
         catch (Exception error) when (error is SocketException or ObjectDisposedException or OperationCanceledException)
         {
             socket.Dispose();
-            cancellation.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             throw deadline.IsCancellationRequested
                 ? new LaneException(
                     LaneFailure.Timeout,

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace MigrationD.Protocol.Lanes;
 
-/// <summary>How a listener finds out whether it takes connections.</summary>
+/// <content>How a listener finds out whether it takes connections.</content>
 public sealed partial class LaneListener
 {
     // Connections to itself that are on their way, by the address that they come from.
@@ -14,10 +14,10 @@ public sealed partial class LaneListener
     /// Connects to itself and waits until the accepting thread has taken the connection; that the kernel has queued it says nothing about
     /// that thread. The connection is known by its address: it needs no certificate, takes no place of a lane, and is not logged.
     /// </summary>
-    /// <param name="cancel">Gives up.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="SocketException">Nobody listens, or this process is out of descriptors or ports.</exception>
-    /// <exception cref="OperationCanceledException">It was not taken before <paramref name="cancel"/>.</exception>
-    public async Task ProbeAsync(CancellationToken cancel)
+    /// <exception cref="OperationCanceledException">It was not taken before <paramref name="cancellationToken"/>.</exception>
+    public async Task ProbeAsync(CancellationToken cancellationToken)
     {
         IPAddress address = LocalEndPoint.Address.Equals(IPAddress.Any) ? IPAddress.Loopback
             : LocalEndPoint.Address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback
@@ -30,8 +30,8 @@ public sealed partial class LaneListener
         _probes[own] = taken;
         try
         {
-            await socket.ConnectAsync(new IPEndPoint(address, LocalEndPoint.Port), cancel).ConfigureAwait(false);
-            await taken.Task.WaitAsync(cancel).ConfigureAwait(false);
+            await socket.ConnectAsync(new IPEndPoint(address, LocalEndPoint.Port), cancellationToken).ConfigureAwait(false);
+            await taken.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
         {

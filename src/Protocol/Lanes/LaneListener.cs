@@ -23,11 +23,10 @@ public sealed partial class LaneListener : IDisposable
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
-    private readonly Dictionary<Thread, Lane> _lanes = [];
+    private readonly HashSet<Lane> _lanes = [];
     private readonly Thread _acceptThread;
     private int _accepted;
     private bool _started;
-    private bool _disposed;
 
     /// <summary>Binds; connections are taken from <see cref="Start"/> on.</summary>
     /// <param name="endPoint">Where to listen; port 0 takes a free one.</param>
@@ -72,7 +71,7 @@ public sealed partial class LaneListener : IDisposable
     {
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_disposed, this);
+            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, this);
             if (_started)
             {
                 throw new InvalidOperationException("the listener has been started before");
@@ -91,16 +90,15 @@ public sealed partial class LaneListener : IDisposable
         Lane[] open;
         lock (_gate)
         {
-            if (_disposed)
+            if (_closing.IsCancellationRequested)
             {
                 return;
             }
 
-            _disposed = true;
-            open = [.. _lanes.Values];
+            _closing.Cancel();
+            open = [.. _lanes];
         }
 
-        _closing.Cancel();
         _socket.Dispose();
         foreach (Lane lane in open)
         {
@@ -131,7 +129,11 @@ public sealed partial class LaneListener : IDisposable
         {
             try
             {
-                Take(_socket.Accept());
+                Socket connection = _socket.Accept();
+                if (IsProbe(connection) || !TryServe(connection))
+                {
+                    connection.Dispose();
+                }
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
@@ -147,40 +149,32 @@ public sealed partial class LaneListener : IDisposable
         }
     }
 
-    private void Take(Socket connection)
+    private bool TryServe(Socket connection)
     {
-        if (IsProbe(connection))
-        {
-            connection.Dispose();
-            return;
-        }
-
         lock (_gate)
         {
-            if (_disposed)
+            if (_closing.IsCancellationRequested)
             {
-                connection.Dispose();
-                return;
+                return false;
             }
 
             if (_lanes.Count >= _options.MaxConnections)
             {
                 LaneLog.TooMany(_logger, connection.RemoteEndPoint, _lanes.Count);
-                connection.Dispose();
-                return;
+                return false;
             }
 
             var lane = new Lane(this, connection, $"{_options.ThreadName} {++_accepted}");
             try
             {
-                // Inside the lock: whoever finds it among the lanes may wait for its thread, which has to have been started.
+                // Inside the lock: Dispose may wait for the thread of a lane that it finds, which has to have been started.
                 lane.Thread.Start();
-                _lanes.Add(lane.Thread, lane);
+                return _lanes.Add(lane);
             }
             catch (Exception error) when (error is OutOfMemoryException or ThreadStartException)
             {
-                connection.Dispose();
                 LaneLog.AcceptFailed(_logger, error.Message);
+                return false;
             }
         }
     }
@@ -189,7 +183,7 @@ public sealed partial class LaneListener : IDisposable
     {
         lock (_gate)
         {
-            _lanes.Remove(lane.Thread);
+            _lanes.Remove(lane);
         }
     }
 
@@ -199,7 +193,6 @@ public sealed partial class LaneListener : IDisposable
         private readonly LaneListener _listener;
         private readonly Socket _socket;
         private LaneCall? _call;
-        private bool _aborted;
 
         public Lane(LaneListener listener, Socket socket, string name)
         {
@@ -214,7 +207,6 @@ public sealed partial class LaneListener : IDisposable
         {
             lock (_socket)
             {
-                _aborted = true;
                 _call?.Abort("the listener is closing");
             }
         }
@@ -251,7 +243,7 @@ public sealed partial class LaneListener : IDisposable
         {
             LaneOptions options = _listener._options;
             var socket = new SocketLaneTransport(_socket, options);
-            return _listener._tls() is { } tls ? TlsLaneTransport.OfServer(socket, tls, options) : socket;
+            return _listener._tls() is { } tls ? new TlsLaneTransport(socket, tls, options) : socket;
         }
 
         private void Created(LaneCall call)
@@ -259,10 +251,12 @@ public sealed partial class LaneListener : IDisposable
             lock (_socket)
             {
                 _call = call;
-                if (_aborted)
-                {
-                    call.Abort("the listener is closing");
-                }
+            }
+
+            // A listener that closes is marked as closing first, and aborts the calls that are there after that.
+            if (_listener._closing.IsCancellationRequested)
+            {
+                call.Abort("the listener is closing");
             }
         }
 
@@ -297,11 +291,7 @@ public sealed partial class LaneListener : IDisposable
             {
                 return refusal;
             }
-            catch (LaneException)
-            {
-                throw;
-            }
-            catch (Exception error)
+            catch (Exception error) when (error is not LaneException)
             {
                 // Whatever a handler throws concerns its own lane only.
                 LaneLog.HandlerFailed(logger, call.Path, call.RemoteEndPoint, error);

@@ -271,8 +271,8 @@ public sealed class TlsLaneTransportTests : IDisposable
     {
         PeerTls tls = _authority.Tls();
         var wrapped = (
-            Near: TlsLaneTransport.OfClient(near, tls, new LaneOptions(), "localhost"),
-            Far: TlsLaneTransport.OfServer(far, tls, new LaneOptions()));
+            Near: new TlsLaneTransport(near, tls, new LaneOptions(), "localhost"),
+            Far: new TlsLaneTransport(far, tls, new LaneOptions()));
         _owned.Add(wrapped.Near);
         _owned.Add(wrapped.Far);
         return wrapped;

@@ -1,24 +1,13 @@
 namespace MigrationD.Protocol.Lanes.Contract;
 
 /// <summary>A lane failed. The message says what was going on, with whom and what came.</summary>
-public sealed class LaneException : IOException
+/// <param name="kind">What kind of failure it is.</param>
+/// <param name="message">The message.</param>
+/// <param name="cause">What caused it.</param>
+public sealed class LaneException(LaneFailure kind, string message, Exception? cause = null) : IOException(message, cause)
 {
-    /// <summary>A failure of the given kind.</summary>
-    public LaneException(LaneFailure kind, string message)
-        : base(message)
-    {
-        Kind = kind;
-    }
-
-    /// <summary>A failure of the given kind with what caused it.</summary>
-    public LaneException(LaneFailure kind, string message, Exception? cause)
-        : base(message, cause)
-    {
-        Kind = kind;
-    }
-
     /// <summary>What kind of failure it is.</summary>
-    public LaneFailure Kind { get; }
+    public LaneFailure Kind { get; } = kind;
 }
 
 /// <summary>Why a lane failed.</summary>

@@ -8,12 +8,10 @@ namespace MigrationD.Protocol.Lanes.Interop;
 /// </remarks>
 internal static unsafe partial class Poll
 {
-    public const short Readable = 1;
-    public const short Writable = 4;
-
-    /// <summary>The ready events (errors and hang-ups count as asked for), 0 when the time is over, or -errno.</summary>
-    public static int Wait(SafeHandle socket, short events, int timeoutMilliseconds)
+    /// <summary>Waits for events. Returns the ready ones (errors and hang-ups count as asked for), 0 when the time is over, or -errno.</summary>
+    public static int Wait(SafeHandle socket, Readiness wanted, int timeoutMilliseconds)
     {
+        short events = (short)wanted;
         bool held = false;
         try
         {
@@ -44,4 +42,13 @@ internal static unsafe partial class Poll
         public short Events;
         public short Returned;
     }
+}
+
+/// <summary>What a transport can do without waiting: POLLIN and POLLOUT.</summary>
+[Flags]
+internal enum Readiness : short
+{
+    None = 0,
+    Readable = 1,
+    Writable = 4,
 }

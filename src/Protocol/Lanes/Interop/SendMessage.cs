@@ -16,7 +16,6 @@ internal static unsafe partial class SendMessage
     public const int Interrupted = 4;
     public const int TryAgain = 11;
     public const int BrokenPipe = 32;
-    public const int ConnectionReset = 104;
     public const int TimedOut = 110;
 
     private const int NoSignal = 0x4000;
@@ -28,24 +27,14 @@ internal static unsafe partial class SendMessage
         fixed (byte* firstPart = first)
         fixed (byte* secondPart = second)
         {
-            Vector* parts = stackalloc Vector[3];
-            int count = 0;
-            if (first.Length != 0)
+            // The kernel passes over parts without bytes.
+            Vector* parts = stackalloc Vector[]
             {
-                parts[count++] = new Vector { Address = firstPart, Length = (nuint)first.Length };
-            }
-
-            if (second.Length != 0)
-            {
-                parts[count++] = new Vector { Address = secondPart, Length = (nuint)second.Length };
-            }
-
-            if (third.Length != 0)
-            {
-                parts[count++] = new Vector { Address = (void*)third.Address, Length = (nuint)third.Length };
-            }
-
-            var message = new Header { Parts = parts, PartCount = (nuint)count };
+                new Vector { Address = firstPart, Length = (nuint)first.Length },
+                new Vector { Address = secondPart, Length = (nuint)second.Length },
+                new Vector { Address = (void*)third.Address, Length = (nuint)third.Length },
+            };
+            var message = new Header { Parts = parts, PartCount = 3 };
             nint sent = Sendmsg(socket, &message, NoSignal | (wait ? 0 : DontWait));
             return sent >= 0 ? sent : -Marshal.GetLastPInvokeError();
         }

@@ -10,7 +10,7 @@ namespace MigrationD.Protocol.Lanes.Transport;
 /// </summary>
 internal abstract class LaneTransport : IDisposable
 {
-    /// <summary>The peer.</summary>
+    /// <summary>The peer's address.</summary>
     public abstract EndPoint RemoteEndPoint { get; }
 
     /// <summary>
@@ -25,7 +25,7 @@ internal abstract class LaneTransport : IDisposable
     public abstract int Receive(Span<byte> into);
 
     /// <summary>Sends all parts, in this order, and waits until the system has taken them.</summary>
-    public abstract void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, NativeBuffer third);
+    public abstract void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, NativeBuffer third = default);
 
     /// <summary>Sends what the system takes without waiting. Returns how many bytes those were.</summary>
     public abstract int TrySend(ReadOnlySpan<byte> bytes);
@@ -43,16 +43,14 @@ internal abstract class LaneTransport : IDisposable
 
     /// <summary>Closes the connection.</summary>
     public abstract void Dispose();
+
+    /// <summary>Milliseconds until a deadline, as Environment.TickCount64 counts; -1 when that is long.MaxValue, for none.</summary>
+    internal static int Left(long deadline) =>
+        deadline == long.MaxValue ? -1 : (int)Math.Clamp(deadline - Environment.TickCount64, 0, int.MaxValue);
+
+    protected static LaneException ClosedHere(ObjectDisposedException error) =>
+        new(LaneFailure.Aborted, "the connection was closed on this side", error);
 }
 
-/// <summary>What a transport can do without waiting.</summary>
-[Flags]
-internal enum Readiness
-{
-    None = 0,
-    Readable = 1,
-    Writable = 2,
-}
-
-/// <summary>A deadline passed in the stream under TLS, where a read or a write has no other way to come back without bytes.</summary>
+/// <summary>A deadline has passed in the stream under TLS, where a read or a write has no other way to come back without bytes.</summary>
 internal sealed class WaitOverException() : Exception("the deadline has passed");

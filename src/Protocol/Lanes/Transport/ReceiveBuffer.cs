@@ -1,4 +1,5 @@
 using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;
 
@@ -8,41 +9,30 @@ namespace MigrationD.Protocol.Lanes.Transport;
 /// </summary>
 internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeReceive)
 {
-    /// <summary>Bytes; a frame header, a gRPC prefix and the fields before a page run's data are about 40.</summary>
+    /// <summary>How many bytes the buffer has; a frame header, a gRPC prefix and the fields before a page run's data are about 40.</summary>
     public const int Capacity = 128;
 
     private readonly byte[] _bytes = new byte[Capacity];
     private int _start;
     private int _end;
     private long _received;
-    private long _deadline = long.MaxValue;
 
-    /// <summary>Bytes received from the transport. May be asked from any thread.</summary>
+    /// <summary>How many bytes have been received from the transport. Any thread may ask.</summary>
     public long Received => Volatile.Read(ref _received);
 
-    /// <summary>Until when bytes have to come, as Environment.TickCount64 counts; null for no limit.</summary>
-    public long? Deadline
-    {
-        set => _deadline = value ?? long.MaxValue;
-    }
+    /// <summary>Until when bytes have to come, as Environment.TickCount64 counts.</summary>
+    public long Deadline { get; set; } = long.MaxValue;
 
-    /// <summary>The next <paramref name="count"/> bytes, which are left in place; at most <see cref="Capacity"/>.</summary>
-    public ReadOnlySpan<byte> Peek(int count)
+    /// <summary>Takes the next <paramref name="count"/> bytes, at most <see cref="Capacity"/>; valid until the next call.</summary>
+    public ReadOnlySpan<byte> Take(int count)
     {
         if (_end - _start < count)
         {
             Fill(count);
         }
 
-        return _bytes.AsSpan(_start, count);
-    }
-
-    /// <summary>The next <paramref name="count"/> bytes, taken; valid until the next call.</summary>
-    public ReadOnlySpan<byte> Take(int count)
-    {
-        ReadOnlySpan<byte> bytes = Peek(count);
         _start += count;
-        return bytes;
+        return _bytes.AsSpan(_start - count, count);
     }
 
     /// <summary>Reads exactly as many bytes as fit.</summary>
@@ -96,10 +86,11 @@ internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeR
 
     private int Receive(Span<byte> into)
     {
-        beforeReceive(Left());
+        beforeReceive(LaneTransport.Left(Deadline));
 
-        // Asked even when bytes are there: a peer that sends one at a time would else have for ever.
-        if (_deadline != long.MaxValue && (Left() == 0 || transport.Wait(Readiness.Readable, Left()) == Readiness.None))
+        // The deadline counts even when bytes are there: a peer that sends one at a time would else have for ever.
+        int left = LaneTransport.Left(Deadline);
+        if (left == 0 || (left > 0 && transport.Wait(Readiness.Readable, left) == Readiness.None))
         {
             throw new LaneException(LaneFailure.Timeout, "the peer did not send what was due before the deadline");
         }
@@ -113,8 +104,4 @@ internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeR
         Volatile.Write(ref _received, _received + received);
         return received;
     }
-
-    /// <summary>Milliseconds until the deadline; -1 without one.</summary>
-    private int Left() =>
-        _deadline == long.MaxValue ? -1 : (int)Math.Clamp(_deadline - Environment.TickCount64, 0, int.MaxValue);
 }

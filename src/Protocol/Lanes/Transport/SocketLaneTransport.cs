@@ -62,7 +62,7 @@ internal sealed class SocketLaneTransport : LaneTransport
         }
         catch (ObjectDisposedException error)
         {
-            throw new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error);
+            throw ClosedHere(error);
         }
     }
 
@@ -90,25 +90,22 @@ internal sealed class SocketLaneTransport : LaneTransport
 
     public override Readiness Wait(Readiness wanted, int timeoutMilliseconds)
     {
-        int readable = (wanted & Readiness.Readable) != 0 ? Poll.Readable : 0;
-        int writable = (wanted & Readiness.Writable) != 0 ? Poll.Writable : 0;
         long deadline = timeoutMilliseconds < 0 ? long.MaxValue : Environment.TickCount64 + timeoutMilliseconds;
         while (true)
         {
-            int left = timeoutMilliseconds < 0 ? -1 : (int)Math.Max(0, deadline - Environment.TickCount64);
             int ready;
             try
             {
-                ready = Poll.Wait(_socket.SafeHandle, (short)(readable | writable), left);
+                ready = Poll.Wait(_socket.SafeHandle, wanted, Left(deadline));
             }
             catch (ObjectDisposedException error)
             {
-                throw new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error);
+                throw ClosedHere(error);
             }
 
             if (ready >= 0)
             {
-                return ((ready & Poll.Readable) != 0 ? Readiness.Readable : 0) | ((ready & Poll.Writable) != 0 ? Readiness.Writable : 0);
+                return (Readiness)ready;
             }
 
             if (-ready != SendMessage.Interrupted)
@@ -124,7 +121,7 @@ internal sealed class SocketLaneTransport : LaneTransport
 
     public override void Dispose() => _socket.Dispose();
 
-    /// <summary>The bytes sent, or -1 when the system would have to wait.</summary>
+    /// <summary>Sends what one call takes. Returns the bytes sent, or -1 when the system would have to wait.</summary>
     private int SendSome(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, NativeBuffer third, bool wait)
     {
         while (true)
@@ -136,7 +133,7 @@ internal sealed class SocketLaneTransport : LaneTransport
             }
             catch (ObjectDisposedException error)
             {
-                throw new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error);
+                throw ClosedHere(error);
             }
 
             if (sent >= 0)
@@ -145,21 +142,21 @@ internal sealed class SocketLaneTransport : LaneTransport
             }
 
             int number = (int)-sent;
-            switch (number)
+            if (number == SendMessage.TryAgain)
             {
-                case SendMessage.Interrupted:
-                    continue;
-                case SendMessage.TryAgain:
-                    return -1;
-                default:
-                    LaneFailure kind = number switch
-                    {
-                        SendMessage.TimedOut => LaneFailure.Timeout,
-                        SendMessage.BrokenPipe => LaneFailure.PeerClosed,
-                        _ => LaneFailure.Reset,
-                    };
-                    throw new LaneException(
-                        kind, $"the connection broke while sending: {Marshal.GetPInvokeErrorMessage(number)} (errno {number})");
+                return -1;
+            }
+
+            if (number != SendMessage.Interrupted)
+            {
+                LaneFailure kind = number switch
+                {
+                    SendMessage.TimedOut => LaneFailure.Timeout,
+                    SendMessage.BrokenPipe => LaneFailure.PeerClosed,
+                    _ => LaneFailure.Reset,
+                };
+                throw new LaneException(
+                    kind, $"the connection broke while sending: {Marshal.GetPInvokeErrorMessage(number)} (errno {number})");
             }
         }
     }

@@ -15,8 +15,8 @@ namespace MigrationD.Protocol.Lanes.Transport;
 /// calling thread, through <see cref="WireStream"/>, and never go through the thread pool.
 /// </summary>
 /// <remarks>
-/// SslStream lets one thread read while another writes. To tell the end of TLS is neither, so that is only done while nobody else is in
-/// there. Native memory is copied natively into staging and encrypted from there: SslStream takes spans, and one over guest RAM must not
+/// SslStream lets one thread read while another writes. Telling the end of TLS is neither, so it is only done while nobody else is in the
+/// stream. Native memory is copied natively into staging and encrypted from there: SslStream takes spans, and one over guest RAM must not
 /// exist.
 /// </remarks>
 internal sealed class TlsLaneTransport : LaneTransport
@@ -46,7 +46,8 @@ internal sealed class TlsLaneTransport : LaneTransport
     private volatile bool _open;
     private volatile bool _heard;
 
-    private TlsLaneTransport(LaneTransport wire, PeerTls tls, LaneOptions options, string? host)
+    /// <summary>Takes over the end that has dialled <paramref name="host"/>; without one, the end that was dialled.</summary>
+    public TlsLaneTransport(LaneTransport wire, PeerTls tls, LaneOptions options, string? host = null)
     {
         _wire = wire;
         _tls = tls;
@@ -59,13 +60,6 @@ internal sealed class TlsLaneTransport : LaneTransport
     public override EndPoint RemoteEndPoint => _wire.RemoteEndPoint;
 
     private bool IsServer => _host is null;
-
-    /// <summary>The end that was dialled.</summary>
-    public static TlsLaneTransport OfServer(LaneTransport wire, PeerTls tls, LaneOptions options) => new(wire, tls, options, null);
-
-    /// <summary>The end that has dialled <paramref name="host"/>.</summary>
-    public static TlsLaneTransport OfClient(LaneTransport wire, PeerTls tls, LaneOptions options, string host) =>
-        new(wire, tls, options, host);
 
     public override void Open(long deadline)
     {
@@ -123,32 +117,30 @@ internal sealed class TlsLaneTransport : LaneTransport
 
     public override void Send(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, NativeBuffer third)
     {
-        _stream.EnterWriting();
-        try
+        lock (_stream.Writing)
         {
-            _stream.SendKept();
-            int staged = Stage(first, 0);
-            staged = Stage(second, staged);
-            while (third.Length != 0)
+            try
             {
-                int part = Math.Min(third.Length, StagingBytes - staged);
-                NativeMemcpy.Copy(third with { Length = part }, _staging.AsSpan(staged));
-                third = new NativeBuffer(third.Address + part, third.Length - part);
-                staged = EncryptWhenFull(staged + part);
-            }
+                _stream.SendKept();
+                int staged = Stage(first, 0);
+                staged = Stage(second, staged);
+                while (third.Length != 0)
+                {
+                    int part = Math.Min(third.Length, StagingBytes - staged);
+                    NativeMemcpy.Copy(third with { Length = part }, _staging.AsSpan(staged));
+                    third = new NativeBuffer(third.Address + part, third.Length - part);
+                    staged = EncryptWhenFull(staged + part);
+                }
 
-            if (staged != 0)
-            {
-                _ssl.Write(_staging, 0, staged);
+                if (staged != 0)
+                {
+                    _ssl.Write(_staging, 0, staged);
+                }
             }
-        }
-        catch (Exception error) when (IsFailure(error))
-        {
-            throw Describe(error, "sending");
-        }
-        finally
-        {
-            _stream.ExitWriting();
+            catch (Exception error) when (IsFailure(error))
+            {
+                throw Describe(error, "sending");
+            }
         }
     }
 
@@ -163,43 +155,43 @@ internal sealed class TlsLaneTransport : LaneTransport
             return 0;
         }
 
-        _stream.EnterWriting();
-        try
+        lock (_stream.Writing)
         {
-            if (!_stream.TrySendKept())
+            try
             {
-                return 0;
-            }
+                if (!_stream.TrySendKept())
+                {
+                    return 0;
+                }
 
-            _stream.KeepsWhatWouldWait = true;
-            _ssl.Write(bytes);
-            return bytes.Length;
-        }
-        catch (Exception error) when (IsFailure(error))
-        {
-            throw Describe(error, "sending");
-        }
-        finally
-        {
-            _stream.KeepsWhatWouldWait = false;
-            _stream.ExitWriting();
+                _stream.KeepsWhatWouldWait = true;
+                _ssl.Write(bytes);
+                return bytes.Length;
+            }
+            catch (Exception error) when (IsFailure(error))
+            {
+                throw Describe(error, "sending");
+            }
+            finally
+            {
+                _stream.KeepsWhatWouldWait = false;
+            }
         }
     }
 
     public override Readiness Wait(Readiness wanted, int timeoutMilliseconds)
     {
         long deadline = timeoutMilliseconds < 0 ? long.MaxValue : Environment.TickCount64 + timeoutMilliseconds;
-        bool reads = (wanted & Readiness.Readable) != 0;
         if (wanted == Readiness.Readable)
         {
             return ReadAhead(deadline) ? Readiness.Readable : Readiness.None;
         }
 
         // SslStream may hold bytes that the socket knows nothing of any more.
-        Readiness ready = reads && ReadAhead(0) ? Readiness.Readable : Readiness.None;
+        Readiness ready = (wanted & Readiness.Readable) != 0 && ReadAhead(0) ? Readiness.Readable : Readiness.None;
         while (ready == Readiness.None)
         {
-            Readiness wire = _wire.Wait(wanted, WireStream.Left(deadline));
+            Readiness wire = _wire.Wait(wanted, Left(deadline));
             if (wire == Readiness.None)
             {
                 break;
@@ -295,7 +287,7 @@ internal sealed class TlsLaneTransport : LaneTransport
             _wire.ShutdownSend();
             for (int total = 0, received = 1; received != 0 && total < MaxLingerBytes; total += received)
             {
-                received = _wire.Wait(Readiness.Readable, WireStream.Left(deadline)) == Readiness.None ? 0 : _wire.Receive(scratch);
+                received = _wire.Wait(Readiness.Readable, Left(deadline)) == Readiness.None ? 0 : _wire.Receive(scratch);
             }
         }
         catch (LaneException)
@@ -384,7 +376,7 @@ internal sealed class TlsLaneTransport : LaneTransport
             return true;
         }
 
-        if (!_stream.TryEnterWriting())
+        if (!_stream.Writing.TryEnter())
         {
             return false;
         }
@@ -395,7 +387,7 @@ internal sealed class TlsLaneTransport : LaneTransport
         }
         finally
         {
-            _stream.ExitWriting();
+            _stream.Writing.Exit();
         }
     }
 
@@ -409,7 +401,7 @@ internal sealed class TlsLaneTransport : LaneTransport
 
         try
         {
-            if (!_stream.TryEnterWriting())
+            if (!_stream.Writing.TryEnter())
             {
                 return;
             }
@@ -434,7 +426,7 @@ internal sealed class TlsLaneTransport : LaneTransport
             finally
             {
                 _stream.KeepsWhatWouldWait = false;
-                _stream.ExitWriting();
+                _stream.Writing.Exit();
             }
         }
         finally
@@ -459,7 +451,7 @@ internal sealed class TlsLaneTransport : LaneTransport
     private static LaneException Failure(Exception error, string what) => error switch
     {
         _ when Find<LaneException>(error) is { } failure => new LaneException(failure.Kind, $"{what}: {failure.Message}", error),
-        ObjectDisposedException => new LaneException(LaneFailure.Aborted, "the connection was closed on this side", error),
+        ObjectDisposedException closed => ClosedHere(closed),
         InvalidOperationException => new LaneException(LaneFailure.Aborted, "sending was ended on this side", error),
 
         // A stream that ends too early has no cause below it; whatever TLS itself dislikes has.

@@ -1,16 +1,14 @@
 using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;
 
 /// <summary>
-/// What SslStream takes for its connection: records go to and come from a transport, on the calling thread. It can be told to read no
-/// longer than a deadline, and to write without waiting; what the system does not take then is kept and goes first the next time.
+/// The stream that SslStream takes for its connection: records go to and come from a transport, on the calling thread. It can be told to
+/// read no longer than a deadline, and to write without waiting; what the system does not take then is kept and goes first the next time.
 /// </summary>
 internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> begun) : Stream
 {
-    // Held around every write. A reader that finds it taken leaves what was kept to the writer, who sends it first.
-    private readonly object _writing = new();
-
     private bool _begun;
     private byte[] _kept = [];
     private int _keptStart;
@@ -30,29 +28,25 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
         set => throw new NotSupportedException();
     }
 
-    /// <summary>Until when a read may wait, as Environment.TickCount64 counts. The reader's own.</summary>
+    /// <summary>
+    /// The right to write, held around every write. A reader that finds it taken leaves what was kept to the writer, who sends it first.
+    /// </summary>
+    public Lock Writing { get; } = new();
+
+    /// <summary>Until when a read may wait, as Environment.TickCount64 counts. It belongs to the reader.</summary>
     public long ReadDeadline { get; set; } = long.MaxValue;
 
-    /// <summary>How a write waits. The writer's own: set it while holding <see cref="EnterWriting"/>.</summary>
+    /// <summary>Until when a write may wait. It belongs to the writer: set it while holding <see cref="Writing"/>.</summary>
     public long WriteDeadline { get; set; } = long.MaxValue;
 
-    /// <summary>Whether writes keep what cannot be sent at once. As <see cref="WriteDeadline"/>.</summary>
+    /// <summary>Whether writes keep what cannot be sent at once. It belongs to the writer, as <see cref="WriteDeadline"/> does.</summary>
     public bool KeepsWhatWouldWait { get; set; }
 
     /// <summary>Whether something is kept. Any thread may ask.</summary>
     public bool HasKept => Volatile.Read(ref _keptEnd) != 0;
 
-    /// <summary>Takes the right to write, waiting for whoever has it.</summary>
-    public void EnterWriting() => Monitor.Enter(_writing);
-
-    /// <summary>Takes the right to write when it is free.</summary>
-    public bool TryEnterWriting() => Monitor.TryEnter(_writing);
-
-    /// <summary>Gives the right to write back.</summary>
-    public void ExitWriting() => Monitor.Exit(_writing);
-
     /// <summary>
-    /// Sends what was kept, as far as that goes without waiting. True when nothing is left. For who holds the right to write.
+    /// Sends what was kept, as far as that goes without waiting. True when nothing is left. The caller holds <see cref="Writing"/>.
     /// </summary>
     public bool TrySendKept()
     {
@@ -71,12 +65,12 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
         return true;
     }
 
-    /// <summary>Sends what was kept and waits until the system has taken it. For who holds the right to write.</summary>
+    /// <summary>Sends what was kept and waits until the system has taken it. The caller holds <see cref="Writing"/>.</summary>
     public void SendKept()
     {
         if (_keptEnd != 0)
         {
-            wire.Send(_kept.AsSpan(_keptStart, _keptEnd - _keptStart), default, default);
+            wire.Send(_kept.AsSpan(_keptStart, _keptEnd - _keptStart));
             ForgetKept();
         }
     }
@@ -94,9 +88,9 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
             SendKeptOrAwaitBytes();
         }
 
-        if (ReadDeadline != long.MaxValue && wire.Wait(Readiness.Readable, Left(ReadDeadline)) == Readiness.None)
+        if (ReadDeadline != long.MaxValue)
         {
-            throw new WaitOverException();
+            AwaitWire(Readiness.Readable, ReadDeadline);
         }
 
         int received = wire.Receive(buffer);
@@ -119,24 +113,21 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
         }
         else if (WriteDeadline == long.MaxValue)
         {
-            wire.Send(buffer, default, default);
+            wire.Send(buffer);
         }
         else
         {
             for (int sent = wire.TrySend(buffer); sent != buffer.Length; sent = wire.TrySend(buffer))
             {
                 buffer = buffer[sent..];
-                if (wire.Wait(Readiness.Writable, Left(WriteDeadline)) == Readiness.None)
-                {
-                    throw new WaitOverException();
-                }
+                AwaitWire(Readiness.Writable, WriteDeadline);
             }
         }
     }
 
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
 
-    /// <summary>SslStream says its last words asynchronously only. They are written here and now all the same.</summary>
+    /// <summary>Writes here and now: SslStream says its last words asynchronously only.</summary>
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         Write(buffer.Span);
@@ -151,24 +142,18 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
 
     public override void SetLength(long value) => throw new NotSupportedException();
 
-    /// <summary>Milliseconds until a deadline; -1 when there is none.</summary>
-    internal static int Left(long deadline) =>
-        deadline == long.MaxValue ? -1 : (int)Math.Clamp(deadline - Environment.TickCount64, 0, int.MaxValue);
+    private Readiness AwaitWire(Readiness wanted, long deadline) =>
+        wire.Wait(wanted, LaneTransport.Left(deadline)) is not Readiness.None and var ready ? ready : throw new WaitOverException();
 
-    /// <summary>Who reads must not sleep on what the peer may be waiting for.</summary>
+    /// <summary>Sends what is kept before the reader sleeps: the peer may be waiting for it.</summary>
     private void SendKeptOrAwaitBytes()
     {
         while (HasKept)
         {
-            Readiness ready = wire.Wait(Readiness.Readable | Readiness.Writable, Left(ReadDeadline));
-            if (ready == Readiness.None)
-            {
-                throw new WaitOverException();
-            }
-
+            Readiness ready = AwaitWire(Readiness.Readable | Readiness.Writable, ReadDeadline);
             if ((ready & Readiness.Writable) != 0)
             {
-                if (!TryEnterWriting())
+                if (!Writing.TryEnter())
                 {
                     return;
                 }
@@ -184,7 +169,7 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
                 }
                 finally
                 {
-                    ExitWriting();
+                    Writing.Exit();
                 }
             }
 
