@@ -66,7 +66,7 @@ public sealed partial class LaneCall
             frame.StreamId == 0 || frame.StreamId > _highestStreamId || (frame.StreamId != _streamId && !_isServer),
             Http2ErrorCode.ProtocolError,
             $"DATA on stream {frame.StreamId}, which is not open");
-        GiveBack(0, _connectionWindow.Take(frame.Length));
+        GiveBack(0, _connectionWindow.Count(frame.Length));
         if (frame.StreamId != _streamId)
         {
             // It belongs to a call that was refused while its first bytes were on their way.
@@ -77,7 +77,7 @@ public sealed partial class LaneCall
 
         Http2Exception.ThrowIf(_remoteEnded, Http2ErrorCode.StreamClosed, $"DATA of {frame.Length} bytes after END_STREAM");
         Http2Exception.ThrowIf(!_isServer && !_accepted, Http2ErrorCode.ProtocolError, "DATA before the response headers");
-        GiveBack(_streamId, _streamWindow.Take(frame.Length));
+        GiveBack(_streamId, _streamWindow.Count(frame.Length));
         int length = frame.Length;
         if (frame.Has(FrameFlags.Padded))
         {

@@ -11,7 +11,7 @@ public sealed partial class LaneCall
 {
     private const int PrefixSize = 5;
 
-    // The open DATA frame: payload and padding still to come, and whether the peer's side ends with it.
+    // What is still to come of the open DATA frame, payload and padding, and whether the peer's side ends with it.
     private int _frameRemaining;
     private int _framePadding;
     private bool _endAfterFrame;
@@ -38,7 +38,7 @@ public sealed partial class LaneCall
             if (!OpenData())
             {
                 length = 0;
-                return _endStatus is null ? false : throw new Refusal(_endStatus.Why, _endStatus.Message);
+                return _endStatus is { } status ? throw new Refusal(status.Why, status.Message) : false;
             }
 
             ReadData(prefix, "the prefix of a message");
@@ -101,8 +101,8 @@ public sealed partial class LaneCall
     }
 
     /// <summary>
-    /// The current message is malformed, or asks for what cannot be. Tells the peer (a server by the call's status), ends the call, and gives the
-    /// exception to throw.
+    /// Refuses the current message, which is malformed or asks for what cannot be: tells the peer (a server by the call's status), ends the
+    /// call, and gives the exception to throw.
     /// </summary>
     public LaneException Refuse(Because kind, string why)
     {
@@ -197,8 +197,8 @@ public sealed partial class LaneCall
         }
     }
 
-    // A waiting writer may have found somebody reading, and left it to them: from here on that is nobody. It says that it waits before
-    // it tries, and here it is asked after the lock is free, so one of the two sees the other.
+    // A waiting writer may have found somebody reading, and left the frames to them: from here on nobody reads. The writer says that it waits
+    // before it tries, and here it is asked after the lock is free, so one of the two sees the other.
     private void LeaveReading()
     {
         Monitor.Exit(_reading);

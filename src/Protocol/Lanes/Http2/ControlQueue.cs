@@ -8,7 +8,7 @@ namespace MigrationD.Protocol.Lanes.Http2;
 /// </summary>
 internal sealed class ControlQueue
 {
-    // More than a peer that reads can make us owe; a peer that does not read what it asks for is cut off.
+    // A peer that reads cannot make us owe more than this; a peer that does not read what it asks for is cut off.
     private const int Capacity = 4096;
 
     private readonly byte[] _bytes = new byte[Capacity];
@@ -47,7 +47,7 @@ internal sealed class ControlQueue
         }
     }
 
-    /// <summary>The first <paramref name="count"/> bytes have been sent.</summary>
+    /// <summary>Removes the first <paramref name="count"/> bytes, which have been sent.</summary>
     public void Remove(int count)
     {
         lock (_bytes)

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace MigrationD.Protocol.Lanes.Http2;
 
-/// <summary>The last frames of a connection.</summary>
+/// <summary>Makes the last frames of a connection.</summary>
 internal static class Goodbye
 {
     // Debug data is for people; a sentence is enough.

@@ -13,8 +13,8 @@ internal sealed class ReceiveWindow
 
     private long _left = Size;
 
-    /// <summary>The peer has sent <paramref name="length"/> bytes. Returns what to give back now, or 0.</summary>
-    public int Take(int length)
+    /// <summary>Counts <paramref name="length"/> bytes that the peer has sent. Returns what to give back now, or 0.</summary>
+    public int Count(int length)
     {
         _left -= length;
         Http2Exception.ThrowIf(_left < 0, Http2ErrorCode.FlowControlError, "the peer has sent more than its window");

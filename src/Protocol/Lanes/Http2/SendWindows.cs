@@ -13,16 +13,7 @@ internal sealed class SendWindows
     private bool _closed;
 
     /// <summary>A number that is another one after anything that a waiting writer may want to know.</summary>
-    public long Changes
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _changes;
-            }
-        }
-    }
+    public long Changes => Volatile.Read(ref _changes);
 
     /// <summary>Takes up to <paramref name="wanted"/> bytes, at most one frame's; 0 when there is no window now.</summary>
     public int TryTake(int wanted)
@@ -51,7 +42,7 @@ internal sealed class SendWindows
         }
     }
 
-    /// <summary>Wakes writers so that they look again, such as for who reads now.</summary>
+    /// <summary>Wakes writers so that they look again, such as for a reader that is gone.</summary>
     public void Nudge()
     {
         lock (_gate)
@@ -60,7 +51,7 @@ internal sealed class SendWindows
         }
     }
 
-    /// <summary>Nobody waits from now on.</summary>
+    /// <summary>Lets nobody wait from now on.</summary>
     public void Close()
     {
         lock (_gate)
@@ -70,23 +61,9 @@ internal sealed class SendWindows
         }
     }
 
-    public void GrowConnection(int increment)
-    {
-        lock (_gate)
-        {
-            _connection = Grown(_connection, increment, "connection");
-            Changed();
-        }
-    }
+    public void GrowConnection(int increment) => Grow(ref _connection, increment, "connection");
 
-    public void GrowStream(int increment)
-    {
-        lock (_gate)
-        {
-            _stream = Grown(_stream, increment, "stream");
-            Changed();
-        }
-    }
+    public void GrowStream(int increment) => Grow(ref _stream, increment, "stream");
 
     public void SetInitialStream(uint size)
     {
@@ -95,9 +72,8 @@ internal sealed class SendWindows
         lock (_gate)
         {
             // A smaller size can make the window negative: nothing goes out until updates have made up for it.
-            _stream = Grown(_stream, (int)size - (long)_initialStream, "stream");
+            Grow(ref _stream, (int)size - (long)_initialStream, "stream");
             _initialStream = (int)size;
-            Changed();
         }
     }
 
@@ -113,17 +89,21 @@ internal sealed class SendWindows
         }
     }
 
-    private static long Grown(long window, long increment, string whose)
+    private void Grow(ref long window, long increment, string whose)
     {
-        long grown = window + increment;
-        return grown <= int.MaxValue
-            ? grown
-            : throw new Http2Exception(Http2ErrorCode.FlowControlError, $"the {whose} window grows to {grown}, more than 2^31-1");
+        lock (_gate)
+        {
+            long grown = window + increment;
+            Http2Exception.ThrowIf(
+                grown > int.MaxValue, Http2ErrorCode.FlowControlError, $"the {whose} window grows to {grown}, more than 2^31-1");
+            window = grown;
+            Changed();
+        }
     }
 
     private void Changed()
     {
-        _changes++;
+        Volatile.Write(ref _changes, _changes + 1);
         if (_waiters != 0)
         {
             Monitor.PulseAll(_gate);
