@@ -1,6 +1,8 @@
 namespace MigrationD.Daemon.Doctor;
 
-/// <summary>What all checks found.</summary>
+/// <summary>
+/// What all checks found. Each looks at one thing that migrations need; what the host lacks is a finding, and never thrown.
+/// </summary>
 internal sealed record DoctorReport(IReadOnlyList<DoctorFinding> Findings)
 {
     /// <summary>Whether guests can migrate from and to this host; warnings do not prevent that.</summary>
@@ -11,19 +13,11 @@ internal sealed record DoctorReport(IReadOnlyList<DoctorFinding> Findings)
         !CanMigrate ? "failed" : Findings.All(finding => finding.Status == DoctorStatus.Ok) ? "ok" : "warnings";
 
     /// <summary>Looks at this host, as this user.</summary>
-    public static DoctorReport OfThisHost() => new([.. Checks().Select(check => check.Run())]);
-
-    private static IEnumerable<IDoctorCheck> Checks() =>
+    public static DoctorReport OfThisHost() => new(
     [
-        new KernelVersionCheck(),
-        new UserfaultfdCheck(),
-        new UserfaultfdFeaturesCheck(),
-        new KvmCheck(),
-        new TransparentHugePageCheck(),
-        new HugePageDefragCheck(),
-        new MemlockCheck(),
-        new ThreadPriorityCheck(),
-    ];
+        KernelVersionCheck.Run(), UserfaultfdCheck.Run(), UserfaultfdFeaturesCheck.Run(), KvmCheck.Run(), TransparentHugePageCheck.Run(),
+        HugePageDefragCheck.Run(), MemlockCheck.Run(), ThreadPriorityCheck.Run(),
+    ]);
 }
 
 /// <summary>What one check found.</summary>

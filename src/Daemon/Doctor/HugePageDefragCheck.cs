@@ -1,13 +1,12 @@
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>Whether the kernel makes room for a huge page where the daemon asks for one (madvise).</summary>
-internal sealed class HugePageDefragCheck : IDoctorCheck
+internal static class HugePageDefragCheck
 {
     private const string Name = "huge page defrag";
     private const string Setting = "/sys/kernel/mm/transparent_hugepage/defrag";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(HostFile.TryRead(Setting));
+    public static DoctorFinding Run() => Judge(HostFile.TryRead(Setting));
 
     /// <summary>Judges the text of the kernel's setting, e.g. <c>always defer defer+madvise [madvise] never</c>.</summary>
     public static DoctorFinding Judge(string? text) => KernelChoice.Selected(text) switch

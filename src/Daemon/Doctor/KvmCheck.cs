@@ -4,15 +4,13 @@ using MigrationD.Guest.Machine;
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>A usable /dev/kvm. Without it guests of kind workload can still migrate.</summary>
-internal sealed class KvmCheck : IDoctorCheck
+internal static class KvmCheck
 {
     private const string Name = "kvm";
     private const string Without = "no guests of kind kvm, only workload";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(KvmProbe.Query());
+    public static DoctorFinding Run() => Judge(KvmProbe.Query());
 
-    /// <summary>Judges what the probe came to.</summary>
     public static DoctorFinding Judge(KvmProbeResult kvm)
     {
         if (kvm.IsUsable)
@@ -27,8 +25,7 @@ internal sealed class KvmCheck : IDoctorCheck
                 ? "add the user to the group kvm: usermod -aG kvm USER, then log in again; in the unit: SupplementaryGroups=kvm and "
                     + "DeviceAllow=/dev/kvm rw"
                 : "modprobe kvm_intel (or kvm_amd); switch virtualization on in the firmware, or nested virtualization in the host of "
-                    + "this VM; "
-                    + "in a container add '--device /dev/kvm'");
+                    + "this VM; in a container add '--device /dev/kvm'");
         }
 
         var lacks = kvm.MissingCapabilities.Count > 0

@@ -3,15 +3,14 @@ using MigrationD.Daemon.Notation;
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>How much memory the daemon may keep from being swapped: staging should never have to be read back from swap.</summary>
-internal sealed class MemlockCheck : IDoctorCheck
+internal static class MemlockCheck
 {
     private const string Name = "locked memory";
 
     /// <summary>Staging of all lanes and the uncounted rest with room to spare.</summary>
     private const ulong EnoughBytes = 64UL << 20;
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(HostFile.TryRead("/proc/self/limits"), HostFile.TryRead("/proc/self/status"));
+    public static DoctorFinding Run() => Judge(HostFile.TryRead("/proc/self/limits"), HostFile.TryRead("/proc/self/status"));
 
     /// <summary>Judges the texts of /proc/self/limits and /proc/self/status.</summary>
     public static DoctorFinding Judge(string? limits, string? status)

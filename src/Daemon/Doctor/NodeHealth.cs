@@ -6,22 +6,21 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>
-/// Whether this daemon can do its work now. It looks itself, rather than whoever asks: what it may open is a matter of its own user, groups
-/// and device rules.
+/// Finds out whether this daemon can do its work now. The daemon looks itself, and not the one who asks: what it may open is a matter of
+/// its own user, groups and device rules.
 /// </summary>
-/// <param name="node">Name of the node.</param>
+/// <param name="node">The node's name.</param>
 /// <param name="probeLanes">Returns when the lanes' listener has taken a connection.</param>
 internal sealed class NodeHealth(string node, Func<CancellationToken, Task> probeLanes)
 {
-    /// <summary>Far longer than an accept takes on a loaded host, and shorter than those who ask wait for the answer.</summary>
+    // An accept takes far less on a loaded host, and those who ask wait longer for the answer.
     private static readonly TimeSpan LanesDeadline = TimeSpan.FromSeconds(2);
 
-    /// <summary>Looks at everything once.</summary>
-    public async Task<Health> CheckAsync(CancellationToken cancel)
+    public async Task<Health> CheckAsync(CancellationToken cancellationToken)
     {
         // Off the thread that reads the connection: opening a device is a system call that may wait.
-        Task<DoctorFinding[]> devices = Task.Run(() => new[] { new UserfaultfdCheck().Run(), JudgeKvm(KvmProbe.Query()) }, cancel);
-        DoctorFinding lanes = await CheckLanesAsync(cancel).ConfigureAwait(false);
+        Task<DoctorFinding[]> devices = Task.Run(() => new[] { UserfaultfdCheck.Run(), JudgeKvm(KvmProbe.Query()) }, cancellationToken);
+        DoctorFinding lanes = await CheckLanesAsync(cancellationToken).ConfigureAwait(false);
         return new Health
         {
             Node = node,
@@ -38,7 +37,7 @@ internal sealed class NodeHealth(string node, Func<CancellationToken, Task> prob
         };
     }
 
-    /// <summary>A host without KVM is as it should be; one whose /dev/kvm this daemon may not open is not.</summary>
+    /// <summary>Judges KVM: a host without it is as it should be; one whose /dev/kvm this daemon may not open is not.</summary>
     public static DoctorFinding JudgeKvm(KvmProbeResult kvm)
     {
         DoctorFinding finding = KvmCheck.Judge(kvm);
@@ -47,17 +46,17 @@ internal sealed class NodeHealth(string node, Func<CancellationToken, Task> prob
             : finding with { Status = DoctorStatus.Missing };
     }
 
-    private async Task<DoctorFinding> CheckLanesAsync(CancellationToken cancel)
+    private async Task<DoctorFinding> CheckLanesAsync(CancellationToken cancellationToken)
     {
         const string Name = "lanes";
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(LanesDeadline);
         try
         {
             await probeLanes(deadline.Token).ConfigureAwait(false);
             return new(Name, DoctorStatus.Ok, "the lanes' listener takes connections");
         }
-        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             return new(Name, DoctorStatus.Missing,
                 $"the lanes' listener has not taken a connection within {LanesDeadline.TotalSeconds:0} s",

@@ -4,7 +4,7 @@ namespace MigrationD.Daemon.Doctor;
 /// Whether the daemon may raise the priority of the threads that serve page faults. Measured: without it the 99th percentile of a
 /// fault under bulk load is ten times longer.
 /// </summary>
-internal sealed class ThreadPriorityCheck : IDoctorCheck
+internal static class ThreadPriorityCheck
 {
     private const string Name = "thread priority";
 
@@ -14,8 +14,7 @@ internal sealed class ThreadPriorityCheck : IDoctorCheck
     private const string Remedy =
         "in the unit: AmbientCapabilities=CAP_SYS_NICE, or LimitRTPRIO=50 and LimitNICE=-15; in a container: --cap-add SYS_NICE";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(HostFile.TryRead("/proc/self/limits"), HostFile.TryRead("/proc/self/status"));
+    public static DoctorFinding Run() => Judge(HostFile.TryRead("/proc/self/limits"), HostFile.TryRead("/proc/self/status"));
 
     /// <summary>Judges the texts of /proc/self/limits and /proc/self/status.</summary>
     public static DoctorFinding Judge(string? limits, string? status)

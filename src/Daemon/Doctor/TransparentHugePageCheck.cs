@@ -1,13 +1,12 @@
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>Transparent huge pages: a whole 2 MiB block is moved as one, four times cheaper than by copies.</summary>
-internal sealed class TransparentHugePageCheck : IDoctorCheck
+internal static class TransparentHugePageCheck
 {
     private const string Name = "transparent huge pages";
     private const string Setting = "/sys/kernel/mm/transparent_hugepage/enabled";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(HostFile.TryRead(Setting));
+    public static DoctorFinding Run() => Judge(HostFile.TryRead(Setting));
 
     /// <summary>Judges the text of the kernel's setting, e.g. <c>always [madvise] never</c>.</summary>
     public static DoctorFinding Judge(string? text) => KernelChoice.Selected(text) switch

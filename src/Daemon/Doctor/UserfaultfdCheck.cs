@@ -4,14 +4,12 @@ using MigrationD.Guest.Userfault;
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>A userfaultfd that also sees faults taken in the kernel (KVM's): by its device, or by its system call.</summary>
-internal sealed class UserfaultfdCheck : IDoctorCheck
+internal static class UserfaultfdCheck
 {
     private const string Name = "userfaultfd";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(UserfaultfdProbe.Query());
+    public static DoctorFinding Run() => Judge(UserfaultfdProbe.Query());
 
-    /// <summary>Judges what the probe came to.</summary>
     public static DoctorFinding Judge(UserfaultfdSupport support)
     {
         if (support.Device == Errno.None)

@@ -3,14 +3,12 @@ using MigrationD.Guest.Userfault;
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>What the kernel's userfaultfd can do: MOVE is needed, THREAD_ID and WP_ASYNC are wanted.</summary>
-internal sealed class UserfaultfdFeaturesCheck : IDoctorCheck
+internal static class UserfaultfdFeaturesCheck
 {
     private const string Name = "userfaultfd features";
 
-    /// <inheritdoc/>
-    public DoctorFinding Run() => Judge(UserfaultfdProbe.Query());
+    public static DoctorFinding Run() => Judge(UserfaultfdProbe.Query());
 
-    /// <summary>Judges what the probe came to.</summary>
     public static DoctorFinding Judge(UserfaultfdSupport support)
     {
         if (!support.CanOpen)

@@ -113,7 +113,7 @@ internal sealed class DemoCommand : CliCommand
             return _guest.Read(parse);
         }
 
-        var kvm = new KvmCheck().Run();
+        var kvm = KvmCheck.Run();
         if (kvm.Status == DoctorStatus.Ok)
         {
             return GuestKind.Kvm;
