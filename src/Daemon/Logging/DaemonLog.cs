@@ -6,9 +6,7 @@ namespace MigrationD.Daemon.Logging;
 /// <summary>Every event that the daemon logs.</summary>
 internal static partial class DaemonLog
 {
-    [LoggerMessage(
-        1,
-        LogLevel.Information,
+    [LoggerMessage(1, LogLevel.Information,
         "Node {Node} serves: control {Control}, daemons {Listen}, lanes {Lanes}, guest memory {GuestMemory} bytes")]
     public static partial void Serving(ILogger logger, string node, string control, string listen, string lanes, long guestMemory);
 
@@ -18,15 +16,11 @@ internal static partial class DaemonLog
     [LoggerMessage(3, LogLevel.Warning, "Guest {Guest} ends with this daemon; move guests away before stopping it")]
     public static partial void GuestEndsWithDaemon(ILogger logger, string guest);
 
-    [LoggerMessage(
-        5,
-        LogLevel.Error,
+    [LoggerMessage(5, LogLevel.Error,
         "Migration {Migration} of guest {Guest} has not ended within the stop timeout and ends with this daemon in state {State}")]
     public static partial void MigrationEndsWithDaemon(ILogger logger, string migration, string guest, string state);
 
-    [LoggerMessage(
-        4,
-        LogLevel.Warning,
+    [LoggerMessage(4, LogLevel.Warning,
         "Threads that answer page faults may not be raised above others, so faults wait longer on a busy host; "
         + "'migrationd doctor' says how to permit it")]
     public static partial void PriorityRefused(ILogger logger);
@@ -41,7 +35,8 @@ internal static partial class DaemonLog
     [LoggerMessage(8, LogLevel.Error, "What was to be read anew is wrong, and nothing has changed: {Reason}")]
     public static partial void ReloadRefused(ILogger logger, string reason);
 
-    [LoggerMessage(9, LogLevel.Warning, "Refused {Caller} at the control socket: not root, not this daemon's user, not in the socket's group")]
+    [LoggerMessage(9, LogLevel.Warning,
+        "Refused {Caller} at the control socket: not root, not this daemon's user, not in the socket's group")]
     public static partial void CallerRefused(ILogger logger, string caller);
 
     [LoggerMessage(18, LogLevel.Warning, "Refused {Peer} at {Option}: {Reason}")]
@@ -59,22 +54,16 @@ internal static partial class DaemonLog
     [LoggerMessage(13, LogLevel.Warning, "Guest {Guest}: {Reason}")]
     public static partial void GuestEndedByStop(ILogger logger, string guest, string reason);
 
-    [LoggerMessage(
-        14,
-        LogLevel.Warning,
+    [LoggerMessage(14, LogLevel.Warning,
         "Guest {Guest} was to come from {Source} in migration {Migration} when the daemon before this one ended, and is not known to have "
         + "run here: its source has it, and says more")]
     public static partial void ExpectedGuestDidNotCome(ILogger logger, string guest, string source, string migration);
 
-    [LoggerMessage(
-        15,
-        LogLevel.Error,
+    [LoggerMessage(15, LogLevel.Error,
         "The journal's {File} cannot be read, so what became of a guest that it names is not known: {Reason}. Look at it, and delete it")]
     public static partial void JournalEntryUnreadable(ILogger logger, string file, string reason);
 
-    [LoggerMessage(
-        16,
-        LogLevel.Error,
+    [LoggerMessage(16, LogLevel.Error,
         "The journal in {Folder} cannot be written: {Reason}. Guests go on, and migrations; but what is lost with this daemon may not be "
         + "reported after it, and no guest is created. It is tried again")]
     public static partial void JournalUnusable(ILogger logger, string folder, string reason);
@@ -97,9 +86,7 @@ internal static partial class DaemonLog
     [LoggerMessage(24, LogLevel.Warning, "Session {Session}: {Address} could not be told that the migration is given up: {Error}")]
     public static partial void AbortUndelivered(ILogger logger, string session, string address, string error);
 
-    [LoggerMessage(
-        25,
-        LogLevel.Information,
+    [LoggerMessage(25, LogLevel.Information,
         "Migration {Migration} of guest {Guest}: switched over in {DowntimeMs:0.00} ms: pause {PauseMs:0.00}, save {SaveMs:0.00}, "
         + "load {LoadMs:0.00}, run {RunMs:0.00}")]
     public static partial void SwitchedOver(
@@ -120,9 +107,7 @@ internal static partial class DaemonLog
     [LoggerMessage(30, LogLevel.Information, "Migration {Migration} of guest {Guest}, destination: {State} {Reason}")]
     public static partial void DestinationEntered(ILogger logger, string migration, string guest, DestinationState state, string reason);
 
-    [LoggerMessage(
-        35,
-        LogLevel.Error,
+    [LoggerMessage(35, LogLevel.Error,
         "{Order} of guest {Guest} on the handover lane failed in a way that was not foreseen; the source was told INTERNAL")]
     public static partial void OrderFailed(ILogger logger, Exception error, string order, string guest);
 
@@ -141,16 +126,12 @@ internal static partial class DaemonLog
     [LoggerMessage(50, LogLevel.Warning, "The service manager at {Socket} is not told what this daemon does: {Reason}")]
     public static partial void ServiceManagerUnreachable(ILogger logger, string socket, string reason);
 
-    [LoggerMessage(
-        51,
-        LogLevel.Error,
+    [LoggerMessage(51, LogLevel.Error,
         "This daemon has not answered a call of its own at its control socket: {Reason}. After {Seconds} s without an answer the service "
         + "manager ends it")]
     public static partial void OwnCallUnanswered(ILogger logger, string reason, double seconds);
 
-    [LoggerMessage(
-        52,
-        LogLevel.Warning,
+    [LoggerMessage(52, LogLevel.Warning,
         "Figures are not sent to the collector as they should be: {Reason}. Each sending has all of them, and this is said every {Minutes} "
         + "min at most")]
     public static partial void SendingFailed(ILogger logger, string reason, int minutes);

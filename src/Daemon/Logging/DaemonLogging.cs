@@ -9,8 +9,8 @@ using Serilog.Formatting.Compact;
 namespace MigrationD.Daemon.Logging;
 
 /// <summary>
-/// Where the daemon's log goes: to the journal, with fields and priorities, where standard error leads there; otherwise to standard error, as
-/// text on a terminal and as one JSON object a line elsewhere.
+/// Where the daemon's log goes: to the journal, with fields and priorities, where standard error leads there; otherwise to standard error,
+/// as text on a terminal and as one JSON object a line elsewhere.
 /// </summary>
 internal static class DaemonLogging
 {

@@ -11,10 +11,9 @@ using MigrationD.Protocol.Calls;
 namespace MigrationD.Daemon.Options;
 
 /// <content>How options are gathered from flags, environment and file, and checked.</content>
-public sealed partial record DaemonOptions
+internal sealed partial record DaemonOptions
 {
-    /// <summary>Loads from flags, this process's environment and the file that they name.</summary>
-    /// <param name="flags">Values given on the command line, by <see cref="DaemonOptionKey.Name"/>.</param>
+    /// <summary>Loads from flags (by <see cref="DaemonOptionKey.Name"/>), this process's environment and the file that they name.</summary>
     /// <exception cref="DaemonOptionsException">Something is wrong; it says everything that is.</exception>
     public static DaemonOptions Load(IReadOnlyDictionary<string, string> flags)
     {
@@ -178,28 +177,24 @@ public sealed partial record DaemonOptions
         return identity is null ? new(null, [.. problems]) : new(new LoadedTls(folder, identity));
     }
 
-    private static Parsed<IReadOnlyList<string>> ParseNames(string text)
+    private static Parsed<IReadOnlyList<string>> ParseNames(string text) => ParseList(
+        text, name => Uri.CheckHostName(name) == UriHostNameType.Dns, "is no name; give the names of certificates");
+
+    private static Parsed<IReadOnlyList<string>> ParsePeers(string text) => ParseList(
+        text, peer => HostAndPort.TryParse(peer, out _), "is no HOST:PORT; give the control addresses of other daemons");
+
+    private static Parsed<IReadOnlyList<string>> ParseList(string text, Func<string, bool> isOne, string problem)
     {
-        var names = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return names.FirstOrDefault(name => Uri.CheckHostName(name) != UriHostNameType.Dns) is { } wrong
-            ? Parsed<IReadOnlyList<string>>.Wrong($"\"{wrong}\" is no name; give the names of certificates with commas between them")
-            : new(names);
+        var list = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return list.FirstOrDefault(one => !isOne(one)) is { } wrong
+            ? Parsed<IReadOnlyList<string>>.Wrong($"\"{wrong}\" {problem} with commas between them")
+            : new(list);
     }
 
-    private static Parsed<IReadOnlyList<string>> ParsePeers(string text)
-    {
-        var peers = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return peers.FirstOrDefault(peer => !HostAndPort.TryParse(peer, out _)) is { } wrong
-            ? Parsed<IReadOnlyList<string>>.Wrong(
-                $"\"{wrong}\" is no HOST:PORT; give the control addresses of other daemons with commas between them")
-            : new(peers);
-    }
-
-    private static Parsed<string> ParseGroup(string text) => text.Length == 0
-        ? new(null)
-        : UnixGroup.TryFind(text, out _)
-            ? new(text)
-            : Parsed<string>.Wrong("is no group of this host; make it, or name another");
+    private static Parsed<string> ParseGroup(string text) =>
+        text.Length == 0 ? new(null)
+        : UnixGroup.TryFind(text, out _) ? new(text)
+        : Parsed<string>.Wrong("is no group of this host; make it, or name another");
 
     private static Parsed<IPEndPoint> ParsePeerAddress(string text, bool mayLeaveLoopback) =>
         ParseAddress(text, mayLeaveLoopback, "send or take a guest");
@@ -213,21 +208,12 @@ public sealed partial record DaemonOptions
         _ => ParseAddress(text, mayLeaveLoopback, "read which guests are here and where they go"),
     };
 
-    private static Parsed<Uri> ParseOtlp(string text)
-    {
-        if (text.Length == 0)
-        {
-            return new(null);
-        }
+    private static Parsed<Uri> ParseOtlp(string text) =>
+        text.Length == 0 ? new(null)
+        : Uri.TryCreate(text, UriKind.Absolute, out Uri? collector) && (collector.Scheme is "http" or "https") ? new(collector)
+        : Parsed<Uri>.Wrong("is no address of a collector; use http://HOST:4317, or https:// for one with TLS");
 
-        return Uri.TryCreate(text, UriKind.Absolute, out Uri? collector) && collector.Scheme is "http" or "https"
-            ? new(collector)
-            : Parsed<Uri>.Wrong("is no address of a collector; use http://HOST:4317, or https:// for one with TLS");
-    }
-
-    /// <param name="text">HOST:PORT.</param>
-    /// <param name="mayLeaveLoopback">Whether another address than loopback will do.</param>
-    /// <param name="deed">What a stranger could do there otherwise.</param>
+    // The deed is what a stranger could do there, were the address another than loopback.
     private static Parsed<IPEndPoint> ParseAddress(string text, bool mayLeaveLoopback, string deed)
     {
         if (!HostAndPort.TrySplit(text, out HostAndPort? written))
@@ -307,22 +293,12 @@ public sealed partial record DaemonOptions
             _ => key.Flag,
         };
 
-        public Found Find(DaemonOptionKey key, string defaultValue)
-        {
-            if (Flags.TryGetValue(key.Name, out var value))
-            {
-                return new(key, value, DaemonOptionOrigin.Flag);
-            }
-
-            if (Variables.TryGetValue(key.EnvironmentVariable, out value) && value.Length > 0)
-            {
-                return new(key, value, DaemonOptionOrigin.Environment);
-            }
-
-            return File.TryGetValue(key.Name, out value)
-                ? new(key, value, DaemonOptionOrigin.File)
-                : new(key, defaultValue, DaemonOptionOrigin.Default);
-        }
+        public Found Find(DaemonOptionKey key, string defaultValue) =>
+            Flags.TryGetValue(key.Name, out var value) ? new(key, value, DaemonOptionOrigin.Flag)
+            : Variables.TryGetValue(key.EnvironmentVariable, out value) && value.Length > 0
+                ? new(key, value, DaemonOptionOrigin.Environment)
+            : File.TryGetValue(key.Name, out value) ? new(key, value, DaemonOptionOrigin.File)
+            : new(key, defaultValue, DaemonOptionOrigin.Default);
 
         public DaemonOptionError Error(Found found, string problem) => new(
             KeyAt(found.Key, found.Origin), found.Value, found.Origin,

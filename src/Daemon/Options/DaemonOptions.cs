@@ -8,24 +8,24 @@ namespace MigrationD.Daemon.Options;
 /// The daemon's configuration, complete and valid: what <see cref="Load(IReadOnlyDictionary{string, string})"/> returns needs no
 /// further check.
 /// </summary>
-public sealed partial record DaemonOptions
+internal sealed partial record DaemonOptions
 {
-    /// <summary>Control address when nobody says otherwise.</summary>
+    /// <summary>The control address when nobody says otherwise.</summary>
     public const string DefaultListen = "127.0.0.1:7461";
 
-    /// <summary>Lanes address when nobody says otherwise.</summary>
+    /// <summary>The lanes' address when nobody says otherwise.</summary>
     public const string DefaultLanes = "127.0.0.1:7462";
 
     /// <summary>The variable that names a collector to every program that sends figures by OTLP; see <see cref="Otlp"/>.</summary>
     public const string StandardOtlp = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    /// <summary>Control socket when nobody says otherwise; the CLI's default as well.</summary>
+    /// <summary>The control socket when nobody says otherwise; the CLI's default as well.</summary>
     public const string DefaultControlPath = "/run/migrationd/control.sock";
 
     /// <summary>The file that is read, when it exists, if none is named.</summary>
     public const string DefaultConfigFile = "/etc/migrationd/migrationd.json";
 
-    /// <summary>Longest path of a unix socket in UTF-8 bytes: sun_path of unix(7) is 108 with its terminating zero.</summary>
+    /// <summary>The longest path of a unix socket in UTF-8 bytes: sun_path of unix(7) is 108 with its terminating zero.</summary>
     public const int MaxSocketPathBytes = 107;
 
     /// <summary>
@@ -117,4 +117,17 @@ public sealed partial record DaemonOptions
 
     /// <summary>The form of the log on standard error.</summary>
     public LogFormat LogFormat { get; init; } = LogFormat.Auto;
+}
+
+/// <summary>How log events are written to standard error.</summary>
+internal enum LogFormat
+{
+    /// <summary>The journal's own form where standard error leads to the journal, text on a terminal, JSON anywhere else.</summary>
+    Auto = 0,
+
+    /// <summary>One readable line for each event.</summary>
+    Text = 1,
+
+    /// <summary>One JSON object a line for each event.</summary>
+    Json = 2,
 }

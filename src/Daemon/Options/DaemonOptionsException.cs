@@ -1,17 +1,10 @@
 namespace MigrationD.Daemon.Options;
 
 /// <summary>The daemon's configuration is wrong. The message lists everything that is, one thing a line.</summary>
-public sealed class DaemonOptionsException : Exception
+internal sealed class DaemonOptionsException(IReadOnlyList<DaemonOptionError> errors) : Exception(string.Join('\n', errors))
 {
-    /// <summary>A configuration with these errors; at least one.</summary>
-    public DaemonOptionsException(IReadOnlyList<DaemonOptionError> errors)
-        : base(string.Join('\n', errors))
-    {
-        Errors = errors;
-    }
-
-    /// <summary>Everything that is wrong.</summary>
-    public IReadOnlyList<DaemonOptionError> Errors { get; }
+    /// <summary>Everything that is wrong; at least one thing.</summary>
+    public IReadOnlyList<DaemonOptionError> Errors { get; } = errors;
 }
 
 /// <summary>One thing wrong with the configuration.</summary>
@@ -20,9 +13,8 @@ public sealed class DaemonOptionsException : Exception
 /// <param name="Origin">Where it was set.</param>
 /// <param name="OriginDetail">The path of the file when <paramref name="Origin"/> is the file; null otherwise.</param>
 /// <param name="Problem">What is wrong and what is expected instead.</param>
-public sealed record DaemonOptionError(string Key, string? Value, DaemonOptionOrigin Origin, string? OriginDetail, string Problem)
+internal sealed record DaemonOptionError(string Key, string? Value, DaemonOptionOrigin Origin, string? OriginDetail, string Problem)
 {
-    /// <summary>One line: key, value, origin, problem.</summary>
     public override string ToString()
     {
         var value = Value is null ? "" : $" \"{Value}\"";

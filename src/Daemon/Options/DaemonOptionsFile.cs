@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace MigrationD.Daemon.Options;
 
 /// <summary>The configuration file: one JSON object, comments and trailing commas allowed, unknown keys refused.</summary>
-/// <param name="Path">Where it is; absolute.</param>
+/// <param name="Path">The file's absolute path.</param>
 /// <param name="Key">What named it, e.g. <c>--config</c>.</param>
 /// <param name="Origin">Where it was named.</param>
 internal sealed record DaemonOptionsFile(string Path, string Key, DaemonOptionOrigin Origin)
@@ -15,7 +15,7 @@ internal sealed record DaemonOptionsFile(string Path, string Key, DaemonOptionOr
         AllowDuplicateProperties = false,
     };
 
-    /// <summary>The file's values as the texts that a flag would have; what is wrong with it goes to <paramref name="errors"/>.</summary>
+    /// <summary>Reads the file's values as the texts that a flag would have; what is wrong goes to <paramref name="errors"/>.</summary>
     public IReadOnlyDictionary<string, string> Read(List<DaemonOptionError> errors)
     {
         try
@@ -23,16 +23,12 @@ internal sealed record DaemonOptionsFile(string Path, string Key, DaemonOptionOr
             using var document = JsonDocument.Parse(File.ReadAllText(Path), Dialect);
             return Values(document.RootElement, errors);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or JsonException)
         {
-            errors.Add(new(Key, Path, Origin, null, $"cannot be read: {error.Message}"));
+            string what = error is JsonException ? "is not valid JSON" : "cannot be read";
+            errors.Add(new(Key, Path, Origin, null, $"{what}: {error.Message}"));
+            return new Dictionary<string, string>();
         }
-        catch (JsonException error)
-        {
-            errors.Add(new(Key, Path, Origin, null, $"is not valid JSON: {error.Message}"));
-        }
-
-        return new Dictionary<string, string>();
     }
 
     private Dictionary<string, string> Values(JsonElement root, List<DaemonOptionError> errors)
@@ -47,26 +43,19 @@ internal sealed record DaemonOptionsFile(string Path, string Key, DaemonOptionOr
         var known = DaemonOptionKey.All.Where(key => key != DaemonOptionKey.Config).Select(key => key.Name).ToArray();
         foreach (var property in root.EnumerateObject())
         {
-            if (!known.Contains(property.Name))
+            string? problem =
+                !known.Contains(property.Name) ? $"is no option; the options are {string.Join(", ", known)}"
+                : property.Value.ValueKind is JsonValueKind.String or JsonValueKind.True or JsonValueKind.False ? null
+                : "must be a string, or true or false";
+            if (problem is not null)
             {
-                errors.Add(new(property.Name, property.Value.GetRawText(), DaemonOptionOrigin.File, Path,
-                    $"is no option; the options are {string.Join(", ", known)}"));
+                errors.Add(new(property.Name, property.Value.GetRawText(), DaemonOptionOrigin.File, Path, problem));
                 continue;
             }
 
-            switch (property.Value.ValueKind)
-            {
-                case JsonValueKind.String:
-                    values[property.Name] = property.Value.GetString()!;
-                    break;
-                case JsonValueKind.True or JsonValueKind.False:
-                    values[property.Name] = property.Value.GetBoolean() ? "true" : "false";
-                    break;
-                default:
-                    errors.Add(new(property.Name, property.Value.GetRawText(), DaemonOptionOrigin.File, Path,
-                        "must be a string, or true or false"));
-                    break;
-            }
+            values[property.Name] = property.Value.ValueKind == JsonValueKind.String
+                ? property.Value.GetString()!
+                : property.Value.GetRawText();
         }
 
         return values;
