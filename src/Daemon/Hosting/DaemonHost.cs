@@ -50,7 +50,7 @@ internal sealed class DaemonHost : IAsyncDisposable
     private volatile Node? _node;
     private PeerDoor? _peers;
     private MetricsExport? _export;
-    private ReaderDoor? _readers;
+    private Door? _readers;
     private ControlSocket? _socket;
     private ControlCallers? _callers;
     private Door? _control;
@@ -80,12 +80,13 @@ internal sealed class DaemonHost : IAsyncDisposable
 
     /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
     /// <param name="options">What to serve, and how.</param>
-    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, lists of names, and how many guests may be on their way.</param>
+    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, lists of names, and how many guests may be on their
+    /// way.</param>
     /// <param name="stop">Ends the daemon.</param>
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and what to do.</exception>
     public static async Task<int> RunAsync(DaemonOptions options, Func<DaemonOptions> reload, CancellationToken stop)
     {
-        // Before anything starts a thread: they inherit it. Guests step back by themselves.
+        // Threads inherit the rank, so none is started before. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
         _ = OpenFilesLimit.TryRaise();
         using ILoggerFactory logging = DaemonLogging.Create(options);
@@ -130,7 +131,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         _socket?.Dispose();
         foreach (HostedGuest guest in _guests.All().Where(guest => guest.IsHere))
         {
-            // Its memory is this process's: it ends with the process whatever is done here.
+            // The guest's memory is this process's: it ends with the process whatever is done here.
             DaemonLog.GuestEndsWithDaemon(_logger, guest.Name);
         }
 
@@ -141,8 +142,8 @@ internal sealed class DaemonHost : IAsyncDisposable
     }
 
     /// <summary>
-    /// Takes no new migration, lets those to this node that have not run here go back to their sources, and waits for all others: until then
-    /// a guest's memory is in two places.
+    /// Takes no new migration, lets those to this node that have not run here go back to their sources, and waits for all others: until
+    /// then a guest's memory is in two places.
     /// </summary>
     private async Task FinishMigrationsAsync()
     {
@@ -162,7 +163,8 @@ internal sealed class DaemonHost : IAsyncDisposable
             DaemonOptions options = reload();
             if (!_security.TryReload(options))
             {
-                DaemonLog.ReloadRefused(_logger, $"{DaemonOptionKey.Tls.Flag} cannot be switched on or off while the daemon runs; restart it");
+                DaemonLog.ReloadRefused(
+                    _logger, $"{DaemonOptionKey.Tls.Flag} cannot be switched on or off while the daemon runs; restart it");
                 return;
             }
 
@@ -201,11 +203,12 @@ internal sealed class DaemonHost : IAsyncDisposable
         _node = node;
         _socket = ControlSocket.Claim(_options.ControlPath);
         _callers = ControlCallers.Of(_options.ControlGroup);
+        var drains = new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token);
         var control = new ControlService(
-            node, _peers.Health, Config, _guests, _migrations, _outgoing, _peers.Sessions,
-            new Drains(_source, _guests, _outgoing, _options.Peers, _peers.Capacity.Instance, _shutdown.Token), _logger, _shutdown.Token);
+            new OperatedNode(node, _peers.Health, Config, _guests, _migrations), new NodeEngines(_outgoing, _peers.Sessions, drains),
+            _logger, _shutdown.Token);
         _control = await Door.ServeCallsAsync(
-            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, listen => AdmitOperators(listen, _logger)), Control.Descriptor,
+            _logging, kestrel => kestrel.ListenUnixSocket(_socket.Path, AdmitOperators), Control.Descriptor,
             services => services.AddSingleton(control)
                 .AddSingleton(new HealthService(_peers.Health.CheckAsync, Control.Descriptor, TimeProvider.System)),
             routes => routes.MapGrpcService<ControlService>(), new RequestMeter(_meter)).ConfigureAwait(false);
@@ -251,7 +254,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         return OpenAsync(DaemonOptionKey.Listen, _options.Listen, () => PeerDoor.OpenAsync(access, node, _logging));
     }
 
-    private Task<ReaderDoor> OpenReaderDoorAsync(IPEndPoint web, MetricsExport export) => OpenAsync(DaemonOptionKey.Web, web, () =>
+    private Task<Door> OpenReaderDoorAsync(IPEndPoint web, MetricsExport export) => OpenAsync(DaemonOptionKey.Web, web, () =>
         ReaderDoor.OpenAsync(
             web, _options.MaxConnections, _security,
             routes =>
@@ -277,12 +280,12 @@ internal sealed class DaemonHost : IAsyncDisposable
     }
 
     /// <summary>Lets operators in, and nobody else.</summary>
-    private void AdmitOperators(ListenOptions listen, ILogger logger) => listen.Use(next => async connection =>
+    private void AdmitOperators(ListenOptions listen) => listen.Use(next => async connection =>
     {
         Socket socket = connection.Features.Get<IConnectionSocketFeature>()!.Socket;
         if (_callers!.Refuse(socket) is { } who)
         {
-            DaemonLog.CallerRefused(logger, who);
+            DaemonLog.CallerRefused(_logger, who);
             connection.Abort();
             return;
         }

@@ -21,9 +21,7 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Services;
 
 /// <summary>Answers operators: service Control of control.proto, on the local control socket.</summary>
-internal sealed class ControlService(
-    Node node, NodeHealth health, Func<GetConfigResponse> config, GuestRegistry guests, MigrationLog migrations, SourceMigrations outgoing,
-    DestinationSessions incoming, Drains drains, ILogger logger, CancellationToken shutdown)
+internal sealed class ControlService(OperatedNode node, NodeEngines engines, ILogger logger, CancellationToken shutdown)
     : Control.ControlBase
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(100);
@@ -31,30 +29,31 @@ internal sealed class ControlService(
 
     public override Task<Node> GetNode(GetNodeRequest request, ServerCallContext context) => Task.FromResult(Describe());
 
-    public override Task<GetConfigResponse> GetConfig(GetConfigRequest request, ServerCallContext context) => Task.FromResult(config());
+    public override Task<GetConfigResponse> GetConfig(GetConfigRequest request, ServerCallContext context) =>
+        Task.FromResult(node.Config());
 
     public override Task<Health> GetHealth(GetHealthRequest request, ServerCallContext context) =>
-        health.CheckAsync(context.CancellationToken);
+        node.Health.CheckAsync(context.CancellationToken);
 
     public override Task<GuestMessage> CreateGuest(CreateGuestRequest request, ServerCallContext context) =>
         Task.Run(() => Create(request));
 
     public override Task<ListGuestsResponse> ListGuests(ListGuestsRequest request, ServerCallContext context) =>
-        Task.FromResult(new ListGuestsResponse { Guests = { guests.All().Select(guest => guest.Snapshot()) } });
+        Task.FromResult(new ListGuestsResponse { Guests = { node.Guests.All().Select(guest => guest.Snapshot()) } });
 
     public override Task<GuestMessage> GetGuest(GetGuestRequest request, ServerCallContext context) =>
-        Task.FromResult(guests.Find(request.Name).Snapshot());
+        Task.FromResult(node.Guests.Find(request.Name).Snapshot());
 
     public override Task<GuestMessage> PauseGuest(PauseGuestRequest request, ServerCallContext context) =>
-        On(request.Name, "pause", guest => guest.Pause());
+        CommandAsync(request.Name, "pause", guest => guest.Pause());
 
     public override Task<GuestMessage> ResumeGuest(ResumeGuestRequest request, ServerCallContext context) =>
-        On(request.Name, "resume", guest => guest.Resume());
+        CommandAsync(request.Name, "resume", guest => guest.Resume());
 
     public override async Task<DeleteGuestResponse> DeleteGuest(DeleteGuestRequest request, ServerCallContext context)
     {
         string name = request.Name;
-        Task forgotten = await DedicatedThread.Start($"delete {name}", () => guests.DeleteAsync(name)).ConfigureAwait(false);
+        Task forgotten = await DedicatedThread.Start($"delete {name}", () => node.Guests.DeleteAsync(name)).ConfigureAwait(false);
         await forgotten.ConfigureAwait(false);
         DaemonLog.GuestDeleted(logger, name);
         return new DeleteGuestResponse();
@@ -62,31 +61,31 @@ internal sealed class ControlService(
 
     public override async Task<HashGuestResponse> HashGuest(HashGuestRequest request, ServerCallContext context)
     {
-        HostedGuest guest = guests.Find(request.Name);
+        HostedGuest guest = node.Guests.Find(request.Name);
         using StillMemory still = guest.HoldWhole("hash");
         string hash = await DedicatedThread.Start($"hash {guest.Name}", () => Hash(still.Memory)).ConfigureAwait(false);
         return new HashGuestResponse { Sha256 = hash };
     }
 
     public override Task DumpGuest(DumpGuestRequest request, IServerStreamWriter<DumpChunk> responses, ServerCallContext context) =>
-        responses.SendAllAsync(DumpAsync(guests.Find(request.Name)), context);
+        responses.SendAllAsync(DumpAsync(node.Guests.Find(request.Name)), context);
 
     public override Task ReadConsole(ReadConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
         responses.SendAllAsync(
             ConsoleFeed.ReadAsync(
-                guests.Find(request.Name), request.Offset, request.Follow, TimeProvider.System, context.CancellationToken),
+                node.Guests.Find(request.Name), request.Offset, request.Follow, TimeProvider.System, context.CancellationToken),
             context);
 
     public override Task<Migration> Migrate(MigrateRequest request, ServerCallContext context) => Task.Run(() =>
     {
         DestinationAddress.Check($"migrate guest '{request.Guest}'", request.To);
-        return outgoing.Begin(guests.Find(request.Guest), MigrationPlan.Of(request), shutdown).Snapshot();
+        return engines.Outgoing.Begin(node.Guests.Find(request.Guest), MigrationPlan.Of(request), shutdown).Snapshot();
     });
 
     public override Task<ListMigrationsResponse> ListMigrations(ListMigrationsRequest request, ServerCallContext context) =>
-        Task.FromResult(new ListMigrationsResponse { Migrations = { migrations.All().Select(record => record.Snapshot()) } });
+        Task.FromResult(new ListMigrationsResponse { Migrations = { node.Migrations.All().Select(record => record.Snapshot()) } });
 
-    public override Task<Migration> GetMigration(GetMigrationRequest request, ServerCallContext context) => After(request.Id);
+    public override Task<Migration> GetMigration(GetMigrationRequest request, ServerCallContext context) => SnapshotOf(request.Id);
 
     public override Task WatchMigration(
         WatchMigrationRequest request, IServerStreamWriter<Migration> responses, ServerCallContext context) =>
@@ -94,20 +93,20 @@ internal sealed class ControlService(
 
     public override Task<Migration> StartPostcopy(StartPostcopyRequest request, ServerCallContext context)
     {
-        outgoing.Find(request.Id, "start post-copy in").StartPostcopy();
-        return After(request.Id);
+        engines.Outgoing.Find(request.Id, "start post-copy in").StartPostcopy();
+        return SnapshotOf(request.Id);
     }
 
     public override Task<Migration> SetMigration(SetMigrationRequest request, ServerCallContext context)
     {
-        outgoing.Find(request.Id, "change limits of").Set(request);
-        return After(request.Id);
+        engines.Outgoing.Find(request.Id, "change limits of").Set(request);
+        return SnapshotOf(request.Id);
     }
 
     public override Task<Migration> CancelMigration(CancelMigrationRequest request, ServerCallContext context)
     {
-        outgoing.Find(request.Id, "cancel").Cancel();
-        return After(request.Id);
+        engines.Outgoing.Find(request.Id, "cancel").Cancel();
+        return SnapshotOf(request.Id);
     }
 
     public override Task<Migration> RecoverMigration(RecoverMigrationRequest request, ServerCallContext context)
@@ -117,8 +116,8 @@ internal sealed class ControlService(
             DestinationAddress.Check($"recover migration {request.Id}", request.To);
         }
 
-        outgoing.Find(request.Id, "recover").Recover(request.To);
-        return After(request.Id);
+        engines.Outgoing.Find(request.Id, "recover").Recover(request.To);
+        return SnapshotOf(request.Id);
     }
 
     public override async Task<Migration> ResolveMigration(ResolveMigrationRequest request, ServerCallContext context)
@@ -126,11 +125,11 @@ internal sealed class ControlService(
         switch (request.Resolution)
         {
             case Resolution.ResumeHere:
-                await outgoing.Find(request.Id, "resume here in").ResumeHereAsync(request.Force, context.CancellationToken)
+                await engines.Outgoing.Find(request.Id, "resume here in").ResumeHereAsync(request.Force, context.CancellationToken)
                     .ConfigureAwait(false);
                 break;
             case Resolution.GiveUp:
-                DestinationSession session = incoming.FindMigration(request.Id) ?? throw new Refusal(
+                DestinationSession session = engines.Incoming.FindMigration(request.Id) ?? throw new Refusal(
                     Because.NotFound,
                     $"no guest is on its way to this node in migration '{request.Id}'; see: migrationd migration list");
                 session.GiveUp();
@@ -143,41 +142,42 @@ internal sealed class ControlService(
     }
 
     public override Task Drain(DrainRequest request, IServerStreamWriter<DrainUpdate> responses, ServerCallContext context) =>
-        responses.SendAllAsync(drains.RunAsync(request, context.CancellationToken), context);
+        responses.SendAllAsync(engines.Drains.RunAsync(request, context.CancellationToken), context);
 
     public override Task<Node> Undrain(UndrainRequest request, ServerCallContext context)
     {
-        drains.Undrain();
+        engines.Drains.Undrain();
         return Task.FromResult(Describe());
     }
 
-    private Node Describe() => new(node)
+    private Node Describe() => new(node.Self)
     {
         ManagedBytesAllocated = (ulong)GC.GetTotalAllocatedBytes(),
         Collections = (ulong)GC.CollectionCount(0),
-        Drained = guests.IsClosed,
+        Drained = node.Guests.IsClosed,
     };
 
     private GuestMessage Create(CreateGuestRequest request)
     {
         GuestSpec spec = GuestMessages.FromMessage(request.Spec);
-        HostedGuest guest = guests.Create(spec);
+        HostedGuest guest = node.Guests.Create(spec);
         DaemonLog.GuestCreated(logger, spec.Name, spec.Kind.ToString(), spec.MemoryBytes, spec.Vcpus);
         return guest.Snapshot();
     }
 
     /// <summary>Runs a command on a thread of its own: it may wait for vCPUs, and they for pages.</summary>
-    private async Task<GuestMessage> On(string name, string command, Action<HostedGuest> act)
+    private async Task<GuestMessage> CommandAsync(string name, string command, Action<HostedGuest> act)
     {
-        HostedGuest guest = guests.Find(name);
+        HostedGuest guest = node.Guests.Find(name);
         await DedicatedThread.Start($"{command} {name}", () => act(guest)).ConfigureAwait(false);
         return guest.Snapshot();
     }
 
-    /// <summary>On the threads of the pool: what is read is here, so that no read waits for a page.</summary>
+    /// <summary>Reads on the threads of the pool: what is read is here, so that no read waits for a page.</summary>
     private static async IAsyncEnumerable<DumpChunk> DumpAsync(HostedGuest guest)
     {
-        // Off the thread that reads the connection; and held only while somebody listens, until the enumeration is disposed of.
+        // The thread that reads the connection goes on; the memory is held only while somebody listens, until the enumeration is disposed
+        // of.
         await Task.Yield();
         using StillMemory still = guest.HoldWhatIsHere("dump");
         foreach (DumpChunk chunk in GuestDump.Of(guest.Name, still))
@@ -199,15 +199,14 @@ internal sealed class ControlService(
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>A migration as it is now, after what was asked for.</summary>
-    private Task<Migration> After(string id) => Task.FromResult(FindMigration(id).Snapshot());
+    private Task<Migration> SnapshotOf(string id) => Task.FromResult(FindMigration(id).Snapshot());
 
-    private MigrationRecord FindMigration(string id) => migrations.TryFind(id, out MigrationRecord? record)
+    private MigrationRecord FindMigration(string id) => node.Migrations.TryFind(id, out MigrationRecord? record)
         ? record
         : throw new Refusal(Because.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
 
     private static async IAsyncEnumerable<Migration> WatchAsync(
-        MigrationRecord record, [EnumeratorCancellation] CancellationToken cancel)
+        MigrationRecord record, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         Migration? sent = null;
         long sentAt = 0;
@@ -226,8 +225,8 @@ internal sealed class ControlService(
                 yield break;
             }
 
-            await Task.WhenAny(changed, Task.Delay(WatchInterval, cancel)).ConfigureAwait(false);
-            cancel.ThrowIfCancellationRequested();
+            await Task.WhenAny(changed, Task.Delay(WatchInterval, cancellationToken)).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
         }
     }
 
@@ -241,3 +240,10 @@ internal sealed class ControlService(
         return differs;
     }
 }
+
+/// <summary>The node that operators ask: who it is, how it is and what is on it.</summary>
+internal sealed record OperatedNode(
+    Node Self, NodeHealth Health, Func<GetConfigResponse> Config, GuestRegistry Guests, MigrationLog Migrations);
+
+/// <summary>What moves guests from this node and to it.</summary>
+internal sealed record NodeEngines(SourceMigrations Outgoing, DestinationSessions Incoming, Drains Drains);

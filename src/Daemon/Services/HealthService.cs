@@ -11,9 +11,6 @@ namespace MigrationD.Daemon.Services;
 /// Answers probes: gRPC's own service of health checks (grpc/doc/health-checking.md), for the whole server and for the one service that is
 /// served beside it. What it says is what a look at the node finds.
 /// </summary>
-/// <param name="look">Looks at the node once.</param>
-/// <param name="service">The service beside it.</param>
-/// <param name="time">The clock.</param>
 internal sealed class HealthService(
     Func<CancellationToken, Task<Protocol.V1.Health>> look, ServiceDescriptor service, TimeProvider time)
     : Grpc.Health.V1.Health.HealthBase
@@ -39,21 +36,21 @@ internal sealed class HealthService(
     public override async Task Watch(
         HealthCheckRequest request, IServerStreamWriter<HealthCheckResponse> responses, ServerCallContext context)
     {
-        CancellationToken ended = context.CancellationToken;
+        CancellationToken cancellationToken = context.CancellationToken;
         ServingStatus said = ServingStatus.Unknown;
         while (true)
         {
             // A service that is not known may come one day, says the protocol, and the call goes on.
             ServingStatus status = IsServed(request.Service)
-                ? await LookAsync().WaitAsync(ended).ConfigureAwait(false)
+                ? await LookAsync().WaitAsync(cancellationToken).ConfigureAwait(false)
                 : ServingStatus.ServiceUnknown;
             if (status != said)
             {
                 said = status;
-                await responses.WriteUntilAsync(new HealthCheckResponse { Status = status }, ended).ConfigureAwait(false);
+                await responses.WriteUntilAsync(new HealthCheckResponse { Status = status }, cancellationToken).ConfigureAwait(false);
             }
 
-            await Task.Delay(Fresh, time, ended).ConfigureAwait(false);
+            await Task.Delay(Fresh, time, cancellationToken).ConfigureAwait(false);
         }
     }
 

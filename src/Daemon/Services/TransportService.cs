@@ -81,7 +81,8 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
         return new AbortResponse();
     }
 
-    public override Task RelayConsole(RelayConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
+    public override Task RelayConsole(
+        RelayConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
         responses.SendAllAsync(
             ConsoleFeed.ReadAsync(
                 sessions.FindGuest(request.Session), request.Offset, request.Follow, TimeProvider.System, context.CancellationToken),
@@ -93,7 +94,7 @@ internal sealed class TransportService(DestinationSessions sessions, string lane
         return Task.FromResult(capacity.Describe());
     }
 
-    /// <summary>Its connection may be older than the list that it is not on any more.</summary>
+    /// <summary>Refuses a caller that is not on the list any more: its connection may be older.</summary>
     private void RefuseUnlessSender(ServerCallContext context)
     {
         if (context.GetHttpContext().Connection.ClientCertificate is { } shown && security.RefuseSender(shown) is { } why)

@@ -12,12 +12,12 @@ public sealed class MetricsExportTests : IAsyncDisposable
     private static readonly MemoryBudget Budget = new(1 << 30);
 
     private readonly List<IDisposable> _daemons = [];
-    private readonly List<ReaderDoor> _doors = [];
+    private readonly List<Door> _doors = [];
     private readonly HttpClient _http = new();
 
     public async ValueTask DisposeAsync()
     {
-        foreach (ReaderDoor door in _doors)
+        foreach (Door door in _doors)
         {
             await door.DisposeAsync();
         }
@@ -77,7 +77,7 @@ public sealed class MetricsExportTests : IAsyncDisposable
         var meter = new DaemonMeter(node, new GuestRegistry(Budget), Budget);
         MetricsExport export = MetricsExport.Begin(meter, node, hasPage: true, collector: null, NullLogger.Instance);
         _daemons.AddRange([export, meter]);
-        ReaderDoor door = await ReaderDoor.OpenAsync(
+        Door door = await ReaderDoor.OpenAsync(
             new IPEndPoint(IPAddress.Loopback, 0), 16, PeerSecurity.None, export.Map, new RequestMeter(meter), NullLoggerFactory.Instance);
         _doors.Add(door);
         return (meter, $"http://{door.Address}{MetricsExport.Path}");

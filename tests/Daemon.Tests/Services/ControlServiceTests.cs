@@ -25,9 +25,12 @@ public sealed class ControlServiceTests : IDisposable
     private readonly ControlService _service;
 
     public ControlServiceTests() => _service = new ControlService(
-        _described, new NodeHealth("alpha", _ => Task.CompletedTask), () => _config, _node.Guests, _node.Migrations, _node.Outgoing,
-        new DestinationSessions(new DestinationNode(_node.Guests, _node.Migrations, _node.Timeouts), 2),
-        new Drains(_node.Source, _node.Guests, _node.Outgoing, [], "own", _node.Shutdown), _node.Log, _node.Shutdown);
+        new OperatedNode(_described, new NodeHealth("alpha", _ => Task.CompletedTask), () => _config, _node.Guests, _node.Migrations),
+        new NodeEngines(
+            _node.Outgoing,
+            new DestinationSessions(new DestinationNode(_node.Guests, _node.Migrations, _node.Timeouts), 2),
+            new Drains(_node.Source, _node.Guests, _node.Outgoing, [], "own", _node.Shutdown)),
+        _node.Log, _node.Shutdown);
 
     private DirectCall Call => new(_ended.Token);
 

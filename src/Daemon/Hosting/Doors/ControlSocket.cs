@@ -80,7 +80,7 @@ internal sealed class ControlSocket : IDisposable
         throw new IOException($"claim the control socket {path}: a daemon listens there already; stop it, or choose another --control");
     }
 
-    /// <summary>A regular file refuses connections as well. Opened as a file, only a socket says ENXIO (open(2)).</summary>
+    // A regular file refuses connections as well. Opened as a file, only a socket says ENXIO (open(2)).
     private static bool IsSocket(string path)
     {
         int descriptor = Libc.Open(path, ReadOnlyNonBlockingCloseOnExec);

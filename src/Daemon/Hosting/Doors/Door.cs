@@ -22,24 +22,17 @@ namespace MigrationD.Daemon.Hosting.Doors;
 /// A Kestrel of its own for one door: what is served at one is not served at another. One for calls has gRPC's own services besides, health
 /// and reflection, for probes and for clients without a proto file.
 /// </summary>
-internal sealed class Door : IAsyncDisposable
+internal sealed class Door(WebApplication application) : IAsyncDisposable
 {
     private static readonly TimeSpan StopDeadline = TimeSpan.FromSeconds(5);
 
-    private readonly WebApplication _application;
-
-    private Door(WebApplication application)
-    {
-        _application = application;
-    }
-
-    /// <summary>HOST:PORT it listens on, with the port that the system chose.</summary>
+    /// <summary>The HOST:PORT that it listens on, with the port that the system chose.</summary>
     public string Address =>
-        new Uri(_application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Authority;
+        new Uri(application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()).Authority;
 
     /// <summary>Listens, and serves calls.</summary>
     /// <param name="logging">The daemon's log.</param>
-    /// <param name="listen">Where.</param>
+    /// <param name="listen">Adds the listener.</param>
     /// <param name="service">What reflection tells of besides itself and health. Named here, as native code cannot look for it.</param>
     /// <param name="services">The services themselves; one instance of each answers every call.</param>
     /// <param name="map">Maps them.</param>
@@ -58,28 +51,24 @@ internal sealed class Door : IAsyncDisposable
         {
             ServiceDescriptor[] described =
             [
-                service, Health.Descriptor, Grpc.Reflection.V1.ServerReflection.Descriptor, Grpc.Reflection.V1Alpha.ServerReflection.Descriptor,
+                service, Health.Descriptor, Grpc.Reflection.V1.ServerReflection.Descriptor,
+                Grpc.Reflection.V1Alpha.ServerReflection.Descriptor,
             ];
             added.AddCalls();
             added.AddSingleton(new ReflectionV1ServiceImpl(described)).AddSingleton(new ReflectionServiceImpl(described));
             services(added);
         },
-        application =>
+        served =>
         {
-            application.UseCalls();
-            map(application);
-            application.MapGrpcService<HealthService>();
-            application.MapGrpcService<ReflectionV1ServiceImpl>();
-            application.MapGrpcService<ReflectionServiceImpl>();
+            served.UseCalls();
+            map(served);
+            served.MapGrpcService<HealthService>();
+            served.MapGrpcService<ReflectionV1ServiceImpl>();
+            served.MapGrpcService<ReflectionServiceImpl>();
         },
         requests);
 
-    /// <summary>Listens, and serves pages.</summary>
-    /// <param name="logging">The daemon's log.</param>
-    /// <param name="listen">Where, and with which limits.</param>
-    /// <param name="bind">Makes the listening socket.</param>
-    /// <param name="map">Maps what can be read.</param>
-    /// <param name="requests">Counts requests.</param>
+    /// <summary>Listens on the socket that <paramref name="bind"/> makes, and serves pages.</summary>
     /// <exception cref="IOException">The address cannot be had.</exception>
     public static Task<Door> ServePagesAsync(
         ILoggerFactory logging, Action<KestrelServerOptions> listen, Func<EndPoint, Socket> bind, Action<IEndpointRouteBuilder> map,
@@ -93,8 +82,8 @@ internal sealed class Door : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         using var deadline = new CancellationTokenSource(StopDeadline);
-        await _application.StopAsync(deadline.Token).ConfigureAwait(false);
-        await _application.DisposeAsync().ConfigureAwait(false);
+        await application.StopAsync(deadline.Token).ConfigureAwait(false);
+        await application.DisposeAsync().ConfigureAwait(false);
     }
 
     private static async Task<Door> StartAsync(
@@ -106,21 +95,21 @@ internal sealed class Door : IAsyncDisposable
         builder.Services.AddRouting();
         services(builder.Services);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(listen);
-        WebApplication application = builder.Build();
+        WebApplication built = builder.Build();
         if (requests is not null)
         {
-            application.Use(requests.CountAsync);
+            built.Use(requests.CountAsync);
         }
 
-        serve(application);
+        serve(built);
         try
         {
-            await application.StartAsync().ConfigureAwait(false);
-            return new Door(application);
+            await built.StartAsync().ConfigureAwait(false);
+            return new Door(built);
         }
         catch
         {
-            await application.DisposeAsync().ConfigureAwait(false);
+            await built.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

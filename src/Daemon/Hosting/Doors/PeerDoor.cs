@@ -18,37 +18,23 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Hosting.Doors;
 
 /// <summary>Where guests come in: the control listener for other daemons, and the lanes.</summary>
-internal sealed class PeerDoor : IAsyncDisposable
+internal sealed class PeerDoor(DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control)
+    : IAsyncDisposable
 {
-    private readonly LaneListener _lanes;
-    private readonly Door _control;
-
-    private PeerDoor(DestinationSessions sessions, NodeCapacity capacity, NodeHealth health, LaneListener lanes, Door control)
-    {
-        Health = health;
-        Sessions = sessions;
-        Capacity = capacity;
-        _lanes = lanes;
-        _control = control;
-    }
-
     /// <summary>HOST:PORT for control, or what a unix socket is called by its server.</summary>
-    public string Listen => _control.Address;
+    public string Listen => control.Address;
 
-    public DestinationSessions Sessions { get; }
+    public DestinationSessions Sessions => sessions;
 
     /// <summary>What other daemons are told that there is room for.</summary>
-    public NodeCapacity Capacity { get; }
+    public NodeCapacity Capacity => capacity;
 
     /// <summary>Whether guests can come in, and run.</summary>
-    public NodeHealth Health { get; }
+    public NodeHealth Health => health;
 
-    public IPEndPoint Lanes => _lanes.LocalEndPoint;
+    public IPEndPoint Lanes => lanes.LocalEndPoint;
 
-    /// <summary>Opens both.</summary>
-    /// <param name="access">Where, and for whom.</param>
-    /// <param name="node">What guests come to.</param>
-    /// <param name="logging">The log of the control listener.</param>
+    /// <summary>Opens both listeners.</summary>
     /// <exception cref="IOException">An address cannot be had; the message says which and what to do.</exception>
     public static async Task<PeerDoor> OpenAsync(PeerAccess access, DestinationNode node, ILoggerFactory logging)
     {
@@ -88,8 +74,8 @@ internal sealed class PeerDoor : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _lanes.Dispose();
-        await _control.DisposeAsync().ConfigureAwait(false);
+        lanes.Dispose();
+        await control.DisposeAsync().ConfigureAwait(false);
     }
 
     private static LaneListener Bind(Func<LaneListener> listener, IPEndPoint lanes)
@@ -105,12 +91,12 @@ internal sealed class PeerDoor : IAsyncDisposable
         }
     }
 
-    /// <summary>An address that means "any" is of no use to a peer; told none, it takes the host that it has dialled.</summary>
+    // An address that means "any" is of no use to a peer; told none, it takes the host that it has dialled.
     private static string Advertised(IPEndPoint lanes) =>
         lanes.Address.Equals(IPAddress.Any) || lanes.Address.Equals(IPAddress.IPv6Any) ? $":{lanes.Port}" : lanes.ToString();
 }
 
-/// <summary>What other daemons, or whoever pretends to be one, can make this one hold.</summary>
+/// <summary>What other daemons, and strangers who pretend to be one, can make this daemon hold.</summary>
 /// <param name="Connections">Connections that each of the two listeners serves at a time.</param>
 /// <param name="Incoming">Guests on their way in at a time; each has a machine, staging and two threads before it has memory.</param>
 internal sealed record PeerLimits(int Connections, int Incoming);

@@ -12,12 +12,12 @@ using MigrationD.Daemon.Security;
 namespace MigrationD.Daemon.Hosting.Doors;
 
 /// <summary>
-/// Where Prometheus and browsers read. Nothing can be changed here, and no call is answered. HTTP/1.1 is spoken, and with TLS HTTP/2 as
-/// well: without it nobody says beforehand which of the two he speaks.
+/// The door where Prometheus and browsers read. Nothing can be changed here, and no call is answered. HTTP/1.1 is spoken, and with TLS
+/// HTTP/2 as well: without TLS nobody says beforehand which of the two he speaks.
 /// </summary>
-internal sealed class ReaderDoor : IAsyncDisposable
+internal static class ReaderDoor
 {
-    // Who reads asks for a path and has nothing else to say. Browsers send their cookies along, which are those of every port of a host.
+    // A reader asks for a path and has nothing else to say. Browsers send their cookies along, which are those of every port of a host.
     private const int MaxRequestLineBytes = 4 * 1024;
     private const int MaxHeaderBytes = 16 * 1024;
     private const int MaxHeaderCount = 64;
@@ -27,38 +27,22 @@ internal sealed class ReaderDoor : IAsyncDisposable
 
     private static readonly TimeSpan HeadersTimeout = TimeSpan.FromSeconds(10);
 
-    // From a connection's first byte on, and between requests.
+    // The timeout counts from a connection's first byte on, and between requests.
     private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(30);
 
     // What the system holds of answers that nobody takes, for each connection; left alone it would be up to 4 MiB.
     private const int SendBufferBytes = 64 * 1024;
 
-    // Whoever takes answers more slowly than this, on average, is not waited for.
+    // Nobody waits for a reader who takes answers more slowly than this, on average.
     private static readonly MinDataRate SlowestReader = new(bytesPerSecond: 16 * 1024, gracePeriod: TimeSpan.FromSeconds(5));
 
-    private readonly Door _door;
-
-    private ReaderDoor(Door door)
-    {
-        _door = door;
-    }
-
-    /// <summary>HOST:PORT it listens on, with the port that the system chose.</summary>
-    public string Address => _door.Address;
-
-    /// <summary>Opens it.</summary>
-    /// <param name="web">Where.</param>
-    /// <param name="connections">How many connections it serves at a time.</param>
-    /// <param name="security">Who may read.</param>
-    /// <param name="map">Maps what can be read.</param>
-    /// <param name="requests">Counts requests.</param>
-    /// <param name="logging">The daemon's log.</param>
+    /// <summary>Opens the door for so many connections at a time.</summary>
     /// <exception cref="IOException">The address cannot be had.</exception>
-    public static async Task<ReaderDoor> OpenAsync(
+    public static Task<Door> OpenAsync(
         IPEndPoint web, int connections, PeerSecurity security, Action<IEndpointRouteBuilder> map, RequestMeter requests,
         ILoggerFactory logging)
     {
-        return new ReaderDoor(await Door.ServePagesAsync(logging, Listen, Bind, map, requests).ConfigureAwait(false));
+        return Door.ServePagesAsync(logging, Listen, Bind, map, requests);
 
         void Listen(KestrelServerOptions kestrel)
         {
@@ -72,9 +56,7 @@ internal sealed class ReaderDoor : IAsyncDisposable
         }
     }
 
-    public ValueTask DisposeAsync() => _door.DisposeAsync();
-
-    /// <summary>Connections have the listening socket's buffers (socket(7)).</summary>
+    // Connections have the listening socket's buffers (socket(7)).
     private static Socket Bind(EndPoint web)
     {
         Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(web);

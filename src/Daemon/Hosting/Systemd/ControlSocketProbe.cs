@@ -10,10 +10,10 @@ internal sealed class ControlSocketProbe(string path)
 {
     /// <summary>Returns when the daemon has answered.</summary>
     /// <exception cref="Refusal">It cannot be reached, or answers with an error.</exception>
-    public async Task AskAsync(CancellationToken cancel)
+    public async Task AskAsync(CancellationToken cancellationToken)
     {
         using var channel = CallChannel.Connect("unix:" + path);
-        _ = await new Control.ControlClient(channel.Invoker).GetNodeAsync(new GetNodeRequest(), cancellationToken: cancel)
+        _ = await new Control.ControlClient(channel.Invoker).GetNodeAsync(new GetNodeRequest(), cancellationToken: cancellationToken)
             .ConfigureAwait(false);
     }
 }

@@ -23,8 +23,8 @@ internal sealed class NotifySocket(ILogger logger)
     public bool IsNamed => _notifier.IsEnabled;
 
     /// <summary>
-    /// Sends lines of KEY=VALUE; does nothing where no service manager wants to know. A message that nobody takes is logged, the first time:
-    /// guests run on without a service manager.
+    /// Sends lines of KEY=VALUE; does nothing where no service manager wants to know. A message that nobody takes is logged, the first
+    /// time: guests run on without a service manager.
     /// </summary>
     public void Send(string message)
     {

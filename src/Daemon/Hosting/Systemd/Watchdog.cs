@@ -32,25 +32,25 @@ internal sealed class Watchdog(NotifySocket socket, TimeSpan timeout, Func<Cance
             ? TimeSpan.FromMicroseconds(time)
             : null;
 
-    /// <summary>Until <paramref name="stop"/>.</summary>
-    public async Task RunAsync(CancellationToken stop)
+    /// <summary>Asks and tells until <paramref name="cancellationToken"/> fires.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
-        while (!stop.IsCancellationRequested)
+        while (!cancellationToken.IsCancellationRequested)
         {
-            bool answered = await AnswersAsync(stop).ConfigureAwait(false);
+            bool answered = await AnswersAsync(cancellationToken).ConfigureAwait(false);
             if (answered)
             {
                 socket.Send("WATCHDOG=1");
             }
 
             // After an answer half of the time is left for the next one, which may take half of that and then be asked for again.
-            await Task.Delay(answered ? timeout / 2 : timeout / 16, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.Delay(answered ? timeout / 2 : timeout / 16, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
-    private async Task<bool> AnswersAsync(CancellationToken stop)
+    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(timeout / 4);
         try
         {
@@ -59,10 +59,10 @@ internal sealed class Watchdog(NotifySocket socket, TimeSpan timeout, Func<Cance
         }
         catch (Exception error) when (error is Refusal or OperationCanceledException)
         {
-            if (!stop.IsCancellationRequested)
+            if (!cancellationToken.IsCancellationRequested)
             {
-                DaemonLog.OwnCallUnanswered(
-                    logger, error is Refusal ? error.Message : $"no answer within {(timeout / 4).TotalSeconds:0.#} s", timeout.TotalSeconds);
+                string reason = error is Refusal ? error.Message : $"no answer within {(timeout / 4).TotalSeconds:0.#} s";
+                DaemonLog.OwnCallUnanswered(logger, reason, timeout.TotalSeconds);
             }
 
             return false;
