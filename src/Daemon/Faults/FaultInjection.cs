@@ -21,7 +21,7 @@ namespace MigrationD.Daemon.Faults;
 /// <item><c>delay:MS</c>: the step's thread sleeps for so many milliseconds.</item>
 /// </list>
 /// </remarks>
-internal sealed class FaultInjection
+internal sealed class FaultInjection(string step, string action, int delay)
 {
     /// <summary>The environment variable.</summary>
     public const string Variable = "MIGRATIOND_FAULT";
@@ -30,7 +30,7 @@ internal sealed class FaultInjection
     private const int StopSignal = 19;
     private const int LongestDelay = 60_000;
 
-    /// <summary>Every step that has a name. Before what is read with it: statics are made in this order.</summary>
+    /// <summary>Every step that has a name. It stands before what is read with it: statics are made in this order.</summary>
     public static FrozenSet<string> Steps { get; } =
     [
         "source.prepare", "source.lanes", "source.precopy", "source.forget", "source.pause", "source.state", "source.run-before",
@@ -43,19 +43,9 @@ internal sealed class FaultInjection
         ? fault
         : null;
 
-    private readonly string _step;
-    private readonly string _action;
-    private readonly int _delay;
     private readonly ManualResetEventSlim _toldToGoOn = new();
     private PosixSignalRegistration? _goOn;
     private int _reached;
-
-    private FaultInjection(string step, string action, int delay)
-    {
-        _step = step;
-        _action = action;
-        _delay = delay;
-    }
 
     /// <summary>Whether something is to go wrong in this process.</summary>
     public static bool IsOn => Configured is not null;
@@ -74,13 +64,14 @@ internal sealed class FaultInjection
         {
             throw new IOException(
                 $"{Variable} is '{text}', which is no STEP:ACTION; steps: {string.Join(", ", Steps.Order(StringComparer.Ordinal))}; "
-                + $"actions: kill, stop, throw, wait, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere but in a test");
+                + $"actions: kill, stop, throw, wait, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere but "
+                + "in a test");
         }
 
         if (Configured is { } fault)
         {
             // From the start, so that a signal that comes before the step is reached is not lost.
-            fault._goOn = fault._action == "wait" ? PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => fault._toldToGoOn.Set()) : null;
+            fault.AwaitContinue();
             DaemonLog.FaultInjected(logger, text!);
         }
     }
@@ -100,7 +91,8 @@ internal sealed class FaultInjection
         bool known = parts switch
         {
             [_, "kill" or "stop" or "throw" or "wait"] => true,
-            [_, "delay", string ms] => int.TryParse(ms, NumberStyles.None, CultureInfo.InvariantCulture, out delay) && delay <= LongestDelay,
+            [_, "delay", string ms] =>
+                int.TryParse(ms, NumberStyles.None, CultureInfo.InvariantCulture, out delay) && delay <= LongestDelay,
             _ => false,
         };
         if (!known || !Steps.Contains(parts[0]))
@@ -112,14 +104,17 @@ internal sealed class FaultInjection
         return true;
     }
 
-    private void Reach(string step)
+    private void AwaitContinue() =>
+        _goOn = action == "wait" ? PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => _toldToGoOn.Set()) : null;
+
+    private void Reach(string reached)
     {
-        if (step != _step || Interlocked.Exchange(ref _reached, 1) != 0)
+        if (reached != step || Interlocked.Exchange(ref _reached, 1) != 0)
         {
             return;
         }
 
-        switch (_action)
+        switch (action)
         {
             case "kill":
                 _ = Raise(KillSignal);
@@ -128,22 +123,21 @@ internal sealed class FaultInjection
                 _ = Raise(StopSignal);
                 break;
             case "throw":
-                throw new InvalidOperationException($"{Variable} made this step fail: {step}");
+                throw new InvalidOperationException($"{Variable} made this step fail: {reached}");
             case "wait":
                 _toldToGoOn.Wait();
                 _goOn?.Dispose();
                 break;
             default:
-                Thread.Sleep(_delay);
+                Thread.Sleep(delay);
                 break;
         }
     }
 
     /// <summary>
-    /// Sends this thread a signal that the process cannot catch: raise(3), so that this thread does not go on before it has been delivered, as
-    /// it may when another one of the process takes it.
+    /// Sends this thread a signal that the process cannot catch: raise(3), so that this thread does not go on before it has been delivered,
+    /// as it may when another one of the process takes it.
     /// </summary>
     [DllImport("libc", EntryPoint = "raise")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int Raise(int signal);
 }

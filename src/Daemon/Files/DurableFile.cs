@@ -3,7 +3,7 @@ using MigrationD.Daemon.Interop;
 
 namespace MigrationD.Daemon.Files;
 
-/// <summary>Files that are whole or not there, whenever the host loses its power (rename(2), fsync(2)).</summary>
+/// <summary>Writes files that are whole or not there, whenever the host loses its power (rename(2), fsync(2)).</summary>
 internal static class DurableFile
 {
     /// <summary>What a file is called while it is written.</summary>
@@ -12,11 +12,10 @@ internal static class DurableFile
     // asm-generic/fcntl.h; the same on every architecture that .NET runs on.
     private const int ReadOnlyCloseOnExec = 0x80000;
 
-    /// <summary>Puts a file there. It lasts when <see cref="FlushFolder"/> has returned.</summary>
-    /// <param name="path">What it is called.</param>
-    /// <param name="content">What is in it.</param>
-    /// <param name="mode">Who may do what with it, less what the process's umask takes away; null for what that leaves of 0666.</param>
-    /// <param name="replace">Whether it may take the place of another.</param>
+    /// <summary>
+    /// Puts a file there, in the place of another if that is allowed. The file lasts when <see cref="FlushFolder"/> has returned. Its mode
+    /// is less what the process's umask takes away; null for what that leaves of 0666.
+    /// </summary>
     /// <exception cref="IOException">
     /// The system refused, or there is one already; what was there before is still there, and nothing of this one.
     /// </exception>
@@ -26,7 +25,7 @@ internal static class DurableFile
         string unfinished = path + UnfinishedSuffix;
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0, UnixCreateMode = mode };
 
-        // Left by a process that was killed, perhaps for others to read.
+        // A process that was killed may have left it, perhaps for others to read.
         File.Delete(unfinished);
         var file = new FileStream(unfinished, options);
         try
@@ -43,7 +42,7 @@ internal static class DurableFile
         {
             TryDelete(unfinished);
 
-            // What .NET makes of EFBIG, a limit of the file system or of the process.
+            // .NET makes this of EFBIG, a limit of the file system or of the process.
             if (error is ArgumentOutOfRangeException)
             {
                 throw new IOException(error.Message, error);

@@ -64,7 +64,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         var budget = new MemoryBudget(options.GuestMemory);
         _guests = new GuestRegistry(budget, _journal, _logger);
         _meter = new DaemonMeter(options.Node, _guests, budget);
-        _migrations = new MigrationLog(_meter.Migrations.Follow);
+        _migrations = new MigrationLog(_meter.Migrations.Add);
         _timeouts = new MigrationTimeouts(options.LinkTimeout, options.SwitchoverTimeout, options.RecoveryTimeout)
         {
             Queue = options.QueueTimeout,

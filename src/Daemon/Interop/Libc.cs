@@ -1,23 +1,22 @@
 using System.Runtime.InteropServices;
 
+[assembly: DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+
 namespace MigrationD.Daemon.Interop;
 
-/// <summary>What files need of the C library that .NET does not offer. Thin: no policy in here.</summary>
+/// <summary>Calls of the C library that .NET does not offer. Thin: no policy in here.</summary>
 internal static class Libc
 {
     /// <summary>open(2); its third argument is for files that it makes, and it makes none here.</summary>
     [DllImport("libc", EntryPoint = "open", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
 
     /// <summary>close(2).</summary>
     [DllImport("libc", EntryPoint = "close")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern int Close(int descriptor);
 
     /// <summary>fsync(2).</summary>
     [DllImport("libc", EntryPoint = "fsync", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern int Synchronize(int descriptor);
 
     /// <summary>
@@ -25,7 +24,6 @@ internal static class Libc
     /// kernel reads as many bytes as it is told and keeps none.
     /// </summary>
     [DllImport("libc", EntryPoint = "write", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern nint Write(int descriptor, in byte bytes, nint count);
 
     /// <summary>RLIMIT_NOFILE of getrlimit(2): the highest number of a descriptor, and one.</summary>
@@ -33,12 +31,10 @@ internal static class Libc
 
     /// <summary>getrlimit(2).</summary>
     [DllImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern int GetLimit(int resource, out Limit limit);
 
     /// <summary>setrlimit(2).</summary>
     [DllImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     public static extern int SetLimit(int resource, in Limit limit);
 
     /// <summary>struct rlimit: what is in force, and up to where a process may raise that by itself.</summary>

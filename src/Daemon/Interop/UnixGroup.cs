@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace MigrationD.Daemon.Interop;
 
-/// <summary>Groups of this host, wherever they are kept (getgrnam(3), chown(2)).</summary>
+/// <summary>Finds groups of this host, wherever they are kept (getgrnam(3), chown(2)).</summary>
 internal static class UnixGroup
 {
     // struct group: char *gr_name, char *gr_passwd, gid_t gr_gid.
@@ -10,7 +10,7 @@ internal static class UnixGroup
 
     private static readonly Lock Database = new();
 
-    /// <summary>The group's number.</summary>
+    /// <summary>Finds the group's number.</summary>
     public static bool TryFind(string name, out uint id)
     {
         // The answer lies in memory that the next question overwrites.

@@ -9,8 +9,6 @@ namespace MigrationD.Daemon.Metrics;
 /// Tells the log when figures do not reach their collector. The exporter says that to an event source and to nobody else, each time that
 /// it tries.
 /// </summary>
-/// <param name="logger">The log.</param>
-/// <param name="clock">The clock that is waited by.</param>
 internal sealed class CollectorTroubles(ILogger logger, TimeProvider clock) : EventListener
 {
     private const string Exporter = "OpenTelemetry-Exporter-OpenTelemetryProtocol";
@@ -42,7 +40,7 @@ internal sealed class CollectorTroubles(ILogger logger, TimeProvider clock) : Ev
         }
 
         string text = string.Format(CultureInfo.InvariantCulture, eventData.Message ?? "", [.. eventData.Payload ?? []]);
-        // What follows the first line is where in the exporter it happened.
+        // The lines after the first say where in the exporter it happened.
         DaemonLog.SendingFailed(logger, text.Split('\n')[0].TrimEnd(), (int)Silence.TotalMinutes);
     }
 }

@@ -15,23 +15,14 @@ namespace MigrationD.Daemon.Metrics;
 /// Brings what a <see cref="DaemonMeter"/> measures to those who want it: to Prometheus on a page that it asks for, and to a collector by
 /// OTLP.
 /// </summary>
-internal sealed class MetricsExport : IDisposable
+internal sealed class MetricsExport(MeterProvider provider, CollectorTroubles? troubles) : IDisposable
 {
     /// <summary>Where Prometheus looks for the page.</summary>
     public const string Path = "/metrics";
 
-    private readonly MeterProvider _provider;
-    private readonly CollectorTroubles? _troubles;
-
-    private MetricsExport(MeterProvider provider, CollectorTroubles? troubles)
-    {
-        _provider = provider;
-        _troubles = troubles;
-    }
-
-    /// <summary>Begins to listen: what was counted before is not known.</summary>
-    /// <param name="meter">What is listened to.</param>
-    /// <param name="node">What the daemon calls itself.</param>
+    /// <summary>Begins to listen to a meter: what was counted before is not known.</summary>
+    /// <param name="meter">The meter.</param>
+    /// <param name="node">The node's name.</param>
     /// <param name="hasPage">Whether there is a page; see <see cref="Map"/>.</param>
     /// <param name="collector">The collector that is sent to; null for none.</param>
     /// <param name="logger">Told when the collector cannot be reached.</param>
@@ -58,24 +49,24 @@ internal sealed class MetricsExport : IDisposable
             });
         }
 
-        CollectorTroubles? troubles = null;
+        CollectorTroubles? listener = null;
         if (collector is not null)
         {
-            troubles = new CollectorTroubles(logger, TimeProvider.System);
+            listener = new CollectorTroubles(logger, TimeProvider.System);
             // All else about OTLP is read from the environment by the exporter itself (OTEL_EXPORTER_OTLP_PROTOCOL and its like).
             builder.AddOtlpExporter(otlp =>
                 otlp.Endpoint = otlp.Protocol == OtlpExportProtocol.HttpProtobuf ? Below(collector, "v1/metrics") : collector);
         }
 
-        return new MetricsExport(builder.Build(), troubles);
+        return new MetricsExport(builder.Build(), listener);
     }
 
-    /// <summary>Lets the page be read, which there has to be.</summary>
+    /// <summary>Lets the page be read. There has to be one.</summary>
     public void Map(IEndpointRouteBuilder routes)
     {
         IApplicationBuilder page = routes.CreateApplicationBuilder();
         page.UseOpenTelemetryPrometheusScrapingEndpoint(
-            _provider, predicate: _ => true, path: null, configureBranchedPipeline: null, optionsName: null);
+            provider, predicate: _ => true, path: null, configureBranchedPipeline: null, optionsName: null);
         RequestDelegate write = page.Build();
         routes.MapRead(Path, http =>
         {
@@ -87,11 +78,11 @@ internal sealed class MetricsExport : IDisposable
         });
     }
 
-    /// <summary>Sends what there is for the last time.</summary>
+    /// <summary>Sends the figures for the last time.</summary>
     public void Dispose()
     {
-        _provider.Dispose();
-        _troubles?.Dispose();
+        provider.Dispose();
+        troubles?.Dispose();
     }
 
     /// <summary>
@@ -116,6 +107,6 @@ internal sealed class MetricsExport : IDisposable
         await page.CopyToAsync(body, http.RequestAborted).ConfigureAwait(false);
     }
 
-    /// <summary>With HTTP each signal has a path of its own below the collector's address, as with OTEL_EXPORTER_OTLP_ENDPOINT.</summary>
+    // With HTTP each signal has a path of its own below the collector's address, as with OTEL_EXPORTER_OTLP_ENDPOINT.
     private static Uri Below(Uri collector, string path) => new(collector.AbsoluteUri.TrimEnd('/') + "/" + path);
 }

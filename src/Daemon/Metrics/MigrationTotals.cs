@@ -13,7 +13,7 @@ internal sealed class MigrationTotals(Action<TimeSpan> downtimeMeasured)
     private MigrationSums _sums;
 
     /// <summary>Counts a migration from now on.</summary>
-    public void Follow(MigrationRecord record)
+    public void Add(MigrationRecord record)
     {
         var followed = new Followed(record);
         Count(followed);
@@ -49,13 +49,7 @@ internal sealed class MigrationTotals(Action<TimeSpan> downtimeMeasured)
         }
     }
 
-    private void CountLive()
-    {
-        foreach (Followed followed in _live.ToArray())
-        {
-            Count(followed);
-        }
-    }
+    private void CountLive() => _live.ToList().ForEach(Count);
 
     /// <summary>Adds what has been done since this was called last.</summary>
     private void Count(Followed followed)

@@ -7,7 +7,6 @@ using Microsoft.AspNetCore.Routing;
 namespace MigrationD.Daemon.Metrics;
 
 /// <summary>Counts the requests of a server, each when it has been answered.</summary>
-/// <param name="meter">Where to.</param>
 internal sealed class RequestMeter(DaemonMeter meter)
 {
     // What is not mapped is one route, or a stranger could make as many as he likes.
@@ -37,10 +36,9 @@ internal sealed class RequestMeter(DaemonMeter meter)
 
     private static string CodeOf(HttpContext http) =>
         http.RequestAborted.IsCancellationRequested ? nameof(StatusCode.Cancelled)
-        : http.Features.Get<IServerCallContextFeature>() is { ServerCallContext.Status.StatusCode: var status } ? NameOf(status)
+        // Dashboards were made for "Ok" before the library wrote it in capitals.
+        : http.Features.Get<IServerCallContextFeature>() is { ServerCallContext.Status.StatusCode: var status }
+            ? status == StatusCode.OK ? "Ok" : status.ToString()
         : IsOfUnknownMethod(http) ? nameof(StatusCode.Unimplemented)
         : http.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
-
-    /// <summary>Written like the others: dashboards were made for that before the library wrote it in capitals.</summary>
-    private static string NameOf(StatusCode status) => status == StatusCode.OK ? "Ok" : status.ToString();
 }

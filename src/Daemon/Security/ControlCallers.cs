@@ -5,8 +5,8 @@ using MigrationD.Daemon.Interop;
 namespace MigrationD.Daemon.Security;
 
 /// <summary>
-/// Who may use the control socket: root, the daemon's own user, and the members of the socket's group. The socket's mode says the same; this
-/// holds as well when somebody changes the mode, or passes an open connection on.
+/// Who may use the control socket: root, the daemon's own user, and the members of the socket's group. The socket's mode says the same;
+/// this holds as well when somebody changes the mode, or passes an open connection on.
 /// </summary>
 /// <param name="group">The number of the socket's group.</param>
 internal sealed class ControlCallers(uint group)

@@ -30,13 +30,12 @@ internal sealed class PeerSecurity
     /// <summary>When this node's certificate ends; null without TLS.</summary>
     public DateTime? ExpiresAt => _rules.Identity?.ExpiresAt;
 
-    /// <summary>For who brings lanes now: senders. Null without TLS.</summary>
+    /// <summary>The TLS of those who bring lanes now: senders. Null without TLS.</summary>
     public PeerTls? IncomingLanes => Incoming(RefuseSender);
 
-    /// <summary>For who makes calls now: senders, and those who may read only. Null without TLS.</summary>
+    /// <summary>The TLS of those who make calls now: senders, and those who may only read. Null without TLS.</summary>
     public PeerTls? IncomingCalls => Incoming(RefuseCaller);
 
-    /// <summary>What the options say.</summary>
     public static PeerSecurity Of(DaemonOptions options) => new(options.Insecure, RulesOf(options));
 
     /// <summary>Takes over what the options say now; false, and nothing has changed, when they switch TLS on or off.</summary>
@@ -51,10 +50,10 @@ internal sealed class PeerSecurity
         return true;
     }
 
-    /// <summary>For dialling a daemon now; null without TLS.</summary>
-    /// <param name="address">
-    /// HOST:PORT of its control address: its certificate has to be for that host, wherever the daemon says that its lanes are.
-    /// </param>
+    /// <summary>
+    /// The TLS for dialling a daemon now; null without TLS. Its certificate has to be for the host of its control address (HOST:PORT),
+    /// wherever the daemon says that its lanes are.
+    /// </summary>
     public PeerTls? Outgoing(string address)
     {
         string host = HostAndPort.TryParse(address, out HostAndPort? dialled) ? dialled.Host : address;
@@ -69,10 +68,10 @@ internal sealed class PeerSecurity
     /// <summary>Why a connection without TLS to this address is refused, or null.</summary>
     public string? RefusePlaintext(IPAddress address) => IsOn || _plaintextAllowed || IPAddress.IsLoopback(address)
         ? null
-        : $"{address} is not this host, and nothing would authenticate it or hide the guest's memory on the way; give this daemon certificates "
-            + $"({DaemonOptionKey.Tls.Flag}), or {DaemonOptionKey.Insecure.Flag} on a network that you trust";
+        : $"{address} is not this host, and nothing would authenticate it or hide the guest's memory on the way; give this daemon "
+            + $"certificates ({DaemonOptionKey.Tls.Flag}), or {DaemonOptionKey.Insecure.Flag} on a network that you trust";
 
-    // What a reader is refused for is that he is no sender, unless the node has readers at all.
+    // A reader is refused as no sender, unless the node has readers at all.
     private string? RefuseCaller(X509Certificate2 certificate) =>
         RefuseSender(certificate) is not { } why ? null
         : _rules.Readers is { } readers ? readers.Refuse(certificate) is { } andWhy ? $"{why}, and {andWhy}" : null
@@ -85,8 +84,8 @@ internal sealed class PeerSecurity
     private string? RefuseReceiver(X509Certificate2 certificate, string host) =>
         certificate.MatchesHostname(host, allowWildcards: true, allowCommonName: false)
             ? _rules.Receivers.Refuse(certificate)
-            : $"it is not for {host}, which was dialled, but for {string.Join(", ", PeerList.Names(certificate))}; dial it by such a name, or "
-                + $"issue it with --host {host}";
+            : $"it is not for {host}, which was dialled, but for {string.Join(", ", PeerList.Names(certificate))}; dial it by such a name, "
+                + $"or issue it with --host {host}";
 
     private static Rules RulesOf(DaemonOptions options) => new(
         options.Identity,

@@ -71,7 +71,8 @@ internal sealed class CallDial(CallTarget target, CallChannelOptions options)
         var secure = new SslStream(stream);
         try
         {
-            await secure.AuthenticateAsClientAsync(tls.ClientOptions(target.Host, why => refusal = why), cancellationToken).ConfigureAwait(false);
+            SslClientAuthenticationOptions handshake = tls.ClientOptions(target.Host, why => refusal = why);
+            await secure.AuthenticateAsClientAsync(handshake, cancellationToken).ConfigureAwait(false);
             return secure;
         }
         catch (AuthenticationException error)

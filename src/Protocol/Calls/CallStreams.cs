@@ -6,7 +6,7 @@ namespace MigrationD.Protocol.Calls;
 /// <summary>Makes enumerations of calls that are answered with a stream of messages, and answers calls with enumerations.</summary>
 public static class CallStreams
 {
-    /// <summary>Yields each message as it comes. Leaving the enumeration early gives the call up, and the server's handler sees that.</summary>
+    /// <summary>Yields each message as it comes. Leaving the enumeration early gives the call up, which the server's handler sees.</summary>
     /// <param name="call">The call, whose owner the enumeration becomes.</param>
     /// <param name="cancellationToken">Gives the call up.</param>
     /// <exception cref="Refusals.Refusal">The call ended with another status than OK.</exception>

@@ -6,8 +6,8 @@ using MigrationD.Protocol.Wire;
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>
-/// The caller's side of refusals: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on what, and
-/// what came back, or as the caller's own cancellation.
+/// The caller's side of refusals: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on what,
+/// and what came back, or as the caller's own cancellation.
 /// </summary>
 internal sealed class CallerRefusals(string target) : Interceptor
 {
@@ -20,7 +20,9 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
     /// <inheritdoc/>
     public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
-        TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
+        TRequest request,
+        ClientInterceptorContext<TRequest, TResponse> context,
+        AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
     {
         Attempt attempt = Begin(context);
         AsyncUnaryCall<TResponse> call = continuation(request, context);
@@ -37,7 +39,8 @@ internal sealed class CallerRefusals(string target) : Interceptor
         Attempt attempt = Begin(context);
         AsyncServerStreamingCall<TResponse> call = continuation(request, context);
         return new AsyncServerStreamingCall<TResponse>(
-            new Reader<TResponse>(call.ResponseStream, this, attempt), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
+            new Reader<TResponse>(call.ResponseStream, this, attempt),
+            call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
     }
 
     private static Attempt Begin<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context)

@@ -197,8 +197,8 @@ public sealed partial class LaneCall
         }
     }
 
-    // A waiting writer may have found somebody reading, and left the frames to them: from here on nobody reads. The writer says that it waits
-    // before it tries, and here it is asked after the lock is free, so one of the two sees the other.
+    // A waiting writer may have found somebody reading, and left the frames to them: from here on nobody reads. The writer says that it
+    // waits before it tries, and here it is asked after the lock is free, so one of the two sees the other.
     private void LeaveReading()
     {
         Monitor.Exit(_reading);

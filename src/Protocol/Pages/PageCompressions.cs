@@ -6,10 +6,10 @@ namespace MigrationD.Protocol.Pages;
 public static class PageCompressions
 {
     /// <summary>
-    /// The ways in which the program packs and unpacks, best first. On one core Zstandard packs 460 to 940 MB/s of memory, smaller than Brotli at its fastest
-    /// (630 to 1,040 MB/s), and unpacks 800 to 2,500 MB/s against 380 to 1,260. Brotli is here for daemons from before Zstandard was a part
-    /// of the program: they took the host's libzstd, and know nothing else where there is none. The framework's zlib is slower at both ends,
-    /// and takes longest over what cannot be packed.
+    /// The ways in which the program packs and unpacks, best first. On one core Zstandard packs 460 to 940 MB/s of memory, smaller than
+    /// Brotli at its fastest (630 to 1,040 MB/s), and unpacks 800 to 2,500 MB/s against 380 to 1,260. Brotli is here for daemons from
+    /// before Zstandard was a part of the program: they took the host's libzstd, and know nothing else where there is none. The framework's
+    /// zlib is slower at both ends, and takes longest over what cannot be packed.
     /// </summary>
     public static IReadOnlyList<PageCompression> Known { get; } = [PageCompression.Zstd, PageCompression.Brotli];
 

@@ -24,8 +24,8 @@ public sealed class PageUnpacker : IDisposable
     }
 
     /// <summary>
-    /// Unpacks data into pages; false when it is not packed this way, or not exactly as many bytes as there is room for. What the pages hold
-    /// after a failure means nothing.
+    /// Unpacks data into pages; false when it is not packed this way, or not exactly as many bytes as there is room for. What the pages
+    /// hold after a failure means nothing.
     /// </summary>
     public bool TryUnpack(ReadOnlySpan<byte> packed, Span<byte> pages) =>
         _zstd is { } zstd

@@ -3,7 +3,7 @@ using Google.Protobuf;
 
 namespace MigrationD.Protocol.Pages;
 
-/// <summary>Packs the received bitmap for its way after a lost link: deflated (RFC 1951), because runs are all that there is in it.</summary>
+/// <summary>Packs the received bitmap, which travels after a lost link: deflated (RFC 1951), as it consists of runs.</summary>
 public static class ReceivedBitmap
 {
     /// <summary>Packs a bitmap: page p is bit p % 8 of byte p / 8.</summary>

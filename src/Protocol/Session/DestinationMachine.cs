@@ -109,7 +109,7 @@ public enum DestinationState
     /// <summary>The guest runs here; the source has been told which pages are here and opens new lanes.</summary>
     PostcopyRecover,
 
-    /// <summary>The source is gone, and pages with it. The guest stands still; its memory is kept, and the missing pages stay missing.</summary>
+    /// <summary>The source is gone, and pages with it. The guest stands still and keeps its memory; missing pages stay missing.</summary>
     Lost,
 
     /// <summary>It was lost, and an operator deleted it.</summary>

@@ -1,8 +1,8 @@
 namespace MigrationD.Protocol.Session;
 
 /// <summary>
-/// Who may do what with a guest of one node, as a pure function: no I/O, no clock. The engines of both sides and the node's operators meet in
-/// it, and one of them has the guest at a time.
+/// Who may do what with a guest of one node, as a pure function: no I/O, no clock. The engines of both sides and the node's operators meet
+/// in it, and one of them has the guest at a time.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -27,8 +27,8 @@ namespace MigrationD.Protocol.Session;
 public static class LeaseMachine
 {
     /// <summary>
-    /// The hold after <paramref name="happened"/> in <paramref name="hold"/>; null when that is refused to an operator, or cannot happen to an
-    /// engine.
+    /// The hold after <paramref name="happened"/> in <paramref name="hold"/>; null when that is refused to an operator, or cannot happen to
+    /// an engine.
     /// </summary>
     public static Hold? Next(Hold hold, HoldEvent happened) => (hold, happened) switch
     {

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace MigrationD.Protocol.Session;
 
 /// <summary>
-/// When precopy has paid enough, as a pure function: no clock, no I/O. It always ends: after <see cref="PrecopyLimits.MaxRounds"/> rounds at
-/// the latest.
+/// When precopy has paid enough, as a pure function: no clock, no I/O. It always ends: after <see cref="PrecopyLimits.MaxRounds"/> rounds
+/// at the latest.
 /// </summary>
 public static class PrecopyPolicy
 {
@@ -28,8 +28,8 @@ public static class PrecopyPolicy
         : NextOfHybrid(limits, round, before);
 
     /// <summary>
-    /// For how long to look, before the switchover, at what the guest writes: the longer the longer the rest is on its way, because in which
-    /// order it comes matters as much. Zero when all of it comes at once.
+    /// For how long to look, before the switchover, at what the guest writes: the longer the longer the rest is on its way, because in
+    /// which order it comes matters as much. Zero when all of it comes at once.
     /// </summary>
     /// <param name="last">The last round.</param>
     public static TimeSpan LookFor(PrecopyRound last)

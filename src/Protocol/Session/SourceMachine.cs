@@ -19,7 +19,8 @@ namespace MigrationD.Protocol.Session;
 ///                                                                ResumeHereOrdered      RecoveryGivenUp, DestinationGone,
 ///                                                                                       RecoverOrdered
 /// </code>
-/// Idle can be cancelled as Setup can. Precopy lies between Setup and Device, and can only fall back to Setup (LinkLost) or end as Setup does:
+/// Idle can be cancelled as Setup can. Precopy lies between Setup and Device, and can only fall back to Setup (LinkLost) or end as Setup
+/// does:
 /// <code>
 ///           PrecopyPrepared                PrecopyEnded
 ///   Setup ------------------&gt; PrecopyActive -------------&gt; Device
@@ -167,7 +168,7 @@ public enum SourceEvent
     /// <summary>The operator wants the link restored, perhaps at another address.</summary>
     RecoverOrdered,
 
-    /// <summary>The operator says that the guest is to go on here, from its state at the switchover, and that it runs nowhere else.</summary>
+    /// <summary>The operator says that the guest runs nowhere else, and is to go on here from its state at the switchover.</summary>
     ResumeHereOrdered,
 
     /// <summary>The destination holds every page.</summary>

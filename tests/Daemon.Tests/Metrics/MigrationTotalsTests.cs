@@ -13,7 +13,7 @@ public sealed class MigrationTotalsTests
     public MigrationTotalsTests()
     {
         _totals = new MigrationTotals(_downtimes.Add);
-        _log = new MigrationLog(_totals.Follow);
+        _log = new MigrationLog(_totals.Add);
     }
 
     [Fact]

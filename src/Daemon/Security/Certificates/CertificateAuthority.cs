@@ -7,7 +7,7 @@ using MigrationD.Daemon.Files;
 namespace MigrationD.Daemon.Security.Certificates;
 
 /// <summary>A certificate authority in a folder, for hosts that have no other: its certificate, and its key beside it.</summary>
-internal sealed class CertificateAuthority : IDisposable
+internal sealed class CertificateAuthority(X509Certificate2 root) : IDisposable
 {
     public const string CertificateFile = "ca-cert.pem";
     public const string KeyFile = "ca-key.pem";
@@ -15,17 +15,10 @@ internal sealed class CertificateAuthority : IDisposable
     private const UnixFileMode Secret = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode Public = Secret | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
-    // Clocks of hosts differ.
+    // Certificates begin earlier, because clocks of hosts differ.
     private static readonly TimeSpan Slack = TimeSpan.FromMinutes(5);
 
-    private readonly X509Certificate2 _root;
-
-    private CertificateAuthority(X509Certificate2 root)
-    {
-        _root = root;
-    }
-
-    public DateTime ExpiresAt => _root.NotAfter;
+    public DateTime ExpiresAt => root.NotAfter;
 
     /// <summary>Makes an authority in a folder.</summary>
     /// <exception cref="IOException">There is one already, or the folder cannot be written.</exception>
@@ -37,12 +30,12 @@ internal sealed class CertificateAuthority : IDisposable
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, false));
         DateTimeOffset now = DateTimeOffset.UtcNow;
-        X509Certificate2 root = request.CreateSelfSigned(now - Slack, now + validity);
+        X509Certificate2 made = request.CreateSelfSigned(now - Slack, now + validity);
         Directory.CreateDirectory(folder);
         Write(Path.Combine(folder, KeyFile), key.ExportPkcs8PrivateKeyPem(), Secret, replace: false);
-        Write(Path.Combine(folder, CertificateFile), root.ExportCertificatePem(), Public, replace: false);
+        Write(Path.Combine(folder, CertificateFile), made.ExportCertificatePem(), Public, replace: false);
         DurableFile.FlushFolder(folder);
-        return new CertificateAuthority(root);
+        return new CertificateAuthority(made);
     }
 
     /// <summary>Whether a folder has the certificate of an authority; it is written last.</summary>
@@ -61,18 +54,15 @@ internal sealed class CertificateAuthority : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
         {
             throw new IOException(
-                $"open the authority of {certificate} and {KeyFile}: {error.Message}; make one with: migrationd certs init --dir {folder}", error);
+                $"open the authority of {certificate} and {KeyFile}: {error.Message}; make one with: migrationd certs init --dir {folder}",
+                error);
         }
     }
 
     /// <summary>
-    /// Writes the TLS directory of one node: a certificate for who dials it, one for whom it dials, their keys, and whom it trusts.
+    /// Writes the TLS directory of one node: a certificate that it shows to those who dial it, one for those that it dials, their keys, and the
+    /// authority that it trusts. Hosts are further names and addresses under which it is dialled; no certificate outlives the authority's own.
     /// </summary>
-    /// <param name="folder">Where to; made when it is not there.</param>
-    /// <param name="node">The node's name, by which others know it.</param>
-    /// <param name="hosts">Further names and addresses under which it is dialled.</param>
-    /// <param name="validity">From now on; never beyond the authority's own.</param>
-    /// <param name="replace">Whether files that are there are replaced.</param>
     /// <exception cref="IOException">A file is there already, or cannot be written.</exception>
     public void Issue(string folder, string node, IReadOnlyCollection<string> hosts, TimeSpan validity, bool replace)
     {
@@ -84,13 +74,13 @@ internal sealed class CertificateAuthority : IDisposable
             throw new IOException($"write {existing}: it is there already; --force replaces it");
         }
 
-        Write(files.Authority, _root.ExportCertificatePem(), Public, replace);
+        Write(files.Authority, root.ExportCertificatePem(), Public, replace);
         Issue(files.ServerCertificate, files.ServerKey, node, hosts, KeyUse.Server, validity, replace);
         Issue(files.ClientCertificate, files.ClientKey, node, [], KeyUse.Client, validity, replace);
         DurableFile.FlushFolder(folder);
     }
 
-    public void Dispose() => _root.Dispose();
+    public void Dispose() => root.Dispose();
 
     private void Issue(
         string certificateFile, string keyFile, string node, IReadOnlyCollection<string> hosts, string use, TimeSpan validity, bool replace)
@@ -100,7 +90,7 @@ internal sealed class CertificateAuthority : IDisposable
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(use)], false));
-        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(_root, true, false));
+        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(root, true, false));
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName(node);
         foreach (string host in hosts)
@@ -116,19 +106,10 @@ internal sealed class CertificateAuthority : IDisposable
         }
 
         request.CertificateExtensions.Add(names.Build());
-        DateTimeOffset from = DateTimeOffset.UtcNow - Slack;
-        DateTimeOffset until = DateTimeOffset.UtcNow + validity;
-        if (from < _root.NotBefore)
-        {
-            from = _root.NotBefore;
-        }
-
-        if (until > _root.NotAfter)
-        {
-            until = _root.NotAfter;
-        }
-
-        using X509Certificate2 certificate = request.Create(_root, from, until, RandomNumberGenerator.GetBytes(16));
+        DateTimeOffset now = DateTimeOffset.UtcNow;
+        DateTimeOffset[] begins = [now - Slack, root.NotBefore];
+        DateTimeOffset[] ends = [now + validity, root.NotAfter];
+        using X509Certificate2 certificate = request.Create(root, begins.Max(), ends.Min(), RandomNumberGenerator.GetBytes(16));
         Write(keyFile, key.ExportPkcs8PrivateKeyPem(), Secret, replace);
         Write(certificateFile, certificate.ExportCertificatePem(), Public, replace);
     }
@@ -140,7 +121,7 @@ internal sealed class CertificateAuthority : IDisposable
         return builder.Build();
     }
 
-    /// <summary>A daemon that reloads meanwhile never reads half of it.</summary>
+    // A daemon that reloads meanwhile never reads half of the file.
     private static void Write(string file, string text, UnixFileMode mode, bool replace)
     {
         try
@@ -157,9 +138,9 @@ internal sealed class CertificateAuthority : IDisposable
 /// <summary>What a certificate's key is for: object identifiers of the extended key usage (RFC 5280, 4.2.1.12).</summary>
 internal static class KeyUse
 {
-    /// <summary>For who is dialled.</summary>
+    /// <summary>The purpose of the side that is dialled.</summary>
     public const string Server = "1.3.6.1.5.5.7.3.1";
 
-    /// <summary>For who dials.</summary>
+    /// <summary>The purpose of the side that dials.</summary>
     public const string Client = "1.3.6.1.5.5.7.3.2";
 }

@@ -147,7 +147,8 @@ internal sealed class NodeIdentity
             UnixFileMode mode = File.GetUnixFileMode(file);
             if ((mode & (ForOthers | UnixFileMode.GroupWrite)) != 0)
             {
-                problems.Add($"{file} is open to others (mode {Convert.ToString((int)mode, 8)}): whoever reads it is this node; chmod 0640 or 0600");
+                problems.Add($"{file} is open to others (mode {Convert.ToString((int)mode, 8)}): "
+                    + "whoever reads it is this node; chmod 0640 or 0600");
                 return null;
             }
 

@@ -8,7 +8,7 @@ namespace MigrationD.Protocol.Lanes.Interop;
 /// </remarks>
 internal static unsafe partial class Poll
 {
-    /// <summary>Waits for events. Returns the ready ones (errors and hang-ups count as asked for), 0 when the time is over, or -errno.</summary>
+    /// <summary>Waits. Returns the ready events (errors and hang-ups count as asked for), 0 when the time is over, or -errno.</summary>
     public static int Wait(SafeHandle socket, Readiness wanted, int timeoutMilliseconds)
     {
         short events = (short)wanted;

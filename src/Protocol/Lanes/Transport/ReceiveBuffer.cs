@@ -9,7 +9,7 @@ namespace MigrationD.Protocol.Lanes.Transport;
 /// </summary>
 internal sealed class ReceiveBuffer(LaneTransport transport, Action<int> beforeReceive)
 {
-    /// <summary>How many bytes the buffer has; a frame header, a gRPC prefix and the fields before a page run's data are about 40.</summary>
+    /// <summary>The buffer's bytes; a frame header, a gRPC prefix and the fields before a page run's data are about 40.</summary>
     public const int Capacity = 128;
 
     private readonly byte[] _bytes = new byte[Capacity];
