@@ -66,7 +66,7 @@ internal sealed class IncomingGuest(
 
     /// <inheritdoc/>
     public LiveFigures Figures() =>
-        new(lanes.BytesReceived, memory.Received.Count, PlacementMessages.ToMessage(memory.Snapshot()));
+        new(lanes.BytesReceived, memory.Received.Count, PlacementMessages.ToMessage(memory.Counters));
 
     /// <inheritdoc/>
     public RamMap Map() => RamMap.Of(memory);

@@ -195,7 +195,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
         var report = new PushReport
         {
             PagesReceived = (ulong)_memory.Received.Count,
-            Placement = PlacementMessages.ToMessage(_memory.Snapshot()),
+            Placement = PlacementMessages.ToMessage(_memory.Counters),
             Marks = _marks,
         };
         if (arriving.Confirms())

@@ -1,39 +1,41 @@
 using System.Numerics;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.V1;
+using Counted = MigrationD.Guest.Userfault.PlacementCounters;
 using Placement = MigrationD.Guest.Userfault.Placement;
+using PlacementCounters = MigrationD.Protocol.V1.PlacementCounters;
 
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>Between what the placing of pages counts and what travels.</summary>
 internal static class PlacementMessages
 {
-    public static PlacementCounters ToMessage(PlacementSnapshot snapshot) => new()
+    public static PlacementCounters ToMessage(Counted counted) => new()
     {
-        PagesUrgent = (ulong)snapshot.PagesUrgent,
-        PagesPush = (ulong)snapshot.PagesPush,
-        PagesZero = (ulong)snapshot.PagesZero,
-        PagesRedundant = (ulong)snapshot.PagesRedundant,
-        PagesReplaced = (ulong)snapshot.PagesReplaced,
-        PagesForgotten = (ulong)snapshot.PagesForgotten,
-        Moves4K = (ulong)snapshot.Moves4K,
-        Moves2M = (ulong)snapshot.Moves2M,
-        Copies = (ulong)snapshot.Copies,
-        PagesZeroUrgent = (ulong)snapshot.PagesZeroUrgent,
-        Retries = (ulong)snapshot.Retries,
-        BusyFallbacks = (ulong)snapshot.BusyFallbacks,
-        BlockSplitsAvoided = (ulong)snapshot.BlockSplitsAvoided,
-        Ioctls = (ulong)snapshot.Ioctls,
-        BlocktimeUs = (ulong)snapshot.Blocktime.TotalMicroseconds,
-        FaultLatency = ToMessage(snapshot.FaultLatency),
-        FaultsRequested = (ulong)snapshot.FaultsRequested,
-        PrefetchHits = (ulong)snapshot.FaultsLate,
-        FaultQueue = ToMessage(snapshot.FaultQueue),
-        FaultNetwork = ToMessage(snapshot.FaultNetwork),
-        FaultPlace = ToMessage(snapshot.FaultPlace),
-        AllVcpusBlocktimeUs = (ulong)snapshot.AllVcpusBlocktime.TotalMicroseconds,
-        Vcpus = { snapshot.Vcpus.Select(ToMessage) },
-        OtherThreads = ToMessage(snapshot.OtherThreads),
+        PagesUrgent = (ulong)counted.PagesUrgent.Value,
+        PagesPush = (ulong)counted.PagesPush.Value,
+        PagesZero = (ulong)counted.PagesZero.Value,
+        PagesRedundant = (ulong)counted.PagesRedundant.Value,
+        PagesReplaced = (ulong)counted.PagesReplaced.Value,
+        PagesForgotten = (ulong)counted.PagesForgotten.Value,
+        Moves4K = (ulong)counted.Moves4K.Value,
+        Moves2M = (ulong)counted.Moves2M.Value,
+        Copies = (ulong)counted.Copies.Value,
+        PagesZeroUrgent = (ulong)counted.PagesZeroUrgent.Value,
+        Retries = (ulong)counted.Retries.Value,
+        BusyFallbacks = (ulong)counted.BusyFallbacks.Value,
+        BlockSplitsAvoided = (ulong)counted.BlockSplitsAvoided.Value,
+        Ioctls = (ulong)counted.Ioctls.Value,
+        BlocktimeUs = (ulong)counted.Blocktime.TotalMicroseconds,
+        FaultLatency = ToMessage(counted.FaultLatency),
+        FaultsRequested = (ulong)counted.FaultsRequested.Value,
+        PrefetchHits = (ulong)counted.PrefetchHits.Value,
+        FaultQueue = ToMessage(counted.FaultQueue),
+        FaultNetwork = ToMessage(counted.FaultNetwork),
+        FaultPlace = ToMessage(counted.FaultPlace),
+        AllVcpusBlocktimeUs = (ulong)counted.AllVcpusBlocktime.TotalMicroseconds,
+        Vcpus = { counted.Vcpus.Select(ToMessage) },
+        OtherThreads = ToMessage(counted.OtherThreads),
     };
 
     /// <summary>MOVE unless the request says COPY.</summary>

@@ -44,6 +44,7 @@ public sealed unsafe class IncomingMemory : IDisposable
         Blocks = new ReceivedBlocks(memory.BlockCount);
         _wereHuge = new bool[memory.BlockCount];
         _ledger = new FaultLedger(Received, faultServed);
+        Counters = new PlacementCounters(_ledger);
     }
 
     /// <summary>The memory that pages come to.</summary>
@@ -58,14 +59,15 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// <summary>The ways in which pages came, block by block.</summary>
     public ReceivedBlocks Blocks { get; }
 
+    /// <summary>What has been placed and how, and who waited.</summary>
+    public PlacementCounters Counters { get; }
+
     /// <summary>Whether <see cref="Complete"/> has succeeded.</summary>
     public bool IsCompleted => Volatile.Read(ref _completed) != 0;
 
     internal Userfaultfd Userfaultfd { get; }
 
     internal Pagemap? Pagemap { get; }
-
-    internal PlacementCounters Counters { get; } = new();
 
     /// <summary>
     /// Opens a userfaultfd and registers <paramref name="memory"/>, which nobody has touched, for faults of missing pages. The memory stays
@@ -223,12 +225,9 @@ public sealed unsafe class IncomingMemory : IDisposable
             page += run;
         }
 
-        PlacementCounters.Add(ref Counters.PagesForgotten, forgotten);
+        Counters.PagesForgotten.Add(forgotten);
         return forgotten;
     }
-
-    /// <summary>Reads all counters.</summary>
-    public PlacementSnapshot Snapshot() => Counters.Snapshot(_ledger);
 
     /// <summary>Ends the registration: from now on this is memory like any other.</summary>
     /// <exception cref="InvalidOperationException">Pages are missing. Nothing has changed.</exception>
@@ -309,9 +308,9 @@ public sealed unsafe class IncomingMemory : IDisposable
     /// Enters pages that the caller has just placed into the bitmap and the ledger. They are the caller's alone: the kernel lets one
     /// placer win a page. Those that are new are added to <paramref name="counter"/>.
     /// </summary>
-    internal long MarkPlaced(long firstPage, long pageCount, long arrivedAt, ref long counter)
+    internal long MarkPlaced(long firstPage, long pageCount, long arrivedAt, PlacementCounter counter)
     {
-        long newly = Received.Mark(firstPage, pageCount, ref counter);
+        long newly = Received.Mark(firstPage, pageCount, counter);
         _ledger.Close(firstPage, pageCount, arrivedAt);
         return newly;
     }
@@ -383,7 +382,7 @@ public sealed unsafe class IncomingMemory : IDisposable
             }
         }
 
-        PlacementCounters.Add(ref Counters.FaultMessages, read);
+        Counters.FaultMessages.Add(read);
         return requested;
     }
 
@@ -392,13 +391,13 @@ public sealed unsafe class IncomingMemory : IDisposable
         switch (_ledger.Open(page, thread))
         {
             case FaultOutcome.Request:
-                PlacementCounters.Add(ref Counters.FaultsRequested, 1);
+                Counters.FaultsRequested.Add(1);
                 return true;
             case FaultOutcome.Repeated:
-                PlacementCounters.Add(ref Counters.FaultsRepeated, 1);
+                Counters.FaultsRepeated.Add(1);
                 return false;
             default:
-                PlacementCounters.Add(ref Counters.FaultsLate, 1);
+                Counters.PrefetchHits.Add(1);
                 _ = Userfaultfd.Wake(Memory.AddressAfter(page), GuestPage.Size);
                 return false;
         }

@@ -132,7 +132,7 @@ public sealed class PagePlacer : IDisposable
             page += run;
         }
 
-        PlacementCounters.Add(ref _counters.PagesReplaced, replaced);
+        _counters.PagesReplaced.Add(replaced);
         if (replaced == pageCount)
         {
             _staged = null;
@@ -247,7 +247,7 @@ public sealed class PagePlacer : IDisposable
         {
             // A huge page moves whole only to where there is nothing yet, not even the page table that a fault leaves behind. Splitting
             // it costs more than copying does. What was copied stays in the staging, whole, for the next block.
-            PlacementCounters.Add(ref _counters.BlockSplitsAvoided, 1);
+            _counters.BlockSplitsAvoided.Add(1);
             return false;
         }
 
@@ -283,7 +283,7 @@ public sealed class PagePlacer : IDisposable
             }
             else if (move && (error is Errno.EBUSY or Errno.EAGAIN))
             {
-                PlacementCounters.Add(ref _counters.BusyFallbacks, 1);
+                _counters.BusyFallbacks.Add(1);
                 move = false;
                 retries = 0;
             }
@@ -296,7 +296,7 @@ public sealed class PagePlacer : IDisposable
 
             if (error == Errno.EAGAIN)
             {
-                PlacementCounters.Add(ref _counters.Retries, 1);
+                _counters.Retries.Add(1);
             }
         }
 
@@ -305,7 +305,7 @@ public sealed class PagePlacer : IDisposable
 
     private Errno PlaceRun(in Batch pages, long page, long run, bool move, out long done)
     {
-        PlacementCounters.Add(ref _counters.Ioctls, 1);
+        _counters.Ioctls.Add(1);
         nint to = _memory.AddressAfter(page);
         long length = run << GuestPage.Shift;
         long bytes;
@@ -321,19 +321,19 @@ public sealed class PagePlacer : IDisposable
         if (pages.AreZeros)
         {
             _incoming.Blocks.MarkZeros(page, done);
-            PlacementCounters.Add(ref _counters.PagesZeroUrgent, pages.Path == PagePath.Urgent ? done : 0);
+            _counters.PagesZeroUrgent.Add(pages.Path == PagePath.Urgent ? done : 0);
         }
         else if (!move)
         {
-            PlacementCounters.Add(ref _counters.Copies, done);
+            _counters.Copies.Add(done);
         }
         else if (done == GuestPage.PerBlock && IsHugeNow(page))
         {
-            PlacementCounters.Add(ref _counters.Moves2M, 1);
+            _counters.Moves2M.Add(1);
         }
         else
         {
-            PlacementCounters.Add(ref _counters.Moves4K, done);
+            _counters.Moves4K.Add(done);
         }
 
         return error;
@@ -348,7 +348,7 @@ public sealed class PagePlacer : IDisposable
         long next = page < pages.End ? Math.Min(_received.NextMissing(page), pages.End) : pages.End;
         if (next > page && !pages.Replace)
         {
-            PlacementCounters.Add(ref _counters.PagesRedundant, next - page);
+            _counters.PagesRedundant.Add(next - page);
         }
 
         return next;
@@ -378,11 +378,11 @@ public sealed class PagePlacer : IDisposable
     /// </summary>
     private long Enter(in Batch pages, long page, long count)
     {
-        ref long counter = ref pages.AreZeros ? ref _counters.PagesZero
-            : ref pages.Path == PagePath.Urgent ? ref _counters.PagesUrgent
-            : ref _counters.PagesPush;
-        long newly = _incoming.MarkPlaced(page, count, pages.ArrivedAt, ref counter);
-        PlacementCounters.Add(ref _counters.PagesRedundant, count - newly);
+        PlacementCounter counter = pages.AreZeros ? _counters.PagesZero
+            : pages.Path == PagePath.Urgent ? _counters.PagesUrgent
+            : _counters.PagesPush;
+        long newly = _incoming.MarkPlaced(page, count, pages.ArrivedAt, counter);
+        _counters.PagesRedundant.Add(count - newly);
         return newly;
     }
 

@@ -37,17 +37,13 @@ public sealed class ReceivedPages
 
     /// <summary>Marks pages as received and returns how many of them were not yet. A full memory barrier.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty or not inside the bitmap.</exception>
-    public long Mark(long first, long count)
-    {
-        long ignored = 0;
-        return Mark(first, count, ref ignored);
-    }
+    public long Mark(long first, long count) => Mark(first, count, counter: null);
 
     /// <summary>
     /// Marks as the other does, and adds to a counter of the caller's what it adds to <see cref="Count"/>, before it does that: whoever
     /// finds everything received finds everything counted as well.
     /// </summary>
-    internal long Mark(long first, long count, ref long counter)
+    internal long Mark(long first, long count, PlacementCounter? counter)
     {
         PageBits.CheckRange(first, count, Total);
         long newly = 0;
@@ -60,7 +56,7 @@ public sealed class ReceivedPages
 
         if (newly > 0)
         {
-            _ = Interlocked.Add(ref counter, newly);
+            counter?.Add(newly);
             _ = Interlocked.Add(ref _count, newly);
         }
 

@@ -75,7 +75,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
 
         incoming.Complete();
         TestPages.AssertContent(_memory, 0, GuestPage.PerBlock);
-        Assert.Equal(0, incoming.Snapshot().PagesRedundant);
+        Assert.Equal(0, incoming.Counters.PagesRedundant.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -96,7 +96,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         incoming.Dispose();
 
         TestPages.AssertContent(_memory, 0, _memory.PageCount);
-        Assert.Equal(_memory.BlockCount, incoming.Snapshot().Moves2M);
+        Assert.Equal(_memory.BlockCount, incoming.Counters.Moves2M.Value);
         Assert.Contains(" hg", SmapsLine(_memory.Address, "VmFlags:"), StringComparison.Ordinal);
     }
 
@@ -202,15 +202,15 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
 
         Assert.Equal(new PageFault(1234, Volatile.Read(ref readerId)), faults[0]);
         Assert.Equal([faults[0]], incoming.OpenFaults());
-        Assert.Equal(1, incoming.Snapshot().FaultsOpen);
+        Assert.Equal(1, incoming.Counters.FaultsOpen);
 
         Assert.Equal(1, TestPages.Place(placer, 1234, 1, PagePath.Urgent));
         reader.Join();
 
         Assert.Empty(incoming.OpenFaults());
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((0, 1, 1), (snapshot.FaultsOpen, snapshot.FaultLatency.Count, snapshot.FaultsRequested));
-        Assert.True(snapshot.Blocktime > TimeSpan.Zero);
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((0, 1, 1), (counted.FaultsOpen, counted.FaultLatency.Count, counted.FaultsRequested.Value));
+        Assert.True(counted.Blocktime > TimeSpan.Zero);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -228,7 +228,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         int more = -1;
         var faultThread = new TestThread("fault thread", () => more = incoming.WaitFaults(new PageFault[4]));
         Assert.Equal(0, SignalThread(Environment.ProcessId, (int)faults[0].ThreadId, SignalWindowChange));
-        TestPages.AssertEventually(() => incoming.Snapshot().FaultsRepeated > 0, "a second message for the page");
+        TestPages.AssertEventually(() => incoming.Counters.FaultsRepeated.Value > 0, "a second message for the page");
         Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
         reader.Join();
         incoming.StopFaults();
@@ -236,8 +236,8 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
 
         Assert.Equal(0, more);
         Assert.True(PageContent.IsWhole(9, read));
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((1, 0, 1), (snapshot.FaultsRequested, snapshot.FaultsOpen, snapshot.FaultLatency.Count));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((1, 0, 1), (counted.FaultsRequested.Value, counted.FaultsOpen, counted.FaultLatency.Count));
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -262,11 +262,11 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
         reader.Join();
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal([(1L, snapshot.Blocktime)], snapshot.Vcpus.Select(one => (one.Faults, one.Blocktime)));
-        Assert.Equal((snapshot.Blocktime, 0L), (snapshot.AllVcpusBlocktime, snapshot.OtherThreads.Faults));
-        Assert.Equal((1, 1, 1), (snapshot.FaultQueue.Count, snapshot.FaultNetwork.Count, snapshot.FaultPlace.Count));
-        Assert.Equal(snapshot.FaultLatency.Max, snapshot.FaultQueue.Max + snapshot.FaultNetwork.Max + snapshot.FaultPlace.Max, 0.005);
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal([(1L, counted.Blocktime)], counted.Vcpus.Select(one => (one.Faults, one.Blocktime)));
+        Assert.Equal((counted.Blocktime, 0L), (counted.AllVcpusBlocktime, counted.OtherThreads.Faults));
+        Assert.Equal((1, 1, 1), (counted.FaultQueue.Count, counted.FaultNetwork.Count, counted.FaultPlace.Count));
+        Assert.Equal(counted.FaultLatency.Max, counted.FaultQueue.Max + counted.FaultNetwork.Max + counted.FaultPlace.Max, 0.005);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -277,8 +277,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         var reader = new TestThread("reader", () => TestPages.AssertContent(_memory, 9, 1));
         TestPages.AssertEventually(() => HasUnreadMessage(incoming), "the fault of the reader");
         TestPages.PlaceUnmarked(incoming, 9, wake: false);
-        long counter = 0;
-        _ = incoming.MarkPlaced(9, 1, 0, ref counter);
+        _ = incoming.MarkPlaced(9, 1, 0, new PlacementCounter());
 
         int faults = -1;
         var faultThread = new TestThread("fault thread", () => faults = incoming.WaitFaults(new PageFault[4]));
@@ -287,8 +286,10 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         faultThread.Join();
 
         Assert.Equal(0, faults);
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((1, 1, 0, 0), (snapshot.FaultMessages, snapshot.FaultsLate, snapshot.FaultsRequested, snapshot.FaultsOpen));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal(
+            (1, 1, 0, 0),
+            (counted.FaultMessages.Value, counted.PrefetchHits.Value, counted.FaultsRequested.Value, counted.FaultsOpen));
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -303,7 +304,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Equal(1, TestPages.Place(placer, 9, 1, PagePath.Urgent));
 
         reader.Join();
-        Assert.Equal(1, incoming.Snapshot().PagesUrgent);
+        Assert.Equal(1, incoming.Counters.PagesUrgent.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -335,8 +336,10 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Equal(512, TestPages.Place(placer, 1024, 512));
 
         reader.Join();
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((512, 1, 1, 0), (snapshot.Copies, snapshot.BlockSplitsAvoided, snapshot.Moves2M, snapshot.Moves4K));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal(
+            (512, 1, 1, 0),
+            (counted.Copies.Value, counted.BlockSplitsAvoided.Value, counted.Moves2M.Value, counted.Moves4K.Value));
         TestPages.AssertContent(_memory, 512, 1024);
     }
 
@@ -356,9 +359,9 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Equal(512, TestPages.Place(placer, 0, 512));
 
         Array.ForEach(readers, reader => reader.Join());
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((3, 0), (snapshot.FaultLatency.Count, snapshot.FaultsOpen));
-        Assert.Equal((512, 0), (snapshot.PagesPush, snapshot.PagesUrgent));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((3, 0), (counted.FaultLatency.Count, counted.FaultsOpen));
+        Assert.Equal((512, 0), (counted.PagesPush.Value, counted.PagesUrgent.Value));
     }
 
     [MachineTheory(Needs.Userfaultfd)]
@@ -413,7 +416,7 @@ public sealed unsafe partial class IncomingMemoryTests : IDisposable
         Assert.Throws<InvalidOperationException>(() => placer.Place(0, 1, PagePath.Push));
         Assert.Throws<InvalidOperationException>(() => placer.Place(1, 2, PagePath.Push));
         Assert.Equal(0, incoming.Received.Count);
-        Assert.Equal(0, incoming.Snapshot().Ioctls);
+        Assert.Equal(0, incoming.Counters.Ioctls.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]

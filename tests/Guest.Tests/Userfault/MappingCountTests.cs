@@ -30,7 +30,7 @@ public sealed unsafe class MappingCountTests
         // The runtime has mappings of its own (heap, code): a handful may come, not one per page.
         Assert.InRange(after.all - before.all, -100, 100);
         incoming.Complete();
-        Assert.Equal((Pages, 0), (incoming.Snapshot().Moves4K, incoming.Snapshot().Copies));
+        Assert.Equal((Pages, 0), (incoming.Counters.Moves4K.Value, incoming.Counters.Copies.Value));
     }
 
     private static void Place(PagePlacer placer, long first, long end)

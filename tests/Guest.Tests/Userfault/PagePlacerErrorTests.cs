@@ -30,8 +30,8 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(1, placer.Place(5, 1, PagePath.Urgent));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((1, 0, 1), (snapshot.PagesUrgent, snapshot.PagesRedundant, snapshot.Ioctls));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((1, 0, 1), (counted.PagesUrgent.Value, counted.PagesRedundant.Value, counted.Ioctls.Value));
         TestPages.AssertContent(_memory, 5, 1);
     }
 
@@ -46,10 +46,10 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(7, TestPages.Place(placer, 4, 7));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((7, 0), (snapshot.PagesPush, snapshot.PagesRedundant));
-        Assert.True(snapshot.Retries >= 1, "the kernel did not stop at the page that is there");
-        Assert.Equal(0, snapshot.BusyFallbacks);
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((7, 0), (counted.PagesPush.Value, counted.PagesRedundant.Value));
+        Assert.True(counted.Retries.Value >= 1, "the kernel did not stop at the page that is there");
+        Assert.Equal(0, counted.BusyFallbacks.Value);
         TestPages.AssertContent(_memory, 4, 7);
         Assert.True(incoming.Received.IsReceived(7), "nobody else may know that it is there");
     }
@@ -63,9 +63,9 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(10, placer.PlaceZeros(0, 10, PagePath.Urgent));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((10, 9, 0), (snapshot.PagesZero, snapshot.PagesZeroUrgent, snapshot.PagesRedundant));
-        Assert.True(snapshot.Retries >= 1, "the kernel did not stop at the page that is there");
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((10, 9, 0), (counted.PagesZero.Value, counted.PagesZeroUrgent.Value, counted.PagesRedundant.Value));
+        Assert.True(counted.Retries.Value >= 1, "the kernel did not stop at the page that is there");
         TestPages.AssertContent(_memory, 7, 1);
     }
 
@@ -79,10 +79,10 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
         Assert.Equal(512, TestPages.Place(placer, 0, 512));
         Assert.Equal(512, TestPages.Place(placer, 512, 512));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((1024, 0), (snapshot.PagesPush, snapshot.PagesRedundant));
-        Assert.Equal(1, snapshot.Moves2M);
-        Assert.Equal(511, snapshot.Moves4K + snapshot.Copies);
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((1024, 0), (counted.PagesPush.Value, counted.PagesRedundant.Value));
+        Assert.Equal(1, counted.Moves2M.Value);
+        Assert.Equal(511, counted.Moves4K.Value + counted.Copies.Value);
         TestPages.AssertContent(_memory, 0, 1024);
     }
 
@@ -95,9 +95,11 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(511, TestPages.Place(placer, 0, 512));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((1, 511, 1, 1), (snapshot.PagesUrgent, snapshot.PagesPush, snapshot.PagesRedundant, snapshot.BlockSplitsAvoided));
-        Assert.Equal((1, 0, 511, 0), (snapshot.Moves4K, snapshot.Moves2M, snapshot.Copies, snapshot.BusyFallbacks));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal(
+            (1, 511, 1, 1),
+            (counted.PagesUrgent.Value, counted.PagesPush.Value, counted.PagesRedundant.Value, counted.BlockSplitsAvoided.Value));
+        Assert.Equal((1, 0, 511, 0), (counted.Moves4K.Value, counted.Moves2M.Value, counted.Copies.Value, counted.BusyFallbacks.Value));
         TestPages.AssertContent(_memory, 0, 512);
     }
 
@@ -117,16 +119,16 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(pageCount, placer.Place(512, pageCount, PagePath.Push));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((pageCount, 1), (snapshot.Copies, snapshot.BusyFallbacks));
-        Assert.Equal((0, 0), (snapshot.Moves4K, snapshot.Moves2M));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((pageCount, 1), (counted.Copies.Value, counted.BusyFallbacks.Value));
+        Assert.Equal((0, 0), (counted.Moves4K.Value, counted.Moves2M.Value));
         TestPages.AssertContent(_memory, 512, pageCount);
 
         // Refilled, the staging is this process's own again, and pages move as before.
         placer.Refill();
         Assert.Equal(pageCount, TestPages.Place(placer, 1024, pageCount));
-        Assert.Equal(1, incoming.Snapshot().BusyFallbacks);
-        Assert.Equal(pageCount, incoming.Snapshot().Copies);
+        Assert.Equal(1, incoming.Counters.BusyFallbacks.Value);
+        Assert.Equal(pageCount, incoming.Counters.Copies.Value);
     }
 
     [MachineTheory(Needs.Userfaultfd | Needs.CCompiler)]
@@ -142,8 +144,8 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
 
         Assert.Equal(pageCount, placer.Place(0, pageCount, PagePath.Push));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((0, 0), (snapshot.Copies, snapshot.BusyFallbacks));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((0, 0), (counted.Copies.Value, counted.BusyFallbacks.Value));
         TestPages.AssertContent(_memory, 0, pageCount);
     }
 
@@ -161,7 +163,7 @@ public sealed unsafe partial class PagePlacerErrorTests : IDisposable
         Assert.Equal(Errno.ENOENT, error.Error);
         Assert.Contains("UFFDIO_MOVE", error.Message, StringComparison.Ordinal);
         Assert.Equal([true, false, false], new long[] { 0, 1, 2 }.Select(incoming.Received.IsReceived));
-        Assert.Equal(1, incoming.Snapshot().PagesPush);
+        Assert.Equal(1, incoming.Counters.PagesPush.Value);
 
         // The placer is as good as before: the pages still come.
         placer.Refill();

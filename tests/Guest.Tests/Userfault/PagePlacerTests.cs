@@ -34,15 +34,17 @@ public sealed class PagePlacerTests
         }
 
         incoming.Complete();
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal(613, snapshot.PagesPush);
-        Assert.Equal(512, snapshot.PagesZero);
-        Assert.Equal(memory.PageCount - 613 - 512, snapshot.PagesUrgent);
-        Assert.Equal(snapshot.PagesUrgent, snapshot.FaultLatency.Count);
-        Assert.Equal(0, snapshot.FaultsOpen);
-        Assert.Equal(0, snapshot.BusyFallbacks);
-        Assert.Equal(memory.PageCount, snapshot.Moves4K + (512 * snapshot.Moves2M) + snapshot.Copies + snapshot.PagesZero);
-        Assert.Equal(placement == Placement.Move ? 0 : memory.PageCount - 512, snapshot.Copies);
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal(613, counted.PagesPush.Value);
+        Assert.Equal(512, counted.PagesZero.Value);
+        Assert.Equal(memory.PageCount - 613 - 512, counted.PagesUrgent.Value);
+        Assert.Equal(counted.PagesUrgent.Value, counted.FaultLatency.Count);
+        Assert.Equal(0, counted.FaultsOpen);
+        Assert.Equal(0, counted.BusyFallbacks.Value);
+        Assert.Equal(
+            memory.PageCount,
+            counted.Moves4K.Value + (512 * counted.Moves2M.Value) + counted.Copies.Value + counted.PagesZero.Value);
+        Assert.Equal(placement == Placement.Move ? 0 : memory.PageCount - 512, counted.Copies.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -56,7 +58,7 @@ public sealed class PagePlacerTests
             Assert.Equal(512, TestPages.Place(placer, block * GuestPage.PerBlock, GuestPage.PerBlock));
         }
 
-        Assert.Equal((memory.BlockCount, 0), (incoming.Snapshot().Moves2M, incoming.Snapshot().Moves4K));
+        Assert.Equal((memory.BlockCount, 0), (incoming.Counters.Moves2M.Value, incoming.Counters.Moves4K.Value));
         Assert.Equal($"{Length / 1024} kB", AnonHugePages(memory));
         incoming.Complete();
         Assert.Equal($"{Length / 1024} kB", AnonHugePages(memory));
@@ -78,7 +80,7 @@ public sealed class PagePlacerTests
         }
 
         incoming.Complete();
-        Assert.Equal((memory.PageCount, 0), (incoming.Snapshot().Moves4K, incoming.Snapshot().Copies));
+        Assert.Equal((memory.PageCount, 0), (incoming.Counters.Moves4K.Value, incoming.Counters.Copies.Value));
         TestPages.AssertContent(memory, 0, memory.PageCount);
     }
 
@@ -89,15 +91,15 @@ public sealed class PagePlacerTests
         using IncomingMemory incoming = IncomingMemory.Register(memory, Placement.Move);
         using PagePlacer placer = incoming.CreatePlacer(8);
         Assert.Equal(10, TestPages.Place(placer, 20, 10));
-        long ioctls = incoming.Snapshot().Ioctls;
+        long ioctls = incoming.Counters.Ioctls.Value;
 
         placer.Stage(20, 10).Fill(0xEE);
         Assert.Equal(0, placer.Place(20, 10, PagePath.Urgent));
         Assert.Equal(0, placer.PlaceZeros(20, 10, PagePath.Push));
 
-        PlacementSnapshot snapshot = incoming.Snapshot();
-        Assert.Equal((ioctls, 20), (snapshot.Ioctls, snapshot.PagesRedundant));
-        Assert.Equal((10, 0, 0), (snapshot.PagesPush, snapshot.PagesUrgent, snapshot.PagesZero));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal((ioctls, 20), (counted.Ioctls.Value, counted.PagesRedundant.Value));
+        Assert.Equal((10, 0, 0), (counted.PagesPush.Value, counted.PagesUrgent.Value, counted.PagesZero.Value));
         TestPages.AssertContent(memory, 20, 10);
     }
 

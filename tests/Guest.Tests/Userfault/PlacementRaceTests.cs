@@ -44,8 +44,8 @@ public sealed class PlacementRaceTests : IDisposable
         incoming.Complete();
         Assert.Equal(0, torn);
         Assert.True(reads > 0);
-        Assert.True(incoming.Snapshot().PagesUrgent > 0, "no reader was ever ahead of the push");
-        AssertEachPageCountedOnce(incoming.Snapshot());
+        Assert.True(incoming.Counters.PagesUrgent.Value > 0, "no reader was ever ahead of the push");
+        AssertEachPageCountedOnce(incoming.Counters);
         TestPages.AssertContent(_memory, 0, _memory.PageCount);
     }
 
@@ -77,8 +77,8 @@ public sealed class PlacementRaceTests : IDisposable
 
         incoming.Complete();
         Assert.Equal(_memory.PageCount, placed);
-        AssertEachPageCountedOnce(incoming.Snapshot());
-        Assert.Equal(2 * _memory.PageCount, incoming.Snapshot().PagesRedundant);
+        AssertEachPageCountedOnce(incoming.Counters);
+        Assert.Equal(2 * _memory.PageCount, incoming.Counters.PagesRedundant.Value);
         TestPages.AssertContent(_memory, 0, _memory.PageCount);
     }
 
@@ -125,20 +125,24 @@ public sealed class PlacementRaceTests : IDisposable
         Array.ForEach(storm, thread => thread.Join());
         incoming.Complete();
         Assert.True(GC.CollectionCount(0) - collections >= Collections, "there was no storm");
-        Assert.Equal(_memory.PageCount, incoming.Snapshot().PagesUrgent);
+        Assert.Equal(_memory.PageCount, incoming.Counters.PagesUrgent.Value);
     }
 
-    private static void AssertEachPageCountedOnce(PlacementSnapshot snapshot)
+    private static void AssertEachPageCountedOnce(PlacementCounters counted)
     {
         long total = 16 * GuestPage.PerBlock;
-        Assert.Equal(total, snapshot.PagesUrgent + snapshot.PagesPush + snapshot.PagesZero);
+        Assert.Equal(total, counted.PagesUrgent.Value + counted.PagesPush.Value + counted.PagesZero.Value);
         // The kernel does not always say of each page that it has moved it.
-        long reported = snapshot.Moves4K + (GuestPage.PerBlock * snapshot.Moves2M) + snapshot.Copies + snapshot.PagesZero;
+        long reported =
+            counted.Moves4K.Value + (GuestPage.PerBlock * counted.Moves2M.Value) + counted.Copies.Value + counted.PagesZero.Value;
         Assert.InRange(reported, total - GuestPage.PerBlock, total);
-        Assert.Equal(0, snapshot.FaultsOpen);
+        Assert.Equal(0, counted.FaultsOpen);
         // A page that came while its fault was being entered may have been waited for without having been asked for.
-        Assert.InRange(snapshot.FaultLatency.Count, snapshot.FaultsRequested, snapshot.FaultsRequested + snapshot.FaultsLate);
-        Assert.Equal(snapshot.FaultMessages, snapshot.FaultsRequested + snapshot.FaultsRepeated + snapshot.FaultsLate);
+        Assert.InRange(
+            counted.FaultLatency.Count, counted.FaultsRequested.Value, counted.FaultsRequested.Value + counted.PrefetchHits.Value);
+        Assert.Equal(
+            counted.FaultMessages.Value,
+            counted.FaultsRequested.Value + counted.FaultsRepeated.Value + counted.PrefetchHits.Value);
     }
 
     private void PushInPiecesOfEverySize(IncomingMemory incoming)

@@ -23,8 +23,10 @@ public sealed class PrecopyPlacementTests
         Assert.All(Enumerable.Range(10, 20), page => Assert.Equal((byte)2, First(memory, page)));
         Assert.Equal((byte)1, First(memory, 30));
         Assert.All(Enumerable.Range(995, 29), page => Assert.Equal((byte)4, First(memory, page)));
-        PlacementSnapshot counted = incoming.Snapshot();
-        Assert.Equal((GuestPage.PerBlock + 29, 30L, 0L), (counted.PagesPush, counted.PagesReplaced, counted.PagesRedundant));
+        PlacementCounters counted = incoming.Counters;
+        Assert.Equal(
+            (GuestPage.PerBlock + 29, 30L, 0L),
+            (counted.PagesPush.Value, counted.PagesReplaced.Value, counted.PagesRedundant.Value));
         Assert.Equal(GuestPage.PerBlock + 29, incoming.Received.Count);
     }
 
@@ -66,7 +68,7 @@ public sealed class PrecopyPlacementTests
         Assert.True(reader.Join(TimeSpan.FromSeconds(30)), "the reader still waits");
         Assert.Equal(9, read);
         Assert.Equal((byte)1, First(memory, 499));
-        Assert.Equal(12, incoming.Snapshot().PagesForgotten);
+        Assert.Equal(12, incoming.Counters.PagesForgotten.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]
@@ -76,14 +78,14 @@ public sealed class PrecopyPlacementTests
         using IncomingMemory incoming = IncomingMemory.Register(memory, Placement.Move);
         using PagePlacer placer = incoming.CreatePlacer(4);
         Replace(placer, 0, GuestPage.PerBlock, 1);
-        long whole = incoming.Snapshot().Moves2M;
+        long whole = incoming.Counters.Moves2M.Value;
         incoming.Forget(0, GuestPage.PerBlock);
         placer.Refill();
 
         Replace(placer, 0, GuestPage.PerBlock, 2);
 
         Assert.Equal((byte)2, First(memory, 511));
-        Assert.Equal(2 * whole, incoming.Snapshot().Moves2M);
+        Assert.Equal(2 * whole, incoming.Counters.Moves2M.Value);
     }
 
     [MachineFact(Needs.Userfaultfd)]

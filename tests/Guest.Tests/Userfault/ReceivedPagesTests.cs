@@ -36,7 +36,7 @@ public sealed class ReceivedPagesTests
         const int Total = 20_000;
         var received = new ReceivedPages(Total);
         var newly = new ConcurrentBag<long>();
-        long counter = 0;
+        var counter = new PlacementCounter();
         TestThread[] threads = [.. Enumerable.Range(1, 4).Select(seed => new TestThread($"marker {seed}", () =>
         {
             long mine = 0;
@@ -46,16 +46,16 @@ public sealed class ReceivedPagesTests
                 long first = received.NextMissing(random.Next(Total));
                 if (first < Total)
                 {
-                    mine += received.Mark(first, Math.Min(random.Next(1, 200), Total - first), ref counter);
+                    mine += received.Mark(first, Math.Min(random.Next(1, 200), Total - first), counter);
                 }
                 else if (received.NextMissing(0) is var lowest && lowest < Total)
                 {
-                    mine += received.Mark(lowest, 1, ref counter);
+                    mine += received.Mark(lowest, 1, counter);
                 }
             }
 
             // Nobody who finds everything received may find less of it counted.
-            Assert.Equal(Total, Interlocked.Read(ref counter));
+            Assert.Equal(Total, counter.Value);
             newly.Add(mine);
         }))];
 
