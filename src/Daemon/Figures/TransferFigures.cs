@@ -11,17 +11,23 @@ internal sealed class TransferFigures(Migration migration)
 
     private const double NanosecondsPerMicrosecond = 1000;
 
+    /// <summary>The migration.</summary>
+    public Migration Migration { get; } = migration;
+
     /// <summary>What the destination counted; zeros where nothing is known yet.</summary>
     public PlacementCounters Placement { get; } = migration.Placement ?? new PlacementCounters();
+
+    /// <summary>What was sent before the switchover; zeros without precopy.</summary>
+    public PrecopyFigures Precopy { get; } = migration.Precopy ?? new PrecopyFigures();
 
     /// <summary>Times from faults to their pages.</summary>
     public LatencySummary FaultLatency => Placement.FaultLatency ?? new LatencySummary();
 
     /// <summary>RAM, in bytes.</summary>
-    public ulong TotalBytes => migration.PagesTotal * PageSize;
+    public ulong TotalBytes => Migration.PagesTotal * PageSize;
 
     /// <summary>RAM at the destination, in bytes.</summary>
-    public ulong ProcessedBytes => migration.PagesReceived * PageSize;
+    public ulong ProcessedBytes => Migration.PagesReceived * PageSize;
 
     /// <summary>RAM that is not there yet, in bytes; what is lost is not on its way and counts all the same.</summary>
     public ulong RemainingBytes => TotalBytes - Math.Min(TotalBytes, ProcessedBytes);
@@ -33,30 +39,27 @@ internal sealed class TransferFigures(Migration migration)
     public ulong PushedPages => Placement.PagesPush - Math.Min(Placement.PagesPush, Placement.PagesForgotten);
 
     /// <summary>Pages that are there; of which kind, the counters do not say yet.</summary>
-    public ulong OtherResidentPages => migration.PagesReceived - Math.Min(migration.PagesReceived, KnownPages);
+    public ulong OtherResidentPages => Migration.PagesReceived - Math.Min(Migration.PagesReceived, KnownPages);
 
     /// <summary>Pages that are not there.</summary>
     public ulong MissingPages =>
-        migration.PagesTotal - Math.Min(migration.PagesTotal, Math.Max(migration.PagesReceived, KnownPages));
-
-    /// <summary>What precopy sent, in bytes; 0 without it.</summary>
-    public ulong PrecopyBytes => migration.Precopy?.Bytes ?? 0;
+        Migration.PagesTotal - Math.Min(Migration.PagesTotal, Math.Max(Migration.PagesReceived, KnownPages));
 
     /// <summary>Bytes that came after the guest ran at the destination; null before.</summary>
     public ulong? PostcopyBytes =>
-        migration.HasDowntimeBytes
-        ? migration.BytesSent - Math.Min(migration.BytesSent, PrecopyBytes + migration.DowntimeBytes)
+        Migration.HasDowntimeBytes
+        ? Migration.BytesSent - Math.Min(Migration.BytesSent, Precopy.Bytes + Migration.DowntimeBytes)
         : null;
 
     /// <summary>The part of RAM that is there, from 0 to 1.</summary>
-    public double Fraction => migration.PagesTotal == 0 ? 0 : Math.Min(1, (double)migration.PagesReceived / migration.PagesTotal);
+    public double Fraction => Migration.PagesTotal == 0 ? 0 : Math.Min(1, (double)Migration.PagesReceived / Migration.PagesTotal);
 
     /// <summary>10^6 bits a second on all lanes.</summary>
-    public double MegabitsPerSecond => migration.BytesPerSecond * 8 / 1e6;
+    public double MegabitsPerSecond => Migration.BytesPerSecond * 8 / 1e6;
 
     /// <summary>When the rest will be there at the rate of now; null where pages do not come.</summary>
-    public TimeSpan? TimeRemaining => migration.State == MigrationState.PostcopyActive && migration.PagesPerSecond > 0
-        ? TimeSpan.FromSeconds(Math.Min(MissingPages / migration.PagesPerSecond, TimeSpan.MaxValue.TotalSeconds / 2))
+    public TimeSpan? TimeRemaining => Migration.State == MigrationState.PostcopyActive && Migration.PagesPerSecond > 0
+        ? TimeSpan.FromSeconds(Math.Min(MissingPages / Migration.PagesPerSecond, TimeSpan.MaxValue.TotalSeconds / 2))
         : null;
 
     /// <summary>The mean time from a fault to its page, in nanoseconds; null without faults.</summary>

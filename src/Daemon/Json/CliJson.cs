@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 
@@ -12,10 +13,9 @@ namespace MigrationD.Daemon.Json;
 [JsonSerializable(typeof(GuestDeletedJson))]
 [JsonSerializable(typeof(GuestDumpJson))]
 [JsonSerializable(typeof(GuestConsoleJson))]
-[JsonSerializable(typeof(MigrationJson))]
-[JsonSerializable(typeof(IReadOnlyList<MigrationJson>))]
+[JsonSerializable(typeof(JsonObject))]
+[JsonSerializable(typeof(IReadOnlyList<JsonObject>))]
 [JsonSerializable(typeof(NodeJson))]
-[JsonSerializable(typeof(DrainGuestJson))]
 [JsonSerializable(typeof(DrainSummaryJson))]
 [JsonSerializable(typeof(UndrainJson))]
 [JsonSerializable(typeof(IReadOnlyList<ConfigValueJson>))]

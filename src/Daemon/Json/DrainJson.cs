@@ -1,22 +1,6 @@
-namespace MigrationD.Daemon.Json;
+using System.Text.Json.Nodes;
 
-/// <summary>
-/// A guest in the stream of <c>drain --json</c>. Sizes in bytes, times in milliseconds; what a migration counts is absent without one.
-/// </summary>
-internal sealed record DrainGuestJson(
-    string Guest,
-    ulong MemoryBytes,
-    string State,
-    string? Reason,
-    string? Peer,
-    string? MigrationId,
-    string? MigrationState,
-    ulong? PagesTotal,
-    ulong? PagesReceived,
-    ulong? BytesSent,
-    double? BytesPerSecond,
-    double? DowntimeMs,
-    double? TotalMs);
+namespace MigrationD.Daemon.Json;
 
 /// <summary>A peer in <c>drain --json</c>; with a problem it could have no guests.</summary>
 internal sealed record DrainPeerJson(string Address, string? Name, ulong FreeBytes, string? Problem);
@@ -26,9 +10,9 @@ internal sealed record DrainSummaryJson(
     string Verdict,
     double TotalMs,
     ulong MovedBytes,
-    IReadOnlyList<DrainGuestJson> Moved,
-    IReadOnlyList<DrainGuestJson> Stayed,
-    IReadOnlyList<DrainGuestJson> Gone,
+    IReadOnlyList<JsonObject> Moved,
+    IReadOnlyList<JsonObject> Stayed,
+    IReadOnlyList<JsonObject> Gone,
     IReadOnlyList<DrainPeerJson> Peers);
 
 /// <summary>The answer of <c>undrain --json</c>.</summary>

@@ -1,5 +1,5 @@
+using System.Text.Json.Nodes;
 using MigrationD.Daemon.Figures;
-using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
@@ -8,8 +8,6 @@ namespace MigrationD.Daemon.Json;
 /// <summary>From the protocol's messages to what --json prints; the only place where that is decided.</summary>
 internal static class JsonShapes
 {
-    private const double MicrosecondsPerMillisecond = 1000;
-
     /// <summary>A guest.</summary>
     public static GuestJson Of(Protocol.V1.Guest guest)
     {
@@ -30,7 +28,7 @@ internal static class JsonShapes
 
     /// <summary>A guest's own counters.</summary>
     public static GuestReportJson Of(GuestReport report) =>
-        new(report.Steps, report.Sweeps, report.CorruptPages, report.LargestGapUs / MicrosecondsPerMillisecond);
+        new(report.Steps, report.Sweeps, report.CorruptPages, Figure.Milliseconds(report.LargestGapUs));
 
     /// <summary>A part of a console.</summary>
     public static GuestConsoleJson Of(ConsoleChunk chunk) => new(
@@ -40,158 +38,33 @@ internal static class JsonShapes
         NullIfEmpty(chunk.Notice));
 
     /// <summary>A migration.</summary>
-    public static MigrationJson Of(Migration migration)
-    {
-        var placement = migration.Placement ?? new PlacementCounters();
-        var latency = placement.FaultLatency ?? new LatencySummary();
-        return new(
-            migration.Id,
-            migration.Guest,
-            Words.Of(migration.Role),
-            migration.Peer,
-            Words.Of(migration.Mode),
-            Words.Of(migration.State),
-            NullIfEmpty(migration.Reason),
-            DateTimeOffset.UnixEpoch.AddMicroseconds(migration.StartedUnixUs),
-            migration.TotalUs / MicrosecondsPerMillisecond,
-            migration.HasSetupUs ? migration.SetupUs / MicrosecondsPerMillisecond : null,
-            migration.HasDowntimeUs ? migration.DowntimeUs / MicrosecondsPerMillisecond : null,
-            migration.BytesSent,
-            migration.HasDowntimeBytes ? migration.DowntimeBytes : null,
-            migration.BytesPerSecond,
-            migration.PagesPerSecond,
-            migration.PagesTotal,
-            migration.PagesReceived,
-            migration.Recoveries,
-            migration.PagesLost,
-            placement.PagesUrgent,
-            placement.PagesPush,
-            placement.PagesZero,
-            placement.PagesReplaced,
-            placement.PagesForgotten,
-            placement.PagesRedundant,
-            placement.FaultsRequested,
-            placement.PrefetchHits,
-            placement.Moves4K,
-            placement.Moves2M,
-            placement.Copies,
-            placement.Retries,
-            placement.BusyFallbacks,
-            placement.BlockSplitsAvoided,
-            placement.Ioctls,
-            placement.BlocktimeUs / MicrosecondsPerMillisecond,
-            placement.AllVcpusBlocktimeUs / MicrosecondsPerMillisecond,
-            [.. placement.Vcpus.Select(Of)],
-            Of(placement.OtherThreads ?? new ThreadWaits()),
-            Of(latency),
-            Of(placement.FaultQueue ?? new LatencySummary()),
-            Of(placement.FaultNetwork ?? new LatencySummary()),
-            Of(placement.FaultPlace ?? new LatencySummary()),
-            latency.Buckets,
-            Of(migration.Precopy),
-            migration.Limits is { } limits ? Of(limits) : null,
-            migration.ReleasedBytes,
-            migration.Compression is { } packed ? new(packed.Format, packed.PagesPacked, packed.BytesSaved) : null);
-    }
-
-    /// <summary>Precopy; null without it.</summary>
-    public static PrecopyJson? Of(PrecopyFigures? precopy) => precopy is null ? null : new(
-        precopy.TimeUs / MicrosecondsPerMillisecond, precopy.Rounds, precopy.PagesSent, precopy.Bytes, precopy.DirtyPages,
-        precopy.DirtyPagesPerSecond, precopy.PagesPerSecond, NullIfEmpty(precopy.Ended));
-
-    /// <summary>The limits of a migration.</summary>
-    public static MigrationLimitsJson Of(MigrationLimits limits) => new(
-        limits.Bandwidth == 0 ? null : limits.Bandwidth,
-        limits.PostcopyBandwidth == 0 ? null : limits.PostcopyBandwidth,
-        limits.HasMaxRounds ? limits.MaxRounds : null,
-        limits.HasDowntimeLimitMs ? limits.DowntimeLimitMs : null);
+    public static JsonObject Of(Migration migration) => Figure.Document(MigrationFigures.All, new TransferFigures(migration));
 
     /// <summary>A migration, and the same in the words of QEMU and libvirt.</summary>
-    public static MigrationJson Detailed(Migration migration) =>
-        Of(migration) with { QueryMigrate = QueryMigrate(migration), DomJobInfo = DomJobInfo(migration) };
-
-    /// <summary>A migration in QEMU's words.</summary>
-    public static QueryMigrateJson QueryMigrate(Migration migration)
+    public static JsonObject Detailed(Migration migration)
     {
         var figures = new TransferFigures(migration);
-        var placement = figures.Placement;
-        return new(
-            Words.Of(migration.State),
-            new(
-                migration.BytesSent,
-                figures.RemainingBytes,
-                figures.TotalBytes,
-                placement.PagesZero,
-                figures.NormalPages,
-                figures.NormalPages * TransferFigures.PageSize,
-                figures.MegabitsPerSecond,
-                (ulong)migration.PagesPerSecond,
-                TransferFigures.PageSize,
-                migration.Precopy?.Rounds ?? 0,
-                (ulong)(migration.Precopy?.DirtyPagesPerSecond ?? 0),
-                placement.FaultsRequested,
-                figures.PrecopyBytes,
-                migration.HasDowntimeBytes ? migration.DowntimeBytes : null,
-                figures.PostcopyBytes),
-            WholeMilliseconds(migration.TotalUs),
-            migration.HasSetupUs ? WholeMilliseconds(migration.SetupUs) : null,
-            migration.HasDowntimeUs ? WholeMilliseconds(migration.DowntimeUs) : null,
-            NullIfEmpty(migration.Reason),
-            WholeMilliseconds(placement.AllVcpusBlocktimeUs),
-            placement.Vcpus.Count == 0 ? null : [.. placement.Vcpus.Select(vcpu => WholeMilliseconds(vcpu.BlocktimeUs))],
-            figures.MeanLatencyNs,
-            figures.FaultLatency.Buckets,
-            placement.Vcpus.Count == 0 ? null : [.. placement.Vcpus.Select(vcpu => TransferFigures.Mean(vcpu) ?? 0)],
-            TransferFigures.Mean(placement.OtherThreads),
-            migration.Precopy is { CpuThrottlePercentage: > 0 and var percent } ? percent : null);
+        var json = Figure.Document(MigrationFigures.All, figures);
+        json.Add("queryMigrate", Figure.QemuDocument(MigrationFigures.OfQemu, figures));
+        json.Add("domJobInfo", Figure.LibvirtDocument(MigrationFigures.OfLibvirt, figures));
+        return json;
     }
 
-    /// <summary>A migration in libvirt's words.</summary>
-    public static DomJobInfoJson DomJobInfo(Migration migration)
-    {
-        var figures = new TransferFigures(migration);
-        return new(
-            migration.Role == MigrationRole.Destination ? "Incoming migration" : "Outgoing migration",
-            MigrationRecord.IsFinalState(migration.State) ? migration.State == MigrationState.Completed : null,
-            NullIfEmpty(migration.Reason),
-            WholeMilliseconds(migration.TotalUs),
-            figures.TimeRemaining is { } left ? (ulong)left.TotalMilliseconds : null,
-            migration.HasDowntimeUs ? WholeMilliseconds(migration.DowntimeUs) : null,
-            migration.HasSetupUs ? WholeMilliseconds(migration.SetupUs) : null,
-            figures.TotalBytes,
-            migration.BytesSent,
-            figures.RemainingBytes,
-            figures.TotalBytes,
-            migration.BytesSent,
-            figures.RemainingBytes,
-            figures.Placement.PagesZero,
-            figures.NormalPages,
-            figures.NormalPages * TransferFigures.PageSize,
-            (ulong)migration.BytesPerSecond,
-            TransferFigures.PageSize,
-            migration.Precopy?.Rounds ?? 0,
-            (ulong)(migration.Precopy?.DirtyPagesPerSecond ?? 0),
-            figures.Placement.FaultsRequested);
-    }
-
-    /// <summary>A guest of a host that is emptied.</summary>
-    public static DrainGuestJson Of(DrainGuest guest)
+    /// <summary>A guest of a host that is emptied, with some figures of its migration when it has one.</summary>
+    public static JsonObject Of(DrainGuest guest)
     {
         var migration = guest.Migration;
-        return new(
-            guest.Name,
-            guest.MemoryBytes,
-            Words.Of(guest.State),
-            NullIfEmpty(guest.Reason.Length > 0 || guest.State != DrainState.Moving ? guest.Reason : migration?.Reason ?? ""),
-            migration?.Peer,
-            migration?.Id,
-            migration is null ? null : Words.Of(migration.State),
-            migration?.PagesTotal,
-            migration?.PagesReceived,
-            migration?.BytesSent,
-            migration?.BytesPerSecond,
-            migration is { HasDowntimeUs: true } ? migration.DowntimeUs / MicrosecondsPerMillisecond : null,
-            migration?.TotalUs / MicrosecondsPerMillisecond);
+        var json = migration is null ? new JsonObject() : Figure.Document(MigrationFigures.OfDrain, new TransferFigures(migration));
+        var reason = guest.Reason.Length > 0 || guest.State != DrainState.Moving ? guest.Reason : migration?.Reason ?? "";
+        if (reason.Length > 0)
+        {
+            json.Insert(0, "reason", reason);
+        }
+
+        json.Insert(0, "state", Words.Of(guest.State));
+        json.Insert(0, "memoryBytes", guest.MemoryBytes);
+        json.Insert(0, "guest", guest.Name);
+        return json;
     }
 
     /// <summary>How a drain ended.</summary>
@@ -203,13 +76,6 @@ internal static class JsonShapes
         [.. tally.In(DrainState.Stayed).Select(Of)],
         [.. tally.In(DrainState.Gone).Select(Of)],
         [.. tally.Peers.Select(peer => new DrainPeerJson(peer.Address, NullIfEmpty(peer.Name), peer.FreeBytes, NullIfEmpty(peer.Problem)))]);
-
-    /// <summary>What threads waited.</summary>
-    public static ThreadWaitsJson Of(ThreadWaits waits) => new(waits.Faults, waits.BlocktimeUs / MicrosecondsPerMillisecond);
-
-    /// <summary>Percentiles.</summary>
-    public static FaultLatencyJson Of(LatencySummary latency) =>
-        new(latency.Count, latency.P50, latency.P90, latency.P99, latency.P999, latency.Max);
 
     /// <summary>A daemon.</summary>
     public static NodeJson Of(Node node) =>
@@ -231,21 +97,15 @@ internal static class JsonShapes
         before.Steps,
         after.Steps,
         after.CorruptPages,
-        after.LargestGapUs / MicrosecondsPerMillisecond);
+        Figure.Milliseconds(after.LargestGapUs));
 
     /// <summary>The demo's part about the migration.</summary>
-    public static DemoJson.MigrationPart DemoMigration(Migration migration)
-    {
-        var all = Of(migration);
-        return new(all.State, all.TotalMs, all.DowntimeMs, all.BytesSent, all.PagesUrgent, all.PagesPush, all.PagesZero,
-            all.PagesRedundant, all.Moves4K, all.Moves2M, all.Copies, all.BlocktimeMs, all.FaultLatencyUs);
-    }
+    public static JsonObject DemoMigration(Migration migration) =>
+        Figure.Document(MigrationFigures.OfDemo, new TransferFigures(migration));
 
     /// <summary>Everything on a daemon.</summary>
     public static TopJson Of(NodeSnapshot snapshot) =>
         new(Of(snapshot.Node), [.. snapshot.Guests.Select(Of)], [.. snapshot.Migrations.Select(Of)]);
-
-    private static ulong WholeMilliseconds(ulong microseconds) => (ulong)Math.Round(microseconds / MicrosecondsPerMillisecond);
 
     private static string VerdictOf(bool ok) => ok ? "ok" : "failed";
 

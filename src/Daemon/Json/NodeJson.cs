@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Json;
@@ -11,7 +12,7 @@ internal sealed record NodeJson(
 internal sealed record HealthJson(string Verdict, string Node, IReadOnlyList<DoctorJson.Check> Checks);
 
 /// <summary>The answer of <c>top --json</c>: a daemon with all that is on it.</summary>
-internal sealed record TopJson(NodeJson Node, IReadOnlyList<GuestJson> Guests, IReadOnlyList<MigrationJson> Migrations);
+internal sealed record TopJson(NodeJson Node, IReadOnlyList<GuestJson> Guests, IReadOnlyList<JsonObject> Migrations);
 
 /// <summary>A daemon with all that was on it when it was asked.</summary>
 /// <param name="Node">The daemon.</param>

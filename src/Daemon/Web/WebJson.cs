@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using MigrationD.Daemon.Json;
 
@@ -18,7 +19,7 @@ internal sealed partial class WebJson : JsonSerializerContext;
 /// first: all that are under way and the last that have ended; <paramref name="MigrationsKnown"/> counts the others too.
 /// </summary>
 internal sealed record StateJson(
-    DateTimeOffset At, NodeJson Node, IReadOnlyList<GuestJson> Guests, IReadOnlyList<MigrationJson> Migrations, int MigrationsKnown);
+    DateTimeOffset At, NodeJson Node, IReadOnlyList<GuestJson> Guests, IReadOnlyList<JsonObject> Migrations, int MigrationsKnown);
 
 /// <summary>
 /// The answer of <c>/api/migrations/ID/map</c>: how many pages of each block are there (or, on the source, have been sent), and a letter

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -52,7 +53,7 @@ internal sealed class WebPage(Func<Node?> node, GuestRegistry guests, MigrationL
     {
         IReadOnlyList<MigrationRecord> all = migrations.All();
         int ended = 0;
-        var shown = new List<MigrationJson>();
+        var shown = new List<JsonObject>();
         foreach (MigrationRecord record in all.Reverse())
         {
             if (!record.IsFinal || ++ended <= EndedShown)

@@ -46,6 +46,22 @@ public sealed class MigrationOutputTests
         }
     }
 
+    /// <summary>Everything is known, and no two figures are equal.</summary>
+    internal static Migration Ended()
+    {
+        Migration migration = Samples.Migration();
+        migration.Reason = "the source's \"reason\" <b> & 5 µs";
+        migration.TotalUs = 2_500_501;
+        migration.Limits = new MigrationLimits { Bandwidth = 52_428_800, PostcopyBandwidth = 1_000_000, MaxRounds = 30, DowntimeLimitMs = 300 };
+        migration.Compression = new CompressionFigures { Format = "zstd", PagesPacked = 512, BytesSaved = 1_000_000 };
+        migration.ReleasedBytes = 2_097_152;
+        migration.Precopy.CpuThrottlePercentage = 40;
+        migration.Placement.PagesReplaced = 11;
+        migration.Placement.PagesForgotten = 12;
+        migration.Placement.PagesZeroUrgent = 13;
+        return migration;
+    }
+
     private static string AllOutputs(Migration migration)
     {
         using var console = new RecordedConsole(width: 400);
@@ -75,22 +91,6 @@ public sealed class MigrationOutputTests
         using var writer = new StringWriter();
         CliJson.WriteLine(writer, value);
         return writer.ToString().TrimEnd('\n');
-    }
-
-    /// <summary>Everything is known, and no two figures are equal.</summary>
-    private static Migration Ended()
-    {
-        Migration migration = Samples.Migration();
-        migration.Reason = "the source's \"reason\" <b> & 5 µs";
-        migration.TotalUs = 2_500_501;
-        migration.Limits = new MigrationLimits { Bandwidth = 52_428_800, PostcopyBandwidth = 1_000_000, MaxRounds = 30, DowntimeLimitMs = 300 };
-        migration.Compression = new CompressionFigures { Format = "zstd", PagesPacked = 512, BytesSaved = 1_000_000 };
-        migration.ReleasedBytes = 2_097_152;
-        migration.Precopy.CpuThrottlePercentage = 40;
-        migration.Placement.PagesReplaced = 11;
-        migration.Placement.PagesForgotten = 12;
-        migration.Placement.PagesZeroUrgent = 13;
-        return migration;
     }
 
     /// <summary>The guest runs here, and half of its pages have come; what only the source knows is not there.</summary>

@@ -8,6 +8,7 @@ using MigrationD.Daemon.Cli.Views;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Options;
 using MigrationD.Protocol.V1;
 

@@ -2,7 +2,7 @@ using System.CommandLine;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
-using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Protocol.V1;
 
@@ -59,7 +59,7 @@ internal sealed class MigrationSetCommand : ClientCommand
         var migration = await client.SetMigrationAsync(Request(parse), cancellation);
         return Show(
             parse, JsonShapes.Of(migration),
-            () => Terminal.Out.WriteLine($"migration {migration.Id}: {MigrationView.Limits(migration.Limits)}"));
+            () => Terminal.Out.WriteLine($"migration {migration.Id}: {MigrationFigures.LimitsLine(migration.Limits)}"));
     }
 
     private SetMigrationRequest Request(ParseResult parse)

@@ -1,7 +1,6 @@
 using System.Globalization;
-using MigrationD.Daemon.Notation;
 
-namespace MigrationD.Daemon.Cli.Views;
+namespace MigrationD.Daemon.Notation;
 
 /// <summary>Numbers for people, the same on every host.</summary>
 internal static class Numbers
