@@ -1,14 +1,15 @@
 using System.Collections.Concurrent;
 using MigrationD.Daemon.Faults;
+using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
-using MigrationD.Guest;
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
+using MigrationD.Guest;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;

@@ -1,12 +1,13 @@
 using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
+using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Threading;
-using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
+using MigrationD.Guest;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.V1;
 
@@ -66,7 +67,7 @@ internal sealed class IncomingGuest(
 
     /// <inheritdoc/>
     public LiveFigures Figures() =>
-        new(lanes.BytesReceived, memory.Received.Count, PlacementMessages.ToMessage(memory.Counters));
+        new(lanes.BytesReceived, memory.Received.Count, MigrationFigures.ToMessage(memory.Counters));
 
     /// <inheritdoc/>
     public RamMap Map() => RamMap.Of(memory);

@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using Google.Protobuf;
 using MigrationD.Daemon.Faults;
+using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
+using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
@@ -195,7 +196,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
         var report = new PushReport
         {
             PagesReceived = (ulong)_memory.Received.Count,
-            Placement = PlacementMessages.ToMessage(_memory.Counters),
+            Placement = MigrationFigures.ToMessage(_memory.Counters),
             Marks = _marks,
         };
         if (arriving.Confirms())

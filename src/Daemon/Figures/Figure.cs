@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using MigrationD.Daemon.Notation;
 
@@ -14,14 +13,22 @@ internal sealed record Figure(
 {
     private const double MicrosecondsPerMillisecond = 1000;
     private const double NanosecondsPerMicrosecond = 1000;
+    private readonly string? _label;
 
-    /// <summary>Its name in QEMU's <c>query-migrate</c> (MigrationInfo of qapi/migration.json), if it is there.</summary>
+    /// <summary>QEMU's name for it in <c>query-migrate</c> (MigrationInfo of qapi/migration.json); null where QEMU has none.</summary>
     public string? Qemu { get; init; }
 
-    /// <summary>Its name in libvirt's virDomainGetJobStats, which <c>virsh domjobinfo</c> shows, if it is there.</summary>
+    /// <summary>libvirt's name for it in virDomainGetJobStats, which <c>virsh domjobinfo</c> shows; null where libvirt has none.</summary>
     public string? Libvirt { get; init; }
 
-    /// <summary>Its value for those two, which have whole numbers where --json has fractions.</summary>
+    /// <summary>The name on its line for people: QEMU's name, or else its key, unless another one is said.</summary>
+    public string Label
+    {
+        get => _label ?? Qemu ?? Name ?? "";
+        init => _label = value;
+    }
+
+    /// <summary>Its value for QEMU and libvirt, which have whole numbers where --json has fractions.</summary>
     public Func<TransferFigures, JsonNode?> Foreign { get; init; } = Value;
 
     /// <summary>Whether people are not shown it while it is 0.</summary>
@@ -58,7 +65,7 @@ internal sealed record Figure(
 
     /// <summary>How many come in a second.</summary>
     public static Figure Rate(string name, string unit, Func<TransferFigures, double> value) =>
-        new(name, unit, of => value(of), of => value(of).ToString("N0", CultureInfo.InvariantCulture)) { Foreign = of => (ulong)value(of) };
+        new(name, unit, of => value(of), of => Numbers.Whole(value(of))) { Foreign = of => (ulong)value(of) };
 
     /// <summary>A value of another shape, which people are not shown.</summary>
     public static Figure Shape(string? name, Func<TransferFigures, JsonNode?> value) => new(name, "", value, _ => null);
@@ -95,9 +102,6 @@ internal sealed record Figure(
     /// <summary>The value for people: empty where it is rare and there is none, a dash where it is not known.</summary>
     public string Shown(TransferFigures of) =>
         IsRare && (Value(of)?.ToString() is null or "0") ? "" : Show(of) ?? Numbers.Unknown;
-
-    /// <summary>The value for people under QEMU's name.</summary>
-    public (string Name, string Value) Line(TransferFigures of, string indent = "") => (indent + Qemu, Shown(of));
 
     private static Figure Number(string? name, string unit, Func<TransferFigures, ulong?> value, Func<ulong, string> show) =>
         new(name, unit, of => value(of), of => value(of) is { } known ? show(known) : null);

@@ -3,20 +3,19 @@ using System.Text.Json.Nodes;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
+using Counted = MigrationD.Guest.Userfault.PlacementCounters;
 using static MigrationD.Daemon.Figures.Figure;
 
 namespace MigrationD.Daemon.Figures;
 
 /// <summary>
-/// Every figure of a migration, once: its name, its unit, its value, and what QEMU and libvirt call it. What is printed of a migration is
-/// made of them below, each document and each view in its own order.
+/// Every figure of a migration, once: its name, its unit, its value, and what QEMU, libvirt and people call it. What is printed of a
+/// migration is made of them below, each document and the view in its own order.
 /// </summary>
 internal static class MigrationFigures
 {
-    private const string Indent = "  ";
-
     private static readonly Figure
-        Id = Word("id", of => of.Migration.Id),
+        Id = Word("id", of => of.Migration.Id) with { Label = "migration" },
         Guest = Word("guest", of => of.Migration.Guest),
         Role = Word("role", of => Words.Of(of.Migration.Role)),
         Operation = Word(null, of => of.Migration.Role == MigrationRole.Destination ? "Incoming migration" : "Outgoing migration")
@@ -27,7 +26,7 @@ internal static class MigrationFigures
         Success = Shape(null, of =>
             MigrationRecord.IsFinalState(of.Migration.State) ? of.Migration.State == MigrationState.Completed : null)
             with { Libvirt = "success" },
-        Reason = Sentence("reason", of => of.Migration.Reason) with { Qemu = "error-desc", Libvirt = "errmsg" },
+        Reason = Sentence("reason", of => of.Migration.Reason) with { Label = "reason", Qemu = "error-desc", Libvirt = "errmsg" },
 
         // Times.
         StartedAt = Shape("startedAt", of => DateTimeOffset.UnixEpoch.AddMicroseconds(of.Migration.StartedUnixUs)),
@@ -56,7 +55,7 @@ internal static class MigrationFigures
         },
         PagesPerSecond = Rate("pagesPerSecond", "pages/s", of => of.Migration.PagesPerSecond) with { Qemu = "pages-per-second" },
         Recoveries = Count("recoveries", "", of => of.Migration.Recoveries) with { IsRare = true },
-        ReleasedBytes = Bytes("releasedBytes", of => of.Migration.ReleasedBytes) with { IsRare = true },
+        ReleasedBytes = Bytes("releasedBytes", of => of.Migration.ReleasedBytes) with { Label = "released", IsRare = true },
         PackedFormat = Word("format", of => of.Migration.Compression.Format),
         PagesPacked = Pages("pagesPacked", of => of.Migration.Compression.PagesPacked),
         BytesSaved = Bytes("bytesSaved", of => of.Migration.Compression.BytesSaved),
@@ -64,16 +63,16 @@ internal static class MigrationFigures
         // Pages that are there, and how they came.
         PagesTotal = Pages("pagesTotal", of => of.Migration.PagesTotal),
         PagesReceived = Pages("pagesReceived", of => of.Migration.PagesReceived),
-        PagesLost = Pages("pagesLost", of => of.Migration.PagesLost) with { IsRare = true },
-        PagesUrgent = Pages("pagesUrgent", of => of.Placement.PagesUrgent),
-        PagesPush = Pages("pagesPush", of => of.Placement.PagesPush),
+        PagesLost = Pages("pagesLost", of => of.Migration.PagesLost) with { Label = "lost", IsRare = true },
+        PagesUrgent = Pages("pagesUrgent", of => of.Placement.PagesUrgent) with { Label = "by fault" },
+        PagesPush = Pages("pagesPush", of => of.Placement.PagesPush) with { Label = "by push" },
         PagesZero = Pages("pagesZero", of => of.Placement.PagesZero) with { Qemu = "duplicate", Libvirt = "memory_constant" },
-        PagesReplaced = Pages("pagesReplaced", of => of.Placement.PagesReplaced) with { IsRare = true },
-        PagesForgotten = Pages("pagesForgotten", of => of.Placement.PagesForgotten) with { IsRare = true },
-        PagesRedundant = Pages("pagesRedundant", of => of.Placement.PagesRedundant),
+        PagesReplaced = Pages("pagesReplaced", of => of.Placement.PagesReplaced) with { Label = "replaced", IsRare = true },
+        PagesForgotten = Pages("pagesForgotten", of => of.Placement.PagesForgotten) with { Label = "stale", IsRare = true },
+        PagesRedundant = Pages("pagesRedundant", of => of.Placement.PagesRedundant) with { Label = "redundant" },
         PagesRequested = Pages("pagesRequested", of => of.Placement.FaultsRequested)
             with { Qemu = "postcopy-requests", Libvirt = "memory_postcopy_requests" },
-        PrefetchHits = Count("prefetchHits", "faults", of => of.Placement.PrefetchHits),
+        PrefetchHits = Count("prefetchHits", "faults", of => of.Placement.PrefetchHits) with { Label = "prefetch hits" },
         Moves4K = Pages("moves4K", of => of.Placement.Moves4K),
         Moves2M = Count("moves2M", "blocks", of => of.Placement.Moves2M),
         Copies = Pages("copies", of => of.Placement.Copies),
@@ -102,9 +101,9 @@ internal static class MigrationFigures
         // Precopy.
         PrecopyTime = Time("timeMs", of => of.Precopy.TimeUs),
         Rounds = Count("rounds", "", of => of.Precopy.Rounds) with { Qemu = "dirty-sync-count", Libvirt = "memory_iteration" },
-        PrecopyPages = Pages("pagesSent", of => of.Precopy.PagesSent),
+        PrecopyPages = Pages("pagesSent", of => of.Precopy.PagesSent) with { Label = "pages-sent" },
         PrecopyBytes = Bytes("bytes", of => of.Precopy.Bytes) with { Qemu = "precopy-bytes" },
-        DirtyPages = Pages("dirtyPages", of => of.Precopy.DirtyPages),
+        DirtyPages = Pages("dirtyPages", of => of.Precopy.DirtyPages) with { Label = "dirty-pages" },
         DirtyPagesPerSecond = Rate("dirtyPagesPerSecond", "pages/s", of => of.Precopy.DirtyPagesPerSecond)
             with { Qemu = "dirty-pages-rate", Libvirt = "memory_dirty_rate" },
         PrecopyPagesPerSecond = Rate("pagesPerSecond", "pages/s", of => of.Precopy.PagesPerSecond),
@@ -173,60 +172,32 @@ internal static class MigrationFigures
         PagesRequested,
     ];
 
-    /// <summary>
-    /// What people are shown, under each other: names, and values that are empty where a line is not worth it. Figures that QEMU has bear
-    /// its names.
-    /// </summary>
+    /// <summary>What people are shown: names and values under each other. A value is empty where its line is not worth it.</summary>
     public static IReadOnlyList<(string Name, string Value)> Lines(TransferFigures of) =>
     [
-        ("migration", Id.Shown(of)),
-        ("guest", Guest.Shown(of)),
-        ("role", Role.Shown(of)),
-        ("peer", Peer.Shown(of)),
-        ("mode", Mode.Shown(of)),
-        State.Line(of),
-        ("reason", Reason.Shown(of)),
+        .. Plain(of, [Id, Guest, Role, Peer, Mode, State, Reason]),
         ("limits", of.Migration.Limits is { } limits ? LimitsLine(limits) : ""),
-        Throttle.Line(of),
-        ("recoveries", Recoveries.Shown(of)),
-        TotalTime.Line(of),
-        SetupTime.Line(of),
-        Downtime.Line(of),
+        .. Plain(of, [Throttle, Recoveries, TotalTime, SetupTime, Downtime]),
         .. of.Migration.Precopy is null ? [] : PrecopyLines(of),
         ("ram", $"{Numbers.Bytes(of.ProcessedBytes)} of {TotalBytes.Shown(of)}"),
-        BytesSent.Line(of, Indent),
-        RemainingBytes.Line(of, Indent),
-        TotalBytes.Line(of, Indent),
-        (Indent + PagesZero.Qemu, $"{PagesZero.Shown(of)} pages of zeros"),
-        (Indent + NormalPages.Qemu, $"{NormalPages.Shown(of)} pages"),
-        NormalBytes.Line(of, Indent),
-        ("  released", ReleasedBytes.Shown(of)),
+        .. Indented(of, [BytesSent, RemainingBytes, TotalBytes]),
+        ("  duplicate", $"{PagesZero.Shown(of)} pages of zeros"),
+        ("  normal", $"{NormalPages.Shown(of)} pages"),
+        .. Indented(of, [NormalBytes, ReleasedBytes]),
         ("  compression", of.Migration.Compression is null ? ""
             : $"{PackedFormat.Shown(of)}, {PagesPacked.Shown(of)} pages packed, {BytesSaved.Shown(of)} saved"),
-        PageSize.Line(of, Indent),
-        Megabits.Line(of, Indent),
-        PagesPerSecond.Line(of, Indent),
-        PagesRequested.Line(of, Indent),
-        PrecopyBytes.Line(of, Indent),
-        DowntimeBytes.Line(of, Indent),
-        PostcopyBytes.Line(of, Indent),
+        .. Indented(of, [PageSize, Megabits, PagesPerSecond, PagesRequested, PrecopyBytes, DowntimeBytes, PostcopyBytes]),
         ("pages", $"{PagesReceived.Shown(of)} of {PagesTotal.Shown(of)}"),
-        ("  lost", PagesLost.Shown(of)),
-        ("  by fault", PagesUrgent.Shown(of)),
-        ("  by push", PagesPush.Shown(of)),
+        .. Indented(of, [PagesLost, PagesUrgent, PagesPush]),
         ("  as zeros", PagesZero.Shown(of)),
-        ("  replaced", PagesReplaced.Shown(of)),
-        ("  stale", PagesForgotten.Shown(of)),
-        ("  redundant", PagesRedundant.Shown(of)),
-        ("  prefetch hits", PrefetchHits.Shown(of)),
+        .. Indented(of, [PagesReplaced, PagesForgotten, PagesRedundant, PrefetchHits]),
         ("placed", $"{Moves2M.Shown(of)} huge pages moved whole, {Moves4K.Shown(of)} pages moved, {Copies.Shown(of)} pages copied, "
             + $"by {Ioctls.Shown(of)} calls"),
         ("retries", $"{Retries.Shown(of)}, and {BusyFallbacks.Shown(of)} moves that the kernel refused and a copy did"),
-        (AllVcpusBlocktime.Qemu!, $"{AllVcpusBlocktime.Shown(of)} with every vCPU waiting, {Blocktime.Shown(of)} summed over all waits"),
-        VcpuBlocktime.Line(of),
-        FaultLatencyMean.Line(of),
-        VcpuLatency.Line(of),
-        (OthersLatency.Qemu!, OthersLatency.Shown(of) + (of.Placement.OtherThreads is { Faults: > 0 } others
+        ("postcopy-blocktime",
+            $"{AllVcpusBlocktime.Shown(of)} with every vCPU waiting, {Blocktime.Shown(of)} summed over all waits"),
+        .. Plain(of, [VcpuBlocktime, FaultLatencyMean, VcpuLatency]),
+        ("postcopy-non-vcpu-latency", OthersLatency.Shown(of) + (of.Placement.OtherThreads is { Faults: > 0 } others
             ? $", {Numbers.Number(others.Faults)} faults of the kernel's threads and of the loading of device state" : "")),
     ];
 
@@ -245,17 +216,51 @@ internal static class MigrationFigures
         + (limits.HasMaxRounds ? $", max-rounds {Numbers.Number(limits.MaxRounds)}" : "")
         + (limits.HasDowntimeLimitMs ? $", downtime-limit {Numbers.Number(limits.DowntimeLimitMs)} ms" : "");
 
+    /// <summary>What was counted at the destination, as it travels.</summary>
+    public static PlacementCounters ToMessage(Counted counted) => new()
+    {
+        PagesUrgent = (ulong)counted.PagesUrgent.Value,
+        PagesPush = (ulong)counted.PagesPush.Value,
+        PagesZero = (ulong)counted.PagesZero.Value,
+        PagesZeroUrgent = (ulong)counted.PagesZeroUrgent.Value,
+        PagesRedundant = (ulong)counted.PagesRedundant.Value,
+        PagesReplaced = (ulong)counted.PagesReplaced.Value,
+        PagesForgotten = (ulong)counted.PagesForgotten.Value,
+        Moves4K = (ulong)counted.Moves4K.Value,
+        Moves2M = (ulong)counted.Moves2M.Value,
+        Copies = (ulong)counted.Copies.Value,
+        Ioctls = (ulong)counted.Ioctls.Value,
+        Retries = (ulong)counted.Retries.Value,
+        BusyFallbacks = (ulong)counted.BusyFallbacks.Value,
+        BlockSplitsAvoided = (ulong)counted.BlockSplitsAvoided.Value,
+        FaultsRequested = (ulong)counted.FaultsRequested.Value,
+        PrefetchHits = (ulong)counted.PrefetchHits.Value,
+        BlocktimeUs = (ulong)counted.Blocktime.TotalMicroseconds,
+        AllVcpusBlocktimeUs = (ulong)counted.AllVcpusBlocktime.TotalMicroseconds,
+        Vcpus = { counted.Vcpus.Select(PlacementMessages.ToMessage) },
+        OtherThreads = PlacementMessages.ToMessage(counted.OtherThreads),
+        FaultLatency = PlacementMessages.ToMessage(counted.FaultLatency),
+        FaultQueue = PlacementMessages.ToMessage(counted.FaultQueue),
+        FaultNetwork = PlacementMessages.ToMessage(counted.FaultNetwork),
+        FaultPlace = PlacementMessages.ToMessage(counted.FaultPlace),
+    };
+
     /// <summary>What a source knows of precopy; a destination knows that there was some.</summary>
-    private static (string Name, string Value)[] PrecopyLines(TransferFigures of) =>
+    private static IEnumerable<(string Name, string Value)> PrecopyLines(TransferFigures of) =>
     [
-        ("precopy", PrecopyTime.Shown(of) + (of.Precopy.Ended.Length > 0 ? $", ended as {PrecopyEnded.Shown(of)}" : "")),
-        Rounds.Line(of, Indent),
-        ("  dirty-pages", DirtyPages.Shown(of)),
-        (Indent + DirtyPagesPerSecond.Qemu, $"{DirtyPagesPerSecond.Shown(of)} pages/s, {PrecopyPagesPerSecond.Shown(of)} pages/s sent"),
-        ("  pages-sent", PrecopyPages.Shown(of)),
+        ("precopy", PrecopyTime.Shown(of) + (of.Precopy.Ended.Length > 0 ? $", ended as {of.Precopy.Ended}" : "")),
+        .. Indented(of, [Rounds, DirtyPages]),
+        ("  dirty-pages-rate", $"{DirtyPagesPerSecond.Shown(of)} pages/s, {PrecopyPagesPerSecond.Shown(of)} pages/s sent"),
+        .. Indented(of, [PrecopyPages]),
     ];
 
-    private static string[] LatencyPart(LatencySummary? part, string line) => part is { Count: > 0 } ? [Indent + line] : [];
+    private static IEnumerable<(string Name, string Value)> Plain(TransferFigures of, IReadOnlyList<Figure> figures) =>
+        figures.Select(figure => (figure.Label, figure.Shown(of)));
+
+    private static IEnumerable<(string Name, string Value)> Indented(TransferFigures of, IReadOnlyList<Figure> figures) =>
+        figures.Select(figure => ("  " + figure.Label, figure.Shown(of)));
+
+    private static string[] LatencyPart(LatencySummary? part, string line) => part is { Count: > 0 } ? ["  " + line] : [];
 
     private static Figure Latency(string name, Func<TransferFigures, LatencySummary?> value) =>
         new(name, "µs", of => Percentiles(value(of) ?? new LatencySummary()), of => ShownPercentiles(value(of) ?? new LatencySummary()));

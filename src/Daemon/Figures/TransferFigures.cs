@@ -11,7 +11,6 @@ internal sealed class TransferFigures(Migration migration)
 
     private const double NanosecondsPerMicrosecond = 1000;
 
-    /// <summary>The migration.</summary>
     public Migration Migration { get; } = migration;
 
     /// <summary>What the destination counted; zeros where nothing is known yet.</summary>

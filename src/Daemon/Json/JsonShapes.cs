@@ -8,7 +8,6 @@ namespace MigrationD.Daemon.Json;
 /// <summary>From the protocol's messages to what --json prints; the only place where that is decided.</summary>
 internal static class JsonShapes
 {
-    /// <summary>A guest.</summary>
     public static GuestJson Of(Protocol.V1.Guest guest)
     {
         var spec = guest.Spec ?? new GuestSpec();
@@ -26,18 +25,15 @@ internal static class JsonShapes
             NullIfEmpty(guest.MigrationId));
     }
 
-    /// <summary>A guest's own counters.</summary>
     public static GuestReportJson Of(GuestReport report) =>
         new(report.Steps, report.Sweeps, report.CorruptPages, Figure.Milliseconds(report.LargestGapUs));
 
-    /// <summary>A part of a console.</summary>
     public static GuestConsoleJson Of(ConsoleChunk chunk) => new(
         chunk.Offset,
         chunk.Data.IsEmpty ? null : chunk.Data.ToBase64(),
         chunk.Moved is { } moved ? new(moved.To, moved.MigrationId) : null,
         NullIfEmpty(chunk.Notice));
 
-    /// <summary>A migration.</summary>
     public static JsonObject Of(Migration migration) => Figure.Document(MigrationFigures.All, new TransferFigures(migration));
 
     /// <summary>A migration, and the same in the words of QEMU and libvirt.</summary>
@@ -67,7 +63,6 @@ internal static class JsonShapes
         return json;
     }
 
-    /// <summary>How a drain ended.</summary>
     public static DrainSummaryJson Of(DrainTally tally, TimeSpan time) => new(
         tally.In(DrainState.Stayed).Any() ? "stayed" : "drained",
         time.TotalMilliseconds,
@@ -75,14 +70,13 @@ internal static class JsonShapes
         [.. tally.In(DrainState.Moved).Select(Of)],
         [.. tally.In(DrainState.Stayed).Select(Of)],
         [.. tally.In(DrainState.Gone).Select(Of)],
-        [.. tally.Peers.Select(peer => new DrainPeerJson(peer.Address, NullIfEmpty(peer.Name), peer.FreeBytes, NullIfEmpty(peer.Problem)))]);
+        [.. tally.Peers.Select(peer =>
+            new DrainPeerJson(peer.Address, NullIfEmpty(peer.Name), peer.FreeBytes, NullIfEmpty(peer.Problem)))]);
 
-    /// <summary>A daemon.</summary>
     public static NodeJson Of(Node node) =>
         new(node.Name, node.Version, node.ProtocolVersions, node.Listen, node.Lanes,
             node.Web.Length > 0 ? node.Web : null, node.ProcessId, node.Drained);
 
-    /// <summary>A daemon's health.</summary>
     public static HealthJson Of(Health health) => new(
         VerdictOf(health.Checks.All(check => check.Ok)),
         health.Node,
@@ -99,11 +93,9 @@ internal static class JsonShapes
         after.CorruptPages,
         Figure.Milliseconds(after.LargestGapUs));
 
-    /// <summary>The demo's part about the migration.</summary>
     public static JsonObject DemoMigration(Migration migration) =>
         Figure.Document(MigrationFigures.OfDemo, new TransferFigures(migration));
 
-    /// <summary>Everything on a daemon.</summary>
     public static TopJson Of(NodeSnapshot snapshot) =>
         new(Of(snapshot.Node), [.. snapshot.Guests.Select(Of)], [.. snapshot.Migrations.Select(Of)]);
 

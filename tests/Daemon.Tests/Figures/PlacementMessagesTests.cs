@@ -1,16 +1,16 @@
 using System.Collections;
 using System.Diagnostics;
 using Google.Protobuf;
-using MigrationD.Daemon.Destination;
+using MigrationD.Daemon.Figures;
 using MigrationD.Guest.Userfault;
 
-namespace MigrationD.Daemon.Tests.Destination;
+namespace MigrationD.Daemon.Tests.Figures;
 
 public sealed class PlacementMessagesTests
 {
     private static readonly TimeSpan Wait = TimeSpan.FromMilliseconds(1);
 
-    /// <summary>A field of the message that nobody fills, or a counter that two fields show, is one that was forgotten in PlacementMessages.</summary>
+    /// <summary>A field of the message that nobody fills, or a counter that two fields show, is one that was forgotten in MigrationFigures.ToMessage.</summary>
     [Fact]
     public void Every_field_has_what_was_counted_for_it()
     {
@@ -36,7 +36,7 @@ public sealed class PlacementMessagesTests
         received.Mark(0, 2);
         ledger.Close(0, 2, arrived);
 
-        IMessage message = PlacementMessages.ToMessage(counted);
+        IMessage message = MigrationFigures.ToMessage(counted);
         Dictionary<string, object> fields = message.Descriptor.Fields.InDeclarationOrder()
             .ToDictionary(field => field.Name, field => field.Accessor.GetValue(message));
         Assert.Equal([], fields.Where(field => IsEmpty(field.Value)).Select(field => field.Key));
