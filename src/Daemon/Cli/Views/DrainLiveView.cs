@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
@@ -30,26 +29,19 @@ internal static class DrainLiveView
     internal static string Sum(DrainTally tally, TimeSpan time)
     {
         int all = tally.Guests.Count(guest => guest.State != DrainState.Gone);
-        return string.Create(CultureInfo.InvariantCulture, $"moved {tally.In(DrainState.Moved).Count()} of {all} guests, ")
+        return $"moved {tally.In(DrainState.Moved).Count()} of {all} guests, "
             + $"{Numbers.Bytes(tally.MovedBytes)} of {Numbers.Bytes(tally.TotalBytes)}"
             + Count(tally.Moving, "under way") + Count(tally.In(DrainState.Waiting), "waiting")
             + Count(tally.In(DrainState.Stayed), "stayed") + $"  {Numbers.Megabits(tally.BytesPerSecond * 8 / 1e6)}"
-            + string.Create(CultureInfo.InvariantCulture, $"  {time.TotalSeconds:0.0} s")
-            + $"  ETA {Numbers.Duration(tally.TimeRemaining)}";
+            + $"  {Numbers.Seconds(time.TotalSeconds)}  ETA {Numbers.Duration(tally.TimeRemaining)}";
     }
 
-    private static string Count(IEnumerable<DrainGuest> guests, string what) => guests.Count() is > 0 and var count
-        ? string.Create(CultureInfo.InvariantCulture, $", {count} {what}")
-        : "";
+    private static string Count(IEnumerable<DrainGuest> guests, string what) =>
+        guests.Count() is > 0 and var count ? $", {count} {what}" : "";
 
     private static IRenderable Moving(DrainTally tally, int barCells)
     {
-        var table = new Table().Border(TableBorder.None);
-        foreach (var column in new[] { "GUEST", "TO", "STATE", "RAM", "", "RATE", "ETA", "DOWNTIME" })
-        {
-            table.AddColumn(new TableColumn(column).NoWrap());
-        }
-
+        var table = PlainTable.Of("GUEST", "TO", "STATE", "RAM", "", "RATE", "ETA", "DOWNTIME");
         foreach (var guest in tally.Moving)
         {
             var migration = guest.Migration ?? new Migration();
@@ -59,7 +51,7 @@ internal static class DrainLiveView
                 new Text(migration.Peer),
                 new Text(Words.Of(migration.State), new Style(IsHeldUp(guest) ? Color.Yellow : Color.Default)),
                 RamBar.Draw(RamBar.Of(migration), barCells),
-                new Text(string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(figures.Fraction * 100):0}%")),
+                new Text(Numbers.Percent(figures.Fraction)),
                 new Text(Numbers.Megabits(figures.MegabitsPerSecond)),
                 new Text(Numbers.Duration(figures.TimeRemaining)),
                 new Text(Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)));

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
@@ -64,9 +63,8 @@ internal sealed class DrainProgress(DrainTally tally)
         {
             DrainState.Moving => $"{guest.Name}  moving to {migration.Peer} ({migration.Id})  {Words.Of(migration.State)}"
                 + (migration.Reason.Length > 0 ? $": {migration.Reason}" : ""),
-            DrainState.Moved => $"{guest.Name}  moved to {migration.Peer} ({migration.Id})  "
-                + string.Create(CultureInfo.InvariantCulture, $"{migration.TotalUs / 1e6:0.0} s  downtime ")
-                + Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs),
+            DrainState.Moved => $"{guest.Name}  moved to {migration.Peer} ({migration.Id})  {Numbers.Seconds(migration.TotalUs / 1e6)}  "
+                + $"downtime {Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)}",
             _ => $"{guest.Name}  {Words.Of(guest.State)}{reason}",
         };
     }

@@ -11,12 +11,7 @@ internal static class GuestView
     /// <summary>One line a guest.</summary>
     public static void WriteList(IAnsiConsole console, IReadOnlyList<Protocol.V1.Guest> guests)
     {
-        var table = new Table().Border(TableBorder.None);
-        foreach (var column in new[] { "NAME", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS", "CORRUPT" })
-        {
-            table.AddColumn(new TableColumn(column).NoWrap());
-        }
-
+        var table = PlainTable.Of("NAME", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS", "CORRUPT");
         foreach (var guest in guests)
         {
             table.AddRow(
@@ -24,9 +19,9 @@ internal static class GuestView
                 new Text(Words.Of(guest.Spec.Kind)),
                 new Text(Words.Of(guest.State)),
                 new Text(new ByteSize((long)guest.Spec.MemoryBytes).ToString()),
-                new Text(Number(guest.Spec.Vcpus)),
-                new Text(Number(guest.Report?.Steps ?? 0)),
-                new Text(Number(guest.Report?.CorruptPages ?? 0)));
+                new Text(Numbers.Number(guest.Spec.Vcpus)),
+                new Text(Numbers.Number(guest.Report?.Steps ?? 0)),
+                new Text(Numbers.Number(guest.Report?.CorruptPages ?? 0)));
         }
 
         console.Write(table);
@@ -44,15 +39,13 @@ internal static class GuestView
             ("failure", guest.Failure),
             ("migration", guest.MigrationId),
             ("memory", new ByteSize((long)guest.Spec.MemoryBytes).ToString()),
-            ("vcpus", Number(guest.Spec.Vcpus)),
+            ("vcpus", Numbers.Number(guest.Spec.Vcpus)),
             ("working set", $"{new ByteSize((long)guest.Spec.WorkingSetBytes)}, {Words.Of(guest.Spec.Pattern)}, "
                 + $"{Words.Of(guest.Spec.Content)} content"),
-            ("steps", Number(report.Steps)),
-            ("sweeps", Number(report.Sweeps)),
-            ("corrupt pages", Number(report.CorruptPages)),
+            ("steps", Numbers.Number(report.Steps)),
+            ("sweeps", Numbers.Number(report.Sweeps)),
+            ("corrupt pages", Numbers.Number(report.CorruptPages)),
             ("largest gap", string.Create(CultureInfo.InvariantCulture, $"{report.LargestGapUs / 1000.0:0.0} ms")),
         ]);
     }
-
-    private static string Number(ulong value) => Numbers.Number(value);
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MigrationD.Daemon.Cli.Views;
 
 /// <summary>A distribution over powers of two, line by line as QEMU's monitor prints it since 10.1, with a bar behind.</summary>
@@ -26,7 +24,7 @@ internal static class LatencyChart
         for (var i = filled[0]; i <= filled[^1]; i++)
         {
             var bar = new string('█', (int)Math.Ceiling(buckets[i] * (double)BarCells / most));
-            yield return string.Create(CultureInfo.InvariantCulture, $"[ {Time(i),8} - {Time(i + 1),8} ]: {buckets[i],10} {bar}").TrimEnd();
+            yield return $"[ {Time(i),8} - {Time(i + 1),8} ]: {buckets[i],10} {bar}".TrimEnd();
         }
     }
 
@@ -39,6 +37,6 @@ internal static class LatencyChart
             (value, unit) = (value / 1000, unit + 1);
         }
 
-        return string.Create(CultureInfo.InvariantCulture, $"{value} {Units[unit]}");
+        return $"{value} {Units[unit]}";
     }
 }

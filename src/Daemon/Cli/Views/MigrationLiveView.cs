@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
@@ -34,14 +33,14 @@ internal static class MigrationLiveView
 
         if (migration.Precopy is { } precopy && migration.State == MigrationState.PrecopyActive)
         {
-            rows.Add(Row("precopy", new Text(string.Create(
-                CultureInfo.InvariantCulture,
-                $"round {precopy.Rounds + 1}, {precopy.DirtyPages:N0} pages dirty, {precopy.DirtyPagesPerSecond:N0} pages/s written"))));
+            rows.Add(Row("precopy", new Text($"round {precopy.Rounds + 1}, {Numbers.Number(precopy.DirtyPages)} pages dirty, "
+                + $"{Numbers.Whole(precopy.DirtyPagesPerSecond)} pages/s written")));
         }
 
         rows.Add(Row("RAM", RamBar.Draw(parts, Math.Clamp(width - LabelWidth - 2, NarrowestBar, WidestBar))));
         rows.Add(Row("", Legend(figures, parts)));
-        rows.Add(Row("rate", new Text($"{Numbers.Megabits(figures.MegabitsPerSecond)}  {Numbers.Number((ulong)migration.PagesPerSecond)} pages/s  "
+        rows.Add(Row("rate", new Text($"{Numbers.Megabits(figures.MegabitsPerSecond)}  "
+            + $"{Numbers.Number((ulong)migration.PagesPerSecond)} pages/s  "
             + $"{Numbers.Bytes(migration.BytesSent)} sent  ETA {Numbers.Duration(figures.TimeRemaining)}")));
         rows.Add(Row("downtime", new Text(Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)
             + (migration.Recoveries > 0 ? $"  link restored {Numbers.Number(migration.Recoveries)} times" : ""))));
@@ -51,7 +50,7 @@ internal static class MigrationLiveView
     }
 
     private static Text Phase(Migration migration) => new(
-        string.Create(CultureInfo.InvariantCulture, $"{Words.Of(migration.State)}  {migration.TotalUs / 1e6:0.0} s"),
+        $"{Words.Of(migration.State)}  {Numbers.Seconds(migration.TotalUs / 1e6)}",
         new Style(migration.State switch
         {
             MigrationState.PostcopyPaused or MigrationState.PostcopyRecover => Color.Yellow,
@@ -62,8 +61,7 @@ internal static class MigrationLiveView
 
     private static Paragraph Legend(TransferFigures figures, IReadOnlyList<RamBar.Part> parts)
     {
-        var legend = new Paragraph(string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(figures.Fraction * 100):0}% of ")
-            + $"{Numbers.Bytes(figures.TotalBytes)}");
+        var legend = new Paragraph($"{Numbers.Percent(figures.Fraction)} of {Numbers.Bytes(figures.TotalBytes)}");
         foreach (var part in parts.Where(part => part.Pages > 0))
         {
             legend.Append("  ");

@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
@@ -16,77 +15,55 @@ internal static class MigrationProgress
     private const double PlainStepPercent = 10;
 
     /// <summary>Waits in silence.</summary>
-    /// <returns>The migration in its last state.</returns>
-    public static async Task<Migration> WaitAsync(IAsyncEnumerable<Migration> updates)
-    {
-        var last = new Migration();
-        await foreach (var migration in updates)
-        {
-            last = migration;
-        }
-
-        return last;
-    }
+    /// <returns>The migration in its last state; so all methods here.</returns>
+    public static Task<Migration> WaitAsync(IAsyncEnumerable<Migration> updates) => FollowAsync(updates, (_, _) => { });
 
     /// <summary>Shows the progress.</summary>
-    /// <returns>The migration in its last state.</returns>
     public static Task<Migration> ShowAsync(CliConsole console, IAsyncEnumerable<Migration> updates) =>
         console.CanRedraw ? ShowLiveAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);
 
     /// <summary>Prints each update as one line of JSON; not the final state, which is the outcome's to print.</summary>
-    /// <returns>The migration in its last state.</returns>
-    public static async Task<Migration> StreamAsync(CliConsole console, IAsyncEnumerable<Migration> updates)
+    public static Task<Migration> StreamAsync(CliConsole console, IAsyncEnumerable<Migration> updates) => FollowAsync(updates, (now, _) =>
     {
-        // The client throws when the stream ends without a final state.
-        var last = new Migration();
-        await foreach (var migration in updates)
+        if (!MigrationRecord.IsFinalState(now.State))
         {
-            last = migration;
-            if (!MigrationRecord.IsFinalState(last.State))
-            {
-                CliJson.WriteLine(console.Out, JsonShapes.Of(last));
-                console.Out.Flush();
-            }
+            CliJson.WriteLine(console.Out, JsonShapes.Of(now));
+            console.Out.Flush();
         }
-
-        return last;
-    }
+    });
 
     /// <summary>Draws one view and draws it anew at each update; it is gone at the end.</summary>
-    /// <returns>The migration in its last state.</returns>
-    internal static async Task<Migration> ShowLiveAsync(IAnsiConsole console, IAsyncEnumerable<Migration> updates)
-    {
-        var last = new Migration();
-        await console.Live(new Text("")).AutoClear(true).Overflow(VerticalOverflow.Crop).StartAsync(async live =>
-        {
-            await foreach (var migration in updates)
-            {
-                last = migration;
-                live.UpdateTarget(MigrationLiveView.Of(migration, console.Profile.Width));
-            }
-        });
-        return last;
-    }
+    internal static Task<Migration> ShowLiveAsync(IAnsiConsole console, IAsyncEnumerable<Migration> updates) =>
+        console.Live(new Text("")).AutoClear(true).Overflow(VerticalOverflow.Crop).StartAsync(live =>
+            FollowAsync(updates, (now, _) => live.UpdateTarget(MigrationLiveView.Of(now, console.Profile.Width))));
 
-    private static async Task<Migration> ShowLinesAsync(TextWriter output, IAsyncEnumerable<Migration> updates)
+    private static Task<Migration> ShowLinesAsync(TextWriter output, IAsyncEnumerable<Migration> updates)
     {
-        var last = new Migration();
         var shown = 0.0;
-        await foreach (var migration in updates)
+        return FollowAsync(updates, (now, last) =>
         {
-            if (migration.State != last.State || Percent(migration) - shown >= PlainStepPercent)
+            if (now.State != last.State || Percent(now) - shown >= PlainStepPercent)
             {
-                shown = Percent(migration);
-                output.WriteLine(Line(migration));
+                shown = Percent(now);
+                output.WriteLine(Line(now));
             }
 
-            if (Interruption(migration, last) is { } interruption)
+            if (Interruption(now, last) is { } interruption)
             {
                 output.WriteLine(interruption);
             }
 
             output.Flush();
+        });
+    }
 
+    /// <summary>Shows each update, with the one before it. The client throws when the stream ends without a final state.</summary>
+    private static async Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates, Action<Migration, Migration> show)
+    {
+        var last = new Migration();
+        await foreach (var migration in updates)
+        {
+            show(migration, last);
             last = migration;
         }
 
@@ -105,8 +82,6 @@ internal static class MigrationProgress
 
     /// <summary>One line: state, pages, pages by fault, time.</summary>
     private static string Line(Migration migration) =>
-        string.Create(CultureInfo.InvariantCulture,
-            $"{Words.Of(migration.State)}  {migration.PagesReceived:N0} of {migration.PagesTotal:N0} pages  ")
-        + string.Create(CultureInfo.InvariantCulture,
-            $"{migration.Placement?.PagesUrgent ?? 0:N0} by fault  {migration.TotalUs / 1e6:0.0} s");
+        $"{Words.Of(migration.State)}  {Numbers.Number(migration.PagesReceived)} of {Numbers.Number(migration.PagesTotal)} pages  "
+        + $"{Numbers.Number(migration.Placement?.PagesUrgent ?? 0)} by fault  {Numbers.Seconds(migration.TotalUs / 1e6)}";
 }

@@ -15,12 +15,7 @@ internal static class MigrationView
     /// <summary>A table with one line a migration.</summary>
     public static IRenderable List(IReadOnlyList<Migration> migrations)
     {
-        var table = new Table().Border(TableBorder.None);
-        foreach (var column in new[] { "ID", "GUEST", "ROLE", "PEER", "STATE", "PAGES", "TOTAL", "DOWNTIME" })
-        {
-            table.AddColumn(new TableColumn(column).NoWrap());
-        }
-
+        var table = PlainTable.Of("ID", "GUEST", "ROLE", "PEER", "STATE", "PAGES", "TOTAL", "DOWNTIME");
         foreach (var migration in migrations)
         {
             table.AddRow(

@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
@@ -54,16 +53,15 @@ internal static class TopView
         var underWay = now.Migrations.Count(migration => !MigrationRecord.IsFinalState(migration.State));
         // Without the commit that it was built from.
         var version = now.Node.Version.Split('+')[0];
-        return string.Create(CultureInfo.InvariantCulture, $"{now.Node.Name}  migrationd {version}  process {now.Node.ProcessId}  ")
+        return $"{now.Node.Name}  migrationd {version}  process {now.Node.ProcessId}  "
             + $"control {now.Node.Listen}  lanes {now.Node.Lanes}  "
-            + string.Create(CultureInfo.InvariantCulture, $"guests {now.Guests.Count}, running {running}  ")
-            + string.Create(CultureInfo.InvariantCulture, $"migrations {now.Migrations.Count}, under way {underWay}")
+            + $"guests {now.Guests.Count}, running {running}  migrations {now.Migrations.Count}, under way {underWay}"
             + (now.Node.Drained ? "  drained" : "");
     }
 
     private static Table Guests(NodeSnapshot now, NodeSnapshot? before)
     {
-        var table = Plain("GUEST", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS/S", "STEPS", "CORRUPT", "MIGRATION");
+        var table = PlainTable.Of("GUEST", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS/S", "STEPS", "CORRUPT", "MIGRATION");
         foreach (var guest in now.Guests)
         {
             var corrupt = guest.Report?.CorruptPages ?? 0;
@@ -84,7 +82,8 @@ internal static class TopView
 
     private static Table Migrations(IReadOnlyList<Migration> migrations)
     {
-        var table = Plain("MIGRATION", "GUEST", "ROLE", "PEER", "STATE", "RAM", "", "RATE", "ETA", "FAULT P99", "DOWNTIME", "TOTAL");
+        var table = PlainTable.Of(
+            "MIGRATION", "GUEST", "ROLE", "PEER", "STATE", "RAM", "", "RATE", "ETA", "FAULT P99", "DOWNTIME", "TOTAL");
         foreach (var migration in migrations)
         {
             var figures = new TransferFigures(migration);
@@ -95,23 +94,12 @@ internal static class TopView
                 new Text(migration.Peer),
                 new Text(Words.Of(migration.State)),
                 RamBar.Draw(RamBar.Of(migration), BarCells),
-                new Text(string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(figures.Fraction * 100):0}%")),
+                new Text(Numbers.Percent(figures.Fraction)),
                 new Text(Numbers.Megabits(figures.MegabitsPerSecond)),
                 new Text(Numbers.Duration(figures.TimeRemaining)),
                 new Text(figures.FaultLatency.Count > 0 ? Numbers.Microseconds(figures.FaultLatency.P99) : Numbers.Unknown),
                 new Text(Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)),
                 new Text(Numbers.Milliseconds(migration.TotalUs)));
-        }
-
-        return table;
-    }
-
-    private static Table Plain(params string[] columns)
-    {
-        var table = new Table().Border(TableBorder.None);
-        foreach (var column in columns)
-        {
-            table.AddColumn(new TableColumn(column).NoWrap());
         }
 
         return table;
