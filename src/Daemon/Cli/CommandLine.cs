@@ -28,7 +28,6 @@ internal sealed class CommandLine
 
     private readonly CliConsole _console;
 
-    /// <summary>A command line that writes to <paramref name="console"/>.</summary>
     public CommandLine(CliConsole console)
     {
         _console = console;
@@ -54,12 +53,9 @@ internal sealed class CommandLine
 
         // Run as "dotnet migrationd.dll" it still goes by its own name.
         Root.HelpName = "migrationd";
-        foreach (var option in Root.Options)
+        foreach (var help in Root.Options.OfType<HelpOption>())
         {
-            if (option is HelpOption help)
-            {
-                help.Action = new HelpWithExamples(help.Action as HelpAction ?? new HelpAction());
-            }
+            help.Action = new HelpWithExamples(help.Action as HelpAction ?? new HelpAction());
         }
 
         foreach (var suggest in Root.Directives.OfType<SuggestDirective>())
@@ -68,18 +64,16 @@ internal sealed class CommandLine
         }
     }
 
-    /// <summary>The root of all commands.</summary>
     public RootCommand Root { get; }
 
-    /// <summary>Runs one command line to its end.</summary>
-    /// <returns>One of <see cref="ExitCode"/>.</returns>
-    public async Task<int> RunAsync(string[] args, CancellationToken cancellation = default)
+    /// <summary>Runs one command line to its end, with one of <see cref="ExitCode"/>.</summary>
+    public async Task<int> RunAsync(string[] args, CancellationToken cancellationToken = default)
     {
         var json = args.Contains(JsonOption.Flag);
         try
         {
             var parse = Root.Parse(args.Length == 0 ? ["--help"] : args);
-            if (parse.Action is ParseErrorAction or null)
+            if (parse.Action is null or ParseErrorAction)
             {
                 throw Misused(parse);
             }
@@ -91,7 +85,7 @@ internal sealed class CommandLine
                 EnableDefaultExceptionHandler = false,
                 ProcessTerminationTimeout = parse.CommandResult.Command is ServeCommand ? null : TerminationTimeout,
             };
-            return await parse.InvokeAsync(invocation, cancellation);
+            return await parse.InvokeAsync(invocation, cancellationToken);
         }
         catch (CliException error)
         {

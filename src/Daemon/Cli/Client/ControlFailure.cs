@@ -7,11 +7,7 @@ namespace MigrationD.Daemon.Cli.Client;
 /// <summary>What a failed call to a daemon means for the user: a sentence, a word and an exit code.</summary>
 internal static class ControlFailure
 {
-    /// <summary>The failure as the user sees it.</summary>
-    /// <param name="tried">What was tried, to follow "cannot": <c>pause guest web</c>.</param>
-    /// <param name="socketPath">The control socket.</param>
-    /// <param name="socketExists">Whether there is a file at that path.</param>
-    /// <param name="error">What came back.</param>
+    /// <summary>Shows a failure to the user. What was tried goes on after "cannot": <c>pause guest web</c>.</summary>
     public static CliException Explain(string tried, string socketPath, bool socketExists, Refusal error)
     {
         var code = JsonNamingPolicy.KebabCaseLower.ConvertName(((StatusCode)error.Why).ToString());
@@ -31,8 +27,7 @@ internal static class ControlFailure
                     ? ""
                     : ". 'migrationd guest list' and 'migrationd migration list' show what there is.")),
             Because.Invalid or Because.OutOfRange => new(ExitCode.Usage, code, $"cannot {tried}: {message}"),
-            Because.AlreadyThere or Because.NotNow or Because.Busy => new(
-                ExitCode.Refused, code, $"cannot {tried}: {message}"),
+            Because.AlreadyThere or Because.NotNow or Because.Busy => new(ExitCode.Refused, code, $"cannot {tried}: {message}"),
             Because.NotSupported => new(ExitCode.Failed, code,
                 $"cannot {tried}: the daemon at {socketPath} does not know this call ({message}). It is another version than this "
                 + "program ('migrationd --version'); use the program that belongs to it."),

@@ -6,7 +6,6 @@ using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Options;
-using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli.Commands;
 
@@ -20,28 +19,30 @@ internal abstract class ClientCommand : CliCommand
         HelpName = "PATH",
     };
 
-    /// <summary>A command that writes to <paramref name="console"/>.</summary>
-    protected ClientCommand(string name, string description, CliConsole console)
+    /// <summary>A command that writes to <paramref name="console"/>, about <paramref name="subject"/> if that is not null.</summary>
+    protected ClientCommand(string name, string description, CliConsole console, Argument? subject = null)
         : base(name, description)
     {
         Terminal = console;
+        if (subject is not null)
+        {
+            Arguments.Add(subject);
+        }
+
         Options.Add(_control);
         Options.Add(Json);
-        SetAction(async (parse, cancellation) =>
+        SetAction(async (parse, cancellationToken) =>
         {
             using var client = new ControlClient(SocketPath(parse));
-            return await RunAsync(parse, client, cancellation);
+            return await RunAsync(parse, client, cancellationToken);
         });
     }
 
-    /// <summary>Where it writes.</summary>
     protected CliConsole Terminal { get; }
 
-    /// <summary>Whether the result is to be JSON.</summary>
     protected JsonOption Json { get; } = new();
 
-    /// <summary>Writes the result: one line of JSON where that is asked for, otherwise what people read.</summary>
-    /// <returns><see cref="ExitCode.Ok"/>.</returns>
+    /// <summary>Writes the result: one line of JSON where that is asked for, otherwise what people read. All is well then.</summary>
     protected int Show<T>(ParseResult parse, T json, Action forPeople)
     {
         if (parse.GetValue(Json))
@@ -56,25 +57,9 @@ internal abstract class ClientCommand : CliCommand
         return ExitCode.Ok;
     }
 
-    /// <summary>Writes what there is of a kind; people are told what to do where there is nothing.</summary>
-    /// <returns><see cref="ExitCode.Ok"/>.</returns>
-    protected int ShowList<T, TJson>(
-        ParseResult parse, IReadOnlyList<T> all, Func<T, TJson> json, string none, Action<IAnsiConsole, IReadOnlyList<T>> forPeople) =>
-        Show<IReadOnlyList<TJson>>(parse, [.. all.Select(json)], () =>
-        {
-            if (all.Count == 0)
-            {
-                Terminal.Out.WriteLine(none);
-            }
-            else
-            {
-                forPeople(Terminal.Ansi, all);
-            }
-        });
-
-    /// <summary>Does the work; returns one of <see cref="ExitCode"/>.</summary>
+    /// <summary>Does the work, and says with which of <see cref="ExitCode"/> the process ends.</summary>
     /// <exception cref="CliException">It cannot be done.</exception>
-    protected abstract Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation);
+    protected abstract Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken);
 
     /// <summary>The control socket that a command line is for.</summary>
     /// <exception cref="CliException">It cannot be one.</exception>
@@ -91,6 +76,6 @@ internal abstract class ClientCommand : CliCommand
         var bytes = Encoding.UTF8.GetByteCount(path);
         return bytes <= DaemonOptions.MaxSocketPathBytes ? path : throw new CliException(ExitCode.Usage, "usage",
             $"--control {path}: the path has {bytes} bytes, a unix socket's has at most {DaemonOptions.MaxSocketPathBytes}; use a "
-                + "shorter one");
+            + "shorter one");
     }
 }

@@ -10,7 +10,6 @@ internal sealed class CompletionCommand : CliCommand
 {
     private readonly Argument<string> _shell = new("SHELL") { Description = "The shell." };
 
-    /// <summary>The command.</summary>
     public CompletionCommand(CliConsole console)
         : base("completion", "Print a script that makes a shell complete commands, options, guests' names and migrations' ids.")
     {

@@ -10,12 +10,12 @@ internal static class DaemonNames
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     /// <summary>The guests of the daemon that the command line is for.</summary>
-    public static IEnumerable<string> Guests(CompletionContext context) => Ask(context, async (client, cancellation) =>
-        (await client.ListGuestsAsync(cancellation)).Select(guest => guest.Spec.Name));
+    public static IEnumerable<string> Guests(CompletionContext context) => Ask(context, async (client, cancellationToken) =>
+        (await client.ListGuestsAsync(cancellationToken)).Select(guest => guest.Spec.Name));
 
-    /// <summary>The ids of its migrations.</summary>
-    public static IEnumerable<string> Migrations(CompletionContext context) => Ask(context, async (client, cancellation) =>
-        (await client.ListMigrationsAsync(cancellation)).Select(migration => migration.Id));
+    /// <summary>The ids of the daemon's migrations.</summary>
+    public static IEnumerable<string> Migrations(CompletionContext context) => Ask(context, async (client, cancellationToken) =>
+        (await client.ListMigrationsAsync(cancellationToken)).Select(migration => migration.Id));
 
     private static string[] Ask(CompletionContext context, Func<ControlClient, CancellationToken, Task<IEnumerable<string>>> ask)
     {

@@ -16,7 +16,6 @@ internal sealed class DoctorCommand : CliCommand
     private readonly JsonOption _json = new();
     private readonly CliConsole _console;
 
-    /// <summary>The command.</summary>
     public DoctorCommand(CliConsole console)
         : base("doctor", "Check what this host can do for migrations, as this user, and say how to mend what is missing.")
     {
@@ -42,11 +41,9 @@ internal sealed class DoctorCommand : CliCommand
         return report.CanMigrate ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    /// <summary>A report as --json prints it.</summary>
     internal static DoctorJson Shape(DoctorReport report) => new(
         report.Verdict,
-        [.. report.Findings.Select(finding => new DoctorJson.Check(finding.Name, Words.Of(finding.Status), finding.Found,
-            finding.Remedy))]);
+        [.. report.Findings.Select(one => new DoctorJson.Check(one.Name, Words.Of(one.Status), one.Found, one.Remedy))]);
 
     private void Write(DoctorReport report)
     {

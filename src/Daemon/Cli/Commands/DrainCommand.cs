@@ -20,7 +20,7 @@ internal sealed class DrainCommand : ClientCommand
     private const uint DefaultParallel = 2;
     private const uint MostParallel = 100;
 
-    /// <summary>How long to ask, after Ctrl-C, what goes on without this command.</summary>
+    // How long the daemon is asked, after Ctrl-C, what goes on without this command.
     private static readonly TimeSpan FarewellDeadline = TimeSpan.FromSeconds(5);
 
     private readonly Option<string[]> _to = new("--to")
@@ -36,7 +36,6 @@ internal sealed class DrainCommand : ClientCommand
 
     private readonly MigrationPlanOptions _plan;
 
-    /// <summary>The command.</summary>
     public DrainCommand(CliConsole console)
         : base("drain", "Empty the host: move every guest of the daemon to its peers, and take in no more.", console)
     {
@@ -61,14 +60,13 @@ internal sealed class DrainCommand : ClientCommand
             "migrationd drain --parallel 4 --mode postcopy",
             "migrationd drain --json",
         ];
-        _to.Validators.Add(PeerAddress.CheckAll);
+        _to.Validators.Add(PeerAddress.Check);
         Options.Add(_to);
         Options.Add(_parallel);
         _plan = new MigrationPlanOptions(this);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var json = parse.GetValue(Json);
         var request = new DrainRequest
@@ -77,16 +75,16 @@ internal sealed class DrainCommand : ClientCommand
             Parallel = parse.GetValue(_parallel) ?? DefaultParallel,
             Plan = _plan.Read(parse, "", ""),
         };
-        var node = await client.GetNodeAsync(cancellation);
+        var node = await client.GetNodeAsync(cancellationToken);
         var tally = new DrainTally();
         var progress = new DrainProgress(tally);
         var clock = Stopwatch.StartNew();
         try
         {
-            var updates = client.DrainAsync(request, cancellation);
+            var updates = client.DrainAsync(request, cancellationToken);
             await (json ? progress.StreamAsync(Terminal, updates) : progress.ShowAsync(Terminal, updates));
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             throw new CliException(ExitCode.Interrupted, "interrupted", await FarewellAsync(client));
         }
@@ -132,10 +130,9 @@ internal sealed class DrainCommand : ClientCommand
             }
 
             int moved = tally.In(DrainState.Moved).Count();
-            Terminal.Out.WriteLine(
-                string.Create(CultureInfo.InvariantCulture, $"moved {moved} of {moved + stayed.Length} guests of {node}, ")
-                + Numbers.Bytes(tally.MovedBytes) + string.Create(CultureInfo.InvariantCulture, $", in {time.TotalSeconds:0.0} s; ")
-                + "it takes in no more until 'migrationd undrain'");
+            Terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"moved {moved} of {moved + stayed.Length} guests of {node}, {Numbers.Bytes(tally.MovedBytes)}, "
+                + $"in {time.TotalSeconds:0.0} s; it takes in no more until 'migrationd undrain'"));
         }
 
         return stayed.Length == 0 ? ExitCode.Ok : throw new CliException(ExitCode.Failed, "guests-stayed",

@@ -8,7 +8,6 @@ namespace MigrationD.Daemon.Cli.Commands;
 /// <summary>Says whether the daemon works, in one line: for service managers, containers and monitoring.</summary>
 internal sealed class HealthCommand : ClientCommand
 {
-    /// <summary>The command.</summary>
     public HealthCommand(CliConsole console)
         : base("health", "Say whether the daemon answers and can do its work: take lanes, open /dev/userfaultfd and /dev/kvm.", console)
     {
@@ -20,10 +19,9 @@ internal sealed class HealthCommand : ClientCommand
         Examples = ["migrationd health", "migrationd health --json"];
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
-        var health = await client.GetHealthAsync(cancellation);
+        var health = await client.GetHealthAsync(cancellationToken);
         var wrong = health.Checks.Where(check => !check.Ok).ToArray();
         if (parse.GetValue(Json))
         {

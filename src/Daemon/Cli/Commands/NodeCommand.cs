@@ -9,17 +9,15 @@ namespace MigrationD.Daemon.Cli.Commands;
 /// <summary>Shows the daemon itself: above all the ports that it chose.</summary>
 internal sealed class NodeCommand : ClientCommand
 {
-    /// <summary>The command.</summary>
     public NodeCommand(CliConsole console)
         : base("node", "Show the daemon itself: its name, version, and the addresses where it is reached.", console)
     {
         Examples = ["migrationd node", "migrationd node --json"];
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
-        var node = JsonShapes.Of(await client.GetNodeAsync(cancellation));
+        var node = JsonShapes.Of(await client.GetNodeAsync(cancellationToken));
         return Show(parse, node, () => FieldView.Write(Terminal.Ansi,
         [
             ("name", node.Name),

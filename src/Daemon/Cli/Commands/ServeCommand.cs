@@ -20,7 +20,6 @@ internal sealed class ServeCommand : CliCommand
     private readonly DaemonFlags _options = new();
     private readonly Option<bool> _untilInputEnds = new(UntilInputEndsFlag) { Hidden = true };
 
-    /// <summary>The command.</summary>
     public ServeCommand()
         : base("serve", "Run the daemon in the foreground, until SIGTERM or Ctrl-C.")
     {
@@ -41,12 +40,12 @@ internal sealed class ServeCommand : CliCommand
         SetAction(RunAsync);
     }
 
-    private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellation)
+    private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
     {
         var flags = _options.Given(parse);
         var options = DaemonFlags.Load(flags, "start the daemon");
 
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         // From before it serves: System.CommandLine listens only once the daemon waits for something, and it may have to end by then.
         using var terminate = StopAt(PosixSignal.SIGTERM, stop);
         using var interrupt = StopAt(PosixSignal.SIGINT, stop);

@@ -12,7 +12,6 @@ internal sealed class TopCommand : ClientCommand
 {
     private static readonly TimeSpan RefreshInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>The command.</summary>
     public TopCommand(CliConsole console)
         : base("top", "Show the daemon with its guests and migrations in one view, refreshed on a terminal.", console)
     {
@@ -24,28 +23,27 @@ internal sealed class TopCommand : ClientCommand
         Examples = ["migrationd top", "migrationd top --json"];
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         if (parse.GetValue(Json))
         {
-            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(await LookAsync(client, cancellation)));
+            CliJson.WriteLine(Terminal.Out, JsonShapes.Of(await LookAsync(client, cancellationToken)));
         }
         else if (Terminal.CanRedraw)
         {
-            await RefreshAsync(Terminal.Ansi, () => LookAsync(client, cancellation), RefreshInterval, cancellation);
+            await RefreshAsync(Terminal.Ansi, () => LookAsync(client, cancellationToken), RefreshInterval, cancellationToken);
         }
         else
         {
-            Terminal.Ansi.Write(TopView.Of(await LookAsync(client, cancellation), before: null));
+            Terminal.Ansi.Write(TopView.Of(await LookAsync(client, cancellationToken), before: null));
         }
 
         return ExitCode.Ok;
     }
 
-    /// <summary>Draws the view anew until it is cancelled, which is how it is meant to end.</summary>
+    /// <summary>Draws the view anew until that is cancelled, which is how it is meant to end.</summary>
     internal static Task RefreshAsync(
-        IAnsiConsole console, Func<Task<NodeSnapshot>> look, TimeSpan interval, CancellationToken cancellation) =>
+        IAnsiConsole console, Func<Task<NodeSnapshot>> look, TimeSpan interval, CancellationToken cancellationToken) =>
         console.Live(new Text("")).Overflow(VerticalOverflow.Crop).StartAsync(async live =>
         {
             try
@@ -56,19 +54,19 @@ internal sealed class TopCommand : ClientCommand
                     var now = await look();
                     live.UpdateTarget(TopView.Of(now, before));
                     before = now;
-                    await Task.Delay(interval, cancellation);
+                    await Task.Delay(interval, cancellationToken);
                 }
             }
-            catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
             }
         });
 
-    private static async Task<NodeSnapshot> LookAsync(ControlClient client, CancellationToken cancellation)
+    private static async Task<NodeSnapshot> LookAsync(ControlClient client, CancellationToken cancellationToken)
     {
-        var node = client.GetNodeAsync(cancellation);
-        var guests = client.ListGuestsAsync(cancellation);
-        var migrations = client.ListMigrationsAsync(cancellation);
+        var node = client.GetNodeAsync(cancellationToken);
+        var guests = client.ListGuestsAsync(cancellationToken);
+        var migrations = client.ListMigrationsAsync(cancellationToken);
         return new(await node, await guests, await migrations, DateTimeOffset.UtcNow);
     }
 }

@@ -8,18 +8,19 @@ namespace MigrationD.Daemon.Cli.Commands;
 /// <summary>Lets a drained daemon take guests in again.</summary>
 internal sealed class UndrainCommand : ClientCommand
 {
-    /// <summary>The command.</summary>
     public UndrainCommand(CliConsole console)
         : base("undrain", "Let a drained daemon take in guests again; a drain under way ends, the migrations that it began go on.", console)
     {
-        Notes = ["Guests that were moved away do not come back by themselves: 'migrationd migrate' on the hosts where they are moves them."];
+        Notes =
+        [
+            "Guests that were moved away do not come back by themselves: 'migrationd migrate' on the hosts where they are moves them.",
+        ];
         Examples = ["migrationd undrain"];
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
-        var node = await client.UndrainAsync(cancellation);
+        var node = await client.UndrainAsync(cancellationToken);
         return Show(
             parse, new UndrainJson(node.Name, node.Drained), () => Terminal.Out.WriteLine($"{node.Name} takes in guests"));
     }

@@ -6,7 +6,7 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Cli.Demo;
 
 /// <summary>Tells the demo to a person.</summary>
-internal sealed class ConsoleDemoView : IDemoView
+internal sealed class ConsoleDemoView(CliConsole console) : IDemoView
 {
     private const string Faster =
         """
@@ -15,20 +15,13 @@ internal sealed class ConsoleDemoView : IDemoView
           $(deploy/native.sh) demo
         """;
 
-    private readonly CliConsole _console;
-
-    /// <summary>A view on <paramref name="console"/>.</summary>
-    public ConsoleDemoView(CliConsole console) => _console = console;
-
-    /// <inheritdoc/>
     public void Say(string line)
     {
-        _console.Out.WriteLine(line);
-        _console.Out.Flush();
+        console.Out.WriteLine(line);
+        console.Out.Flush();
     }
 
-    /// <inheritdoc/>
-    public Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates) => MigrationProgress.ShowAsync(_console, updates);
+    public Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates) => MigrationProgress.ShowAsync(console, updates);
 
     /// <summary>The report at the end.</summary>
     public void Report(DemoEvidence evidence, IReadOnlyList<string> problems)
@@ -36,17 +29,17 @@ internal sealed class ConsoleDemoView : IDemoView
         Say("");
         if (evidence.Migration is { } migration)
         {
-            MigrationView.Write(_console.Ansi, migration);
+            MigrationView.Write(console.Ansi, migration);
             Say("");
         }
 
         if (evidence.AtDestination is { Report: { } after } && evidence.Before is { } before)
         {
-            FieldView.Write(_console.Ansi,
+            FieldView.Write(console.Ansi,
             [
-                ("guest's steps", $"{Number(before.Steps)} before the migration, {Number(after.Steps)} at the end"),
-                ("guest's sweeps", $"{Number(before.Sweeps)} before the migration, {Number(after.Sweeps)} at the end"),
-                ("corrupt pages", Number(after.CorruptPages)),
+                ("guest's steps", $"{Numbers.Number(before.Steps)} before the migration, {Numbers.Number(after.Steps)} at the end"),
+                ("guest's sweeps", $"{Numbers.Number(before.Sweeps)} before the migration, {Numbers.Number(after.Sweeps)} at the end"),
+                ("corrupt pages", Numbers.Number(after.CorruptPages)),
                 ("largest gap", string.Create(CultureInfo.InvariantCulture,
                     $"{after.LargestGapUs / 1000.0:N1} ms between two steps, as the guest itself measured")),
             ]);
@@ -60,6 +53,4 @@ internal sealed class ConsoleDemoView : IDemoView
             Say(Faster);
         }
     }
-
-    private static string Number(ulong value) => value.ToString("N0", CultureInfo.InvariantCulture);
 }

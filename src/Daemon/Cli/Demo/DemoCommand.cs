@@ -21,7 +21,6 @@ internal sealed class DemoCommand : CliCommand
     private readonly WordOption<GuestKind> _guest = new("--guest",
         "The kind of guest [default: kvm when /dev/kvm is usable, else workload]");
 
-    /// <summary>The command.</summary>
     public DemoCommand(CliConsole console)
         : base("demo", "Start two daemons on loopback, create a guest on one, migrate it to the other while it runs, and report.")
     {
@@ -40,14 +39,14 @@ internal sealed class DemoCommand : CliCommand
         SetAction(RunAsync);
     }
 
-    private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellation)
+    private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
     {
         var json = parse.GetValue(_json);
         var console = new ConsoleDemoView(_console);
         IDemoView view = json ? new SilentDemoView() : console;
 
         // System.CommandLine turns SIGINT and SIGTERM into a cancellation; a closed terminal has to end the daemons as well.
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true;
@@ -55,26 +54,22 @@ internal sealed class DemoCommand : CliCommand
         });
 
         var run = new DemoRun(_spec.Read(parse, "pulse", ChooseKind(parse, view)), _plan.Read(parse, "pulse", ""), view);
-        DemoEvidence evidence;
-        if (WhatIsMissing() is { } missing)
+        var failure = WhatIsMissing();
+        try
         {
-            evidence = run.Evidence with { Failure = missing };
-        }
-        else
-        {
-            try
+            if (failure is null)
             {
                 await run.RunAsync(ended.Token);
-                evidence = run.Evidence;
-            }
-            catch (OperationCanceledException) when (json)
-            {
-                evidence = run.Evidence with { Failure = "interrupted" };
-                CliJson.WriteLine(_console.Out, Shape(evidence, DemoVerdict.Problems(evidence)));
-                return ExitCode.Interrupted;
             }
         }
+        catch (OperationCanceledException) when (json)
+        {
+            var interrupted = run.Evidence with { Failure = "interrupted" };
+            CliJson.WriteLine(_console.Out, Shape(interrupted, DemoVerdict.Problems(interrupted)));
+            return ExitCode.Interrupted;
+        }
 
+        var evidence = failure is null ? run.Evidence : run.Evidence with { Failure = failure };
         var problems = DemoVerdict.Problems(evidence);
         if (json)
         {
@@ -83,9 +78,8 @@ internal sealed class DemoCommand : CliCommand
         }
 
         console.Report(evidence, problems);
-        return problems.Count == 0
-            ? ExitCode.Ok
-            : throw new CliException(ExitCode.Failed, "demo-failed", "the demo failed: " + string.Join("\n", problems));
+        return problems.Count == 0 ? ExitCode.Ok : throw new CliException(
+            ExitCode.Failed, "demo-failed", "the demo failed: " + string.Join("\n", problems));
     }
 
     /// <summary>What the demo prints with --json.</summary>

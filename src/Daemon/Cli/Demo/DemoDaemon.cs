@@ -25,16 +25,11 @@ internal sealed class DemoDaemon : IAsyncDisposable
         Client = client;
     }
 
-    /// <summary>What it calls itself.</summary>
     public string Name { get; }
 
-    /// <summary>Calls to it.</summary>
     public ControlClient Client { get; }
 
-    /// <summary>Whether its process has ended.</summary>
-    public bool HasExited => _process.HasExited;
-
-    /// <summary>Starts it on ports of the system's choice; it may not be ready yet.</summary>
+    /// <summary>Starts a daemon on ports of the system's choice; it may not be ready yet.</summary>
     /// <exception cref="DemoException">The process does not start.</exception>
     public static DemoDaemon Start(string name, DemoScratch scratch)
     {
@@ -79,20 +74,20 @@ internal sealed class DemoDaemon : IAsyncDisposable
     public void WhenExited(Action action) =>
         _process.WaitForExitAsync().ContinueWith(_ => action(), TaskScheduler.Default);
 
-    /// <summary>Waits until it answers.</summary>
+    /// <summary>Waits until the daemon answers.</summary>
     /// <exception cref="DemoException">It ended, or does not answer in time; the message has its log.</exception>
-    public async Task<Node> ReadyAsync(CancellationToken cancellation)
+    public async Task<Node> ReadyAsync(CancellationToken cancellationToken)
     {
         var clock = Stopwatch.StartNew();
         while (true)
         {
             try
             {
-                return await Client.GetNodeAsync(cancellation);
+                return await Client.GetNodeAsync(cancellationToken);
             }
-            catch (CliException error) when (error.ExitCode == ExitCode.Unreachable && !HasExited && clock.Elapsed < ReadyDeadline)
+            catch (CliException error) when (error.ExitCode == ExitCode.Unreachable && !_process.HasExited && clock.Elapsed < ReadyDeadline)
             {
-                await Task.Delay(ReadyInterval, cancellation);
+                await Task.Delay(ReadyInterval, cancellationToken);
             }
             catch (CliException error)
             {
@@ -101,10 +96,10 @@ internal sealed class DemoDaemon : IAsyncDisposable
         }
     }
 
-    /// <summary>That it has ended by itself, with its log; null while it runs.</summary>
+    /// <summary>Says that the daemon has ended by itself, with its log; null while it runs.</summary>
     public async Task<string?> ExitAsync()
     {
-        if (!HasExited)
+        if (!_process.HasExited)
         {
             return null;
         }
@@ -114,14 +109,13 @@ internal sealed class DemoDaemon : IAsyncDisposable
         return WithLog($"the daemon {Name} ended with exit code {_process.ExitCode}");
     }
 
-    /// <summary>A message with the end of the daemon's log.</summary>
+    /// <summary>Adds the end of the daemon's log to a message.</summary>
     public string WithLog(string message)
     {
         var log = _log.ToString();
         return log.Length == 0 ? message : $"{message}\nIts last log lines:\n{log}";
     }
 
-    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();
@@ -150,11 +144,4 @@ internal sealed class DemoDaemon : IAsyncDisposable
 }
 
 /// <summary>The demo cannot go on. The message says why.</summary>
-internal sealed class DemoException : Exception
-{
-    /// <summary>A demo that ends here.</summary>
-    public DemoException(string message)
-        : base(message)
-    {
-    }
-}
+internal sealed class DemoException(string message) : Exception(message);

@@ -9,33 +9,20 @@ namespace MigrationD.Daemon.Cli.Demo;
 /// One demo: two daemons on loopback, a guest on the first, its migration to the second, and a look at it there. Nothing in here is
 /// special to the demo: the daemons are real processes, and everything goes through their control sockets.
 /// </summary>
-internal sealed class DemoRun
+internal sealed class DemoRun(GuestSpec spec, MigrateRequest plan, IDemoView view)
 {
     private static readonly TimeSpan SweepDeadline = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan MigrationDeadline = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
 
-    private readonly GuestSpec _spec;
-    private readonly MigrateRequest _plan;
-    private readonly IDemoView _view;
+    /// <summary>What the demo has seen; complete when <see cref="RunAsync"/> has returned.</summary>
+    public DemoEvidence Evidence { get; private set; } = new() { Spec = spec };
 
-    /// <summary>A demo with this guest.</summary>
-    public DemoRun(GuestSpec spec, MigrateRequest plan, IDemoView view)
+    /// <summary>Runs the demo. A failure is part of the evidence; both daemons are gone when this returns.</summary>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was asked for.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
-        _spec = spec;
-        _plan = plan;
-        _view = view;
-        Evidence = new DemoEvidence { Spec = spec };
-    }
-
-    /// <summary>What it has seen; complete when <see cref="RunAsync"/> has returned.</summary>
-    public DemoEvidence Evidence { get; private set; }
-
-    /// <summary>Runs it. A failure is part of the evidence; both daemons are gone when this returns.</summary>
-    /// <exception cref="OperationCanceledException"><paramref name="cancellation"/> was asked for.</exception>
-    public async Task RunAsync(CancellationToken cancellation)
-    {
-        using var daemonEnded = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var daemonEnded = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         DemoScratch? scratch = null;
         var daemons = new List<DemoDaemon>();
         try
@@ -52,7 +39,7 @@ internal sealed class DemoRun
         }
         catch (Exception error) when (error is DemoException or CliException or OperationCanceledException or IOException)
         {
-            cancellation.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             Evidence = Evidence with { Failure = await ExplainAsync(daemons, error) };
         }
         finally
@@ -62,63 +49,63 @@ internal sealed class DemoRun
         }
     }
 
-    private async Task MigrateAsync(DemoDaemon source, DemoDaemon destination, CancellationToken cancellation)
+    private async Task MigrateAsync(DemoDaemon source, DemoDaemon destination, CancellationToken cancellationToken)
     {
-        var (from, to) = (await source.ReadyAsync(cancellation), await destination.ReadyAsync(cancellation));
-        _view.Say($"two daemons run: {source.Name} is process {from.ProcessId} at {from.Listen}, "
+        var (from, to) = (await source.ReadyAsync(cancellationToken), await destination.ReadyAsync(cancellationToken));
+        view.Say($"two daemons run: {source.Name} is process {from.ProcessId} at {from.Listen}, "
             + $"{destination.Name} is process {to.ProcessId} at {to.Listen}");
 
-        var guest = await source.Client.CreateGuestAsync(_spec, cancellation);
-        _view.Say($"guest {_spec.Name} runs on {source.Name}: {Words.Of(_spec.Kind)}, {new ByteSize((long)_spec.MemoryBytes)}, "
-            + $"{_spec.Vcpus} vCPUs, working set {new ByteSize((long)_spec.WorkingSetBytes)}, {Words.Of(_spec.Pattern)}");
+        var guest = await source.Client.CreateGuestAsync(spec, cancellationToken);
+        view.Say($"guest {spec.Name} runs on {source.Name}: {Words.Of(spec.Kind)}, {new ByteSize((long)spec.MemoryBytes)}, "
+            + $"{spec.Vcpus} vCPUs, working set {new ByteSize((long)spec.WorkingSetBytes)}, {Words.Of(spec.Pattern)}");
 
-        _view.Say("waiting until it has written every page of its working set once");
-        guest = await SweptAsync(source, sweeps: 1, cancellation);
+        view.Say("waiting until it has written every page of its working set once");
+        guest = await SweptAsync(source, sweeps: 1, cancellationToken);
         Evidence = Evidence with { Before = guest.Report };
 
-        _view.Say($"migrating it to {destination.Name} at {to.Listen}");
-        var migration = await source.Client.MigrateAsync(new MigrateRequest(_plan) { To = to.Listen }, cancellation);
+        view.Say($"migrating it to {destination.Name} at {to.Listen}");
+        var migration = await source.Client.MigrateAsync(new MigrateRequest(plan) { To = to.Listen }, cancellationToken);
         Evidence = Evidence with { Migration = migration };
-        migration = await FollowAsync(source, migration.Id, cancellation);
+        migration = await FollowAsync(source, migration.Id, cancellationToken);
         Evidence = Evidence with { Migration = migration };
         if (migration.State != MigrationState.Completed)
         {
             throw new DemoException($"the migration is {Words.Of(migration.State)}: {migration.Reason}");
         }
 
-        guest = await destination.Client.GetGuestAsync(_spec.Name, cancellation);
+        guest = await destination.Client.GetGuestAsync(spec.Name, cancellationToken);
         Evidence = Evidence with { Arrived = guest.Report ?? new GuestReport(), AtDestination = guest };
-        _view.Say($"waiting until it has gone over every page again on {destination.Name}");
-        guest = await SweptAsync(destination, Evidence.Arrived.Sweeps + DemoVerdict.SweepsOnDestination, cancellation);
+        view.Say($"waiting until it has gone over every page again on {destination.Name}");
+        guest = await SweptAsync(destination, Evidence.Arrived.Sweeps + DemoVerdict.SweepsOnDestination, cancellationToken);
         Evidence = Evidence with
         {
             AtDestination = guest,
-            AtSource = await source.Client.GetGuestAsync(_spec.Name, cancellation),
+            AtSource = await source.Client.GetGuestAsync(spec.Name, cancellationToken),
         };
     }
 
     /// <summary>Follows the migration to its final state, within the deadline.</summary>
-    private async Task<Migration> FollowAsync(DemoDaemon source, string id, CancellationToken cancellation)
+    private async Task<Migration> FollowAsync(DemoDaemon source, string id, CancellationToken cancellationToken)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(MigrationDeadline);
         try
         {
-            return await _view.FollowAsync(source.Client.WatchMigrationAsync(id, deadline.Token));
+            return await view.FollowAsync(source.Client.WatchMigrationAsync(id, deadline.Token));
         }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             throw new DemoException(source.WithLog($"the migration has not ended after {MigrationDeadline.TotalMinutes:0} minutes"));
         }
     }
 
     /// <summary>The guest once it has swept its working set this often since it was created.</summary>
-    private async Task<Protocol.V1.Guest> SweptAsync(DemoDaemon daemon, ulong sweeps, CancellationToken cancellation)
+    private async Task<Protocol.V1.Guest> SweptAsync(DemoDaemon daemon, ulong sweeps, CancellationToken cancellationToken)
     {
         var clock = Stopwatch.StartNew();
         while (true)
         {
-            var guest = await daemon.Client.GetGuestAsync(_spec.Name, cancellation);
+            var guest = await daemon.Client.GetGuestAsync(spec.Name, cancellationToken);
             var report = guest.Report ?? new GuestReport();
             if (guest.State != GuestState.Running)
             {
@@ -137,7 +124,7 @@ internal sealed class DemoRun
                     + $"{SweepDeadline.TotalMinutes:0} minutes ({report.Steps} steps); try a smaller --working-set");
             }
 
-            await Task.Delay(PollInterval, cancellation);
+            await Task.Delay(PollInterval, cancellationToken);
         }
     }
 

@@ -6,9 +6,7 @@ namespace MigrationD.Daemon.Cli.Demo;
 /// <summary>A folder for the demo's sockets, removed with everything in it on disposal.</summary>
 internal sealed class DemoScratch : IDisposable
 {
-    private const string Prefix = "migrationd-demo-";
-
-    /// <summary>More than any name that <see cref="PathOf"/> is asked for has.</summary>
+    // Longer than any name that PathOf is asked for.
     private const int LongestName = 32;
 
     private readonly DirectoryInfo _folder;
@@ -19,7 +17,7 @@ internal sealed class DemoScratch : IDisposable
     /// <exception cref="DemoException">A unix socket in it would have too long a path.</exception>
     public static DemoScratch Create()
     {
-        var folder = Directory.CreateTempSubdirectory(Prefix);
+        var folder = Directory.CreateTempSubdirectory("migrationd-demo-");
         if (Encoding.UTF8.GetByteCount(folder.FullName) + 1 + LongestName <= DaemonOptions.MaxSocketPathBytes)
         {
             return new DemoScratch(folder);
@@ -33,7 +31,6 @@ internal sealed class DemoScratch : IDisposable
     /// <summary>The absolute path of a file in the folder.</summary>
     public string PathOf(string name) => Path.Combine(_folder.FullName, name);
 
-    /// <inheritdoc/>
     public void Dispose()
     {
         try

@@ -15,7 +15,7 @@ internal static class DemoVerdict
 
     private const ulong PageBytes = 4096;
 
-    /// <summary>Everything that speaks against it; empty when the verdict is ok.</summary>
+    /// <summary>Lists everything that speaks against the migration; empty when the verdict is ok.</summary>
     public static IReadOnlyList<string> Problems(DemoEvidence evidence)
     {
         if (evidence.Failure is not null)

@@ -9,19 +9,16 @@ internal interface IDemoView
     /// <summary>Says what comes next.</summary>
     void Say(string line);
 
-    /// <summary>Follows a migration.</summary>
-    /// <returns>The migration in its last state.</returns>
+    /// <summary>Follows a migration to its last state.</summary>
     Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates);
 }
 
 /// <summary>Says nothing, for --json.</summary>
 internal sealed class SilentDemoView : IDemoView
 {
-    /// <inheritdoc/>
     public void Say(string line)
     {
     }
 
-    /// <inheritdoc/>
     public Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates) => MigrationProgress.WaitAsync(updates);
 }

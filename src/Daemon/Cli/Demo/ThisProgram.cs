@@ -16,7 +16,6 @@ internal static class ThisProgram
         Path.Combine(AppContext.BaseDirectory, $"{typeof(ThisProgram).Assembly.GetName().Name}.dll"),
         arguments);
 
-    /// <summary>The same for a given executable and assembly.</summary>
     internal static ProcessStartInfo Start(string processPath, string assembly, IEnumerable<string> arguments)
     {
         var start = new ProcessStartInfo(processPath);

@@ -6,7 +6,7 @@ using MigrationD.Daemon.Cli.Client;
 namespace MigrationD.Daemon.Cli.Help;
 
 /// <summary>The usual help, then notes and examples to copy, then (for the root) what the exit codes mean.</summary>
-internal sealed class HelpWithExamples : SynchronousCommandLineAction
+internal sealed class HelpWithExamples(HelpAction usual) : SynchronousCommandLineAction
 {
     private static readonly string[] RootExamples =
     [
@@ -17,18 +17,11 @@ internal sealed class HelpWithExamples : SynchronousCommandLineAction
         "migrationd migrate web --to 10.0.0.6:7461     move it while it runs",
     ];
 
-    private readonly HelpAction _usual;
-
-    /// <summary>Help that begins as <paramref name="usual"/> does.</summary>
-    public HelpWithExamples(HelpAction usual) => _usual = usual;
-
-    /// <inheritdoc/>
     public override bool ClearsParseErrors => true;
 
-    /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {
-        _usual.Invoke(parseResult);
+        usual.Invoke(parseResult);
         var output = parseResult.InvocationConfiguration.Output;
         var command = parseResult.CommandResult.Command;
         WriteSection(output, "Notes:", command is CliCommand noted ? noted.Notes : []);

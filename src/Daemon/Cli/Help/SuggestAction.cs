@@ -10,28 +10,16 @@ namespace MigrationD.Daemon.Cli.Help;
 /// Answers the [suggest] directive: how a command line can go on at a position. The library's own answer has every spelling of help on
 /// every line, and what only contains the word.
 /// </summary>
-internal sealed class SuggestAction : SynchronousCommandLineAction
+internal sealed class SuggestAction(RootCommand root, SuggestDirective directive) : SynchronousCommandLineAction
 {
     private static readonly string[] OtherSpellings = ["-?", "-h", "/?", "/h"];
 
-    private readonly RootCommand _root;
-    private readonly SuggestDirective _directive;
-
-    /// <summary>Answers for <paramref name="root"/>.</summary>
-    public SuggestAction(RootCommand root, SuggestDirective directive)
-    {
-        _root = root;
-        _directive = directive;
-    }
-
-    /// <inheritdoc/>
     public override bool ClearsParseErrors => true;
 
-    /// <inheritdoc/>
     public override int Invoke(ParseResult parseResult)
     {
         var line = parseResult.Tokens.LastOrDefault(token => token.Type != TokenType.Directive)?.Value ?? "";
-        var given = parseResult.GetResult(_directive)?.Values;
+        var given = parseResult.GetResult(directive)?.Values;
         var position = given is { Count: > 0 } && int.TryParse(given[0], out var asked) ? Math.Clamp(asked, 0, line.Length) : line.Length;
         foreach (var suggestion in Suggest(line, position))
         {
@@ -42,14 +30,14 @@ internal sealed class SuggestAction : SynchronousCommandLineAction
     }
 
     /// <summary>
-    /// What can stand at a position of a command line that begins after the program's name; options where nothing else can, or where they are
-    /// asked for.
+    /// Says what can stand at a position of a command line that begins after the program's name; options where nothing else can, or where
+    /// they are asked for.
     /// </summary>
     internal IReadOnlyList<string> Suggest(string line, int position)
     {
         var before = line[..position];
         var word = before[(before.LastIndexOfAny([' ', '\t']) + 1)..];
-        var all = _root.Parse(line).GetCompletions(position)
+        var all = root.Parse(line).GetCompletions(position)
             .Select(item => item.InsertText ?? item.Label)
             .Where(text => text.StartsWith(word, StringComparison.Ordinal) && !OtherSpellings.Contains(text))
             .Distinct()

@@ -6,7 +6,6 @@ namespace MigrationD.Daemon.Cli.Options;
 /// <summary>An option whose value is a <see cref="Bandwidth"/>.</summary>
 internal sealed class BandwidthOption : Option<Bandwidth?>
 {
-    /// <summary>An option that is called <paramref name="name"/>.</summary>
     public BandwidthOption(string name, string description)
         : base(name)
     {

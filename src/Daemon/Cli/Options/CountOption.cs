@@ -3,10 +3,9 @@ using System.Globalization;
 
 namespace MigrationD.Daemon.Cli.Options;
 
-/// <summary>An option whose value is a whole number from 1 on.</summary>
+/// <summary>An option whose value is a whole number from 1 to a most.</summary>
 internal sealed class CountOption : Option<uint?>
 {
-    /// <summary>An option that is called <paramref name="name"/> and takes numbers up to <paramref name="most"/>.</summary>
     public CountOption(string name, uint most, string description)
         : base(name)
     {

@@ -9,9 +9,7 @@ internal sealed class DaemonFlags
 {
     private readonly Dictionary<DaemonOptionKey, Option<string?>> _options = DaemonOptionKey.All.ToDictionary(key => key, Option);
 
-    /// <summary>Loads the options that are in force with these flags.</summary>
-    /// <param name="flags">See <see cref="Given"/>.</param>
-    /// <param name="tried">What they are wanted for, for the error.</param>
+    /// <summary>Loads the options that are in force with what was <see cref="Given"/>; the error says what they were wanted for.</summary>
     /// <exception cref="CliException">Something is wrong; it says everything that is.</exception>
     public static DaemonOptions Load(IReadOnlyDictionary<string, string> flags, string tried)
     {
@@ -26,7 +24,6 @@ internal sealed class DaemonFlags
         }
     }
 
-    /// <summary>Makes them flags of a command.</summary>
     public void AddTo(Command command)
     {
         foreach (var option in _options.Values)
@@ -35,7 +32,7 @@ internal sealed class DaemonFlags
         }
     }
 
-    /// <summary>What was given on the command line, by <see cref="DaemonOptionKey.Name"/>.</summary>
+    /// <summary>Gathers what was given on the command line, by <see cref="DaemonOptionKey.Name"/>.</summary>
     public IReadOnlyDictionary<string, string> Given(ParseResult parse)
     {
         var flags = new Dictionary<string, string>();

@@ -28,7 +28,6 @@ internal sealed class GuestSpecOptions
     private readonly WordOption<GuestContent> _content = new("--content", GuestContent.Random,
         "What it writes: what nothing packs, or what packs to an eighth (see --compress)");
 
-    /// <summary>The options, added to <paramref name="command"/>.</summary>
     public GuestSpecOptions(Command command)
     {
         command.Options.Add(_memory);

@@ -5,10 +5,8 @@ namespace MigrationD.Daemon.Cli.Options;
 /// <summary>The <c>--json</c> that every command has.</summary>
 internal sealed class JsonOption : Option<bool>
 {
-    /// <summary>Its name on the command line.</summary>
     public const string Flag = "--json";
 
-    /// <summary>The option.</summary>
     public JsonOption()
         : base(Flag)
     {

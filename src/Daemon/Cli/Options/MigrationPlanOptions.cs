@@ -31,8 +31,8 @@ internal sealed class MigrationPlanOptions
         $"With --mode precopy: how long the guest may stand still for its last pages [default: {Unsaid.Downtime.TotalMilliseconds:0}ms]");
 
     private readonly WordOption<TimeoutStrategy> _timeoutStrategy = new("--timeout-strategy", TimeoutStrategy.Fail,
-        "With --mode precopy, when rounds or time are used up and the last pages take longer than that: the guest stays, or it is moved all "
-        + "the same");
+        "With --mode precopy, when rounds or time are used up and the last pages take longer than that: the guest stays, or it is moved "
+            + "all the same");
 
     private readonly Option<bool> _autoConverge = new("--auto-converge")
     {
@@ -41,8 +41,8 @@ internal sealed class MigrationPlanOptions
 
     private readonly Option<bool> _releaseRam = new("--release-ram")
     {
-        Description = "Give memory back to this host as the destination confirms it, not at the end. If the destination is lost then, the guest "
-            + "is lost: it cannot go on here any more",
+        Description = "Give memory back to this host as the destination confirms it, not at the end. If the destination is lost then, the "
+            + "guest is lost: it cannot go on here any more",
     };
 
     private readonly WordOption<CompressMode> _compress = new("--compress", CompressMode.Auto,
@@ -59,10 +59,9 @@ internal sealed class MigrationPlanOptions
 
     private readonly CountOption _lanes = new(
         "--lanes", PageLanePaths.MaxPushLanes,
-        $"Connections to push pages over at the same time, from 1 to {PageLanePaths.MaxPushLanes}: more than one is faster where one processor "
-            + "core cannot fill the network [default: 1]");
+        $"Connections to push pages over at the same time, from 1 to {PageLanePaths.MaxPushLanes}: more than one is faster where one "
+            + "processor core cannot fill the network [default: 1]");
 
-    /// <summary>The options, added to <paramref name="command"/>.</summary>
     public MigrationPlanOptions(Command command)
     {
         command.Options.Add(_mode);

@@ -6,17 +6,8 @@ namespace MigrationD.Daemon.Cli.Options;
 /// <summary>The address of another daemon on the command line.</summary>
 internal static class PeerAddress
 {
-    /// <summary>Adds an error unless the option's value is HOST:PORT.</summary>
-    public static void Check(OptionResult result)
-    {
-        if (result.Tokens.Count == 1)
-        {
-            CheckAll(result);
-        }
-    }
-
     /// <summary>Adds an error for each of the option's values that is not HOST:PORT.</summary>
-    public static void CheckAll(OptionResult result)
+    public static void Check(OptionResult result)
     {
         foreach (var token in result.Tokens.Where(token => !HostAndPort.TryParse(token.Value, out _)))
         {

@@ -10,11 +10,7 @@ internal sealed class CliConsole
     /// </summary>
     private const int RedirectedWidth = 4096;
 
-    /// <summary>A console over these writers.</summary>
-    /// <param name="output">Standard output.</param>
-    /// <param name="error">Standard error.</param>
-    /// <param name="isTerminal">Whether the output is a terminal: then it may have colours and move the cursor.</param>
-    /// <param name="bytes">Standard output for bytes that are not text; null for this process's.</param>
+    /// <summary>A console over these writers. Output to a terminal may have colours and move the cursor.</summary>
     public CliConsole(TextWriter output, TextWriter error, bool isTerminal, Stream? bytes = null)
     {
         Bytes = bytes ?? new StandardOutput();
@@ -34,13 +30,11 @@ internal sealed class CliConsole
         }
     }
 
-    /// <summary>Standard output.</summary>
     public TextWriter Out { get; }
 
     /// <summary>Standard output for bytes as they are; not to be mixed with <see cref="Out"/>.</summary>
     public Stream Bytes { get; }
 
-    /// <summary>Standard error.</summary>
     public TextWriter Error { get; }
 
     /// <summary>Whether the output is a terminal.</summary>

@@ -5,8 +5,8 @@ namespace MigrationD.Daemon.Cli.Terminal;
 
 /// <summary>File descriptor 1 for bytes as they are, by write(2) and unbuffered.</summary>
 /// <remarks>
-/// The stream of <see cref="Console"/> drops what is written to a pipe that nobody reads any more; this one fails, so that a command that goes
-/// on for ever ends with its reader. A <see cref="FileStream"/> would fail as well, but keeps a position of its own in a file, and
+/// The stream of <see cref="Console"/> drops what is written to a pipe that nobody reads any more; this one fails, so that a command that
+/// goes on for ever ends with its reader. A <see cref="FileStream"/> would fail as well, but keeps a position of its own in a file, and
 /// would write over what standard error has written into the same one.
 /// </remarks>
 internal sealed class StandardOutput : Stream
@@ -17,26 +17,20 @@ internal sealed class StandardOutput : Stream
     private const int Descriptor = 1;
     private const int Interrupted = 4;
 
-    /// <inheritdoc/>
     public override bool CanRead => false;
 
-    /// <inheritdoc/>
     public override bool CanSeek => false;
 
-    /// <inheritdoc/>
     public override bool CanWrite => true;
 
-    /// <inheritdoc/>
     public override long Length => throw new NotSupportedException();
 
-    /// <inheritdoc/>
     public override long Position
     {
         get => throw new NotSupportedException();
         set => throw new NotSupportedException();
     }
 
-    /// <inheritdoc/>
     /// <exception cref="IOException">write(2) failed; its errno is the HResult.</exception>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -54,21 +48,16 @@ internal sealed class StandardOutput : Stream
         }
     }
 
-    /// <inheritdoc/>
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
 
-    /// <inheritdoc/>
     public override void Flush()
     {
         // Nothing is held back.
     }
 
-    /// <inheritdoc/>
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
-    /// <inheritdoc/>
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
-    /// <inheritdoc/>
     public override void SetLength(long value) => throw new NotSupportedException();
 }

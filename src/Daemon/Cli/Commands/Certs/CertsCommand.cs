@@ -11,7 +11,6 @@ internal sealed class CertsCommand : CliCommand
     /// <summary>The folder of the authority when nobody says otherwise.</summary>
     public const string DefaultFolder = "/etc/migrationd/ca";
 
-    /// <summary>The command.</summary>
     public CertsCommand(CliConsole console)
         : base("certs", "Make the certificates by which daemons know each other.")
     {
@@ -24,7 +23,6 @@ internal sealed class CertsCommand : CliCommand
         Subcommands.Add(new CertsIssueCommand(console));
     }
 
-    /// <summary>The option for the authority's folder.</summary>
     public static Option<string> FolderOption() => new("--dir")
     {
         Description = "Folder of the authority: ca-cert.pem and ca-key.pem.",
@@ -32,7 +30,6 @@ internal sealed class CertsCommand : CliCommand
         DefaultValueFactory = _ => DefaultFolder,
     };
 
-    /// <summary>The option for how long a certificate is valid.</summary>
     public static Option<int> DaysOption(int defaultDays) => new("--days")
     {
         Description = "How long it is valid, in days.",
@@ -40,7 +37,7 @@ internal sealed class CertsCommand : CliCommand
         DefaultValueFactory = _ => defaultDays,
     };
 
-    /// <summary>Runs what writes files; what is wrong with them is the user's to mend.</summary>
+    /// <summary>Runs what writes files. What is wrong with them is the user's to mend.</summary>
     public static int Writing(Action write, int days)
     {
         if (days is < 1 or > 36500)

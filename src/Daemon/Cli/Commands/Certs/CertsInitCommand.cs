@@ -20,7 +20,6 @@ internal sealed class CertsInitCommand : CliCommand
         Description = "Leave an authority that is there already as it is, e.g. in what runs at every start.",
     };
 
-    /// <summary>The command.</summary>
     public CertsInitCommand(CliConsole console)
         : base("init", "Make a certificate authority for all hosts: once, on one host that is kept safe.")
     {

@@ -24,7 +24,6 @@ internal sealed class CertsIssueCommand : CliCommand
 
     private readonly Option<bool> _force = new("--force") { Description = "Replace the files that are there, e.g. to renew them." };
 
-    /// <summary>The command.</summary>
     public CertsIssueCommand(CliConsole console)
         : base("issue", "Make the TLS directory of one node: what it shows to others, and whom it trusts.")
     {

@@ -10,7 +10,6 @@ namespace MigrationD.Daemon.Cli.Commands.Config;
 /// <summary>Checks a configuration without starting a daemon.</summary>
 internal sealed class ConfigCheckCommand : CliCommand
 {
-    /// <summary>The command.</summary>
     public ConfigCheckCommand(CliConsole console)
         : base("check", "Check a configuration as 'serve' with the same options would, and show what would be in force.")
     {

@@ -6,7 +6,6 @@ namespace MigrationD.Daemon.Cli.Commands.Config;
 /// <summary>Groups the commands about the daemon's configuration.</summary>
 internal sealed class ConfigCommand : CliCommand
 {
-    /// <summary>The command.</summary>
     public ConfigCommand(CliConsole console)
         : base("config", "Show or check the daemon's configuration.")
     {

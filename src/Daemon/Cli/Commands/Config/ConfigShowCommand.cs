@@ -9,17 +9,15 @@ namespace MigrationD.Daemon.Cli.Commands.Config;
 /// <summary>Shows what is in force in a daemon.</summary>
 internal sealed class ConfigShowCommand : ClientCommand
 {
-    /// <summary>The command.</summary>
     public ConfigShowCommand(CliConsole console)
         : base("show", "Show every option that is in force in the daemon, and where its value came from.", console)
     {
         Examples = ["migrationd config show", "migrationd config show --json"];
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
-        var values = (await client.GetConfigAsync(cancellation))
+        var values = (await client.GetConfigAsync(cancellationToken))
             .Select(one => new ConfigValueJson(one.Key, one.Value, one.Origin, one.OriginDetail.Length > 0 ? one.OriginDetail : null))
             .ToArray();
         ConfigView.Write(Terminal, values, parse.GetValue(Json));

@@ -11,7 +11,12 @@ namespace MigrationD.Daemon.Cli.Commands.Guests;
 internal sealed class DumpFile : IDisposable
 {
     // A guest's memory holds what the guest knows: nobody but the owner may read it.
-    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private static readonly FileStreamOptions NewFile = new()
+    {
+        Mode = FileMode.CreateNew,
+        Access = FileAccess.Write,
+        UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+    };
 
     private readonly FileStream _image;
     private readonly string _partial;
@@ -28,15 +33,12 @@ internal sealed class DumpFile : IDisposable
         _replace = replace;
     }
 
-    /// <summary>Where the image is when it is finished.</summary>
     public string Path { get; }
 
     /// <summary>Where the missing pages are listed, if there are any.</summary>
     public string MissingPath => Path + ".missing";
 
-    /// <summary>A file to write a dump into.</summary>
-    /// <param name="path">Where the image will be; absolute.</param>
-    /// <param name="replace">Whether a file that is there is replaced.</param>
+    /// <summary>Begins a file at an absolute path, which nothing may be at unless it is to be replaced.</summary>
     /// <exception cref="CliException">There is a file already, or none can be made.</exception>
     public static DumpFile Create(string path, bool replace)
     {
@@ -50,12 +52,7 @@ internal sealed class DumpFile : IDisposable
         }
 
         var partial = $"{path}.{Guid.NewGuid():N}.partial";
-        return Writing(path, () => new DumpFile(path, partial, new FileStream(partial, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew,
-            Access = FileAccess.Write,
-            UnixCreateMode = OwnerOnly,
-        }), replace));
+        return Writing(path, () => new DumpFile(path, partial, new FileStream(partial, NewFile), replace));
     }
 
     /// <summary>Writes what a chunk has; what it has not stays a hole.</summary>
@@ -88,7 +85,8 @@ internal sealed class DumpFile : IDisposable
     {
         if (_summary is not { } summary || (ulong)_missing.Sum(range => (long)range.Count) != summary.PagesMissing)
         {
-            throw new CliException(ExitCode.Failed, "aborted", $"cannot dump into {Path}: the daemon ended the dump before its end; see its log");
+            throw new CliException(
+                ExitCode.Failed, "aborted", $"cannot dump into {Path}: the daemon ended the dump before its end; see its log");
         }
 
         return Writing(Path, () =>
@@ -102,7 +100,6 @@ internal sealed class DumpFile : IDisposable
         });
     }
 
-    /// <inheritdoc/>
     public void Dispose()
     {
         _image.Dispose();
@@ -112,7 +109,7 @@ internal sealed class DumpFile : IDisposable
         }
     }
 
-    /// <summary>The list is there before the image is: an image with holes is never seen without it.</summary>
+    // The list is there before the image is: an image with holes is never seen without it.
     private void WriteMissing()
     {
         File.Delete(MissingPath);
@@ -121,12 +118,7 @@ internal sealed class DumpFile : IDisposable
             return;
         }
 
-        using var list = new StreamWriter(MissingPath, new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew,
-            Access = FileAccess.Write,
-            UnixCreateMode = OwnerOnly,
-        });
+        using var list = new StreamWriter(MissingPath, NewFile);
         foreach (var range in _missing)
         {
             list.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{range.First} {range.Count}"));

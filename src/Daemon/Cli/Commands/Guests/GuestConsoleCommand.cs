@@ -22,7 +22,6 @@ internal sealed class GuestConsoleCommand : ClientCommand
         Description = "Give every byte to the terminal as it is. The guest can then control the terminal.",
     };
 
-    /// <summary>The command.</summary>
     public GuestConsoleCommand(CliConsole console)
         : base("console", "Show what a guest wrote on its serial port: the last 64 KiB, on whatever hosts it ran.", console)
     {
@@ -45,11 +44,10 @@ internal sealed class GuestConsoleCommand : ClientCommand
         Options.Add(_raw);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var name = parse.GetRequiredValue(_name);
-        var chunks = client.ReadConsoleAsync(name, parse.GetValue(_follow), cancellation);
+        var chunks = client.ReadConsoleAsync(name, parse.GetValue(_follow), cancellationToken);
         try
         {
             if (parse.GetValue(Json))
@@ -87,14 +85,12 @@ internal sealed class GuestConsoleCommand : ClientCommand
             {
                 if (chunk.Offset > next)
                 {
-                    Say(string.Create(
-                        CultureInfo.InvariantCulture,
+                    Say(string.Create(CultureInfo.InvariantCulture,
                         $"{chunk.Offset - next:N0} bytes that guest {name} wrote before this are no longer kept"));
                 }
                 else if (chunk.Offset < next)
                 {
-                    Say(string.Create(
-                        CultureInfo.InvariantCulture,
+                    Say(string.Create(CultureInfo.InvariantCulture,
                         $"guest {name} goes on as it was at a switchover: the last {next - chunk.Offset:N0} bytes are void"));
                 }
 
@@ -119,7 +115,7 @@ internal sealed class GuestConsoleCommand : ClientCommand
         }
     }
 
-    /// <summary>On standard error; other daemons have a part in these words, so they are shown as a guest's are.</summary>
+    /// <summary>Writes on standard error. Other daemons have a part in these words, so they are shown as a guest's are.</summary>
     private void Say(string words)
     {
         var safe = new TerminalText();

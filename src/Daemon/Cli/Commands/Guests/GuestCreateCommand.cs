@@ -21,7 +21,6 @@ internal sealed class GuestCreateCommand : ClientCommand
 
     private readonly GuestSpecOptions _spec;
 
-    /// <summary>The command.</summary>
     public GuestCreateCommand(CliConsole console)
         : base("create", "Create a guest and let it run. It runs a built-in program that checks its own memory.", console)
     {
@@ -35,11 +34,10 @@ internal sealed class GuestCreateCommand : ClientCommand
         _spec = new GuestSpecOptions(this);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var spec = _spec.Read(parse, parse.GetRequiredValue(_name), _kind.Read(parse));
-        var guest = await client.CreateGuestAsync(spec, cancellation);
+        var guest = await client.CreateGuestAsync(spec, cancellationToken);
         return Show(
             parse, JsonShapes.Of(guest), () => Terminal.Out.WriteLine($"guest {guest.Spec.Name} created, {Words.Of(guest.State)}"));
     }

@@ -14,7 +14,6 @@ internal sealed class GuestDumpCommand : ClientCommand
     private readonly Argument<string> _file = new("FILE") { Description = "Where to write the memory." };
     private readonly Option<bool> _force = new("--force") { Description = "Replace FILE if it exists." };
 
-    /// <summary>The command.</summary>
     public GuestDumpCommand(CliConsole console)
         : base("dump", "Save the memory of a paused guest, or what is left of a lost one, in a sparse raw image.", console)
     {
@@ -29,12 +28,11 @@ internal sealed class GuestDumpCommand : ClientCommand
         Options.Add(_force);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var name = parse.GetRequiredValue(_name);
         using var file = DumpFile.Create(Path.GetFullPath(parse.GetRequiredValue(_file)), parse.GetValue(_force));
-        await foreach (var chunk in client.DumpGuestAsync(name, cancellation))
+        await foreach (var chunk in client.DumpGuestAsync(name, cancellationToken))
         {
             file.Add(chunk);
         }
@@ -45,11 +43,12 @@ internal sealed class GuestDumpCommand : ClientCommand
         return Show(parse, json, () =>
         {
             Terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{new ByteSize((long)summary.MemoryBytes)} of guest {name} in {file.Path}: {summary.PagesPresent:N0} pages are here, ")
-                + string.Create(CultureInfo.InvariantCulture, $"{summary.PagesMissing:N0} are missing"));
+                $"{new ByteSize((long)summary.MemoryBytes)} of guest {name} in {file.Path}: {summary.PagesPresent:N0} pages are here, "
+                + $"{summary.PagesMissing:N0} are missing"));
             if (missing is not null)
             {
-                Terminal.Error.WriteLine($"WARNING: missing pages read as zeros in {file.Path}, and are not; {missing} says which they are.");
+                Terminal.Error.WriteLine(
+                    $"WARNING: missing pages read as zeros in {file.Path}, and are not; {missing} says which they are.");
             }
         });
     }

@@ -3,7 +3,6 @@ using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Commands.Guests;
 using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
-using MigrationD.Daemon.Cli.Views;
 using MigrationD.Daemon.Json;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
@@ -27,14 +26,15 @@ internal sealed class MigrateCommand : ClientCommand
 
     private readonly MigrationPlanOptions _plan;
 
-    /// <summary>The command.</summary>
     public MigrateCommand(CliConsole console)
         : base("migrate", "Move a running guest to another daemon, live: most of its memory goes ahead, and the rest follows.", console)
     {
         Notes =
         [
-            "Waits for the end unless --detach is given, and shows the migration as 'migration watch' does; with --json that is a JSON object",
-            "a line, the final state last. The exit code is 0 only when the migration completed. While the link is lost (postcopy-paused) it",
+            "Waits for the end unless --detach is given, and shows the migration as 'migration watch' does; with --json that is a JSON "
+                + "object",
+            "a line, the final state last. The exit code is 0 only when the migration completed. While the link is lost (postcopy-paused) "
+                + "it",
             "goes on waiting, and says so with the reason and what can be done.",
         ];
         Examples =
@@ -52,8 +52,7 @@ internal sealed class MigrateCommand : ClientCommand
         _plan = new MigrationPlanOptions(this);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var json = parse.GetValue(Json);
         var guest = parse.GetRequiredValue(_name);
@@ -65,32 +64,21 @@ internal sealed class MigrateCommand : ClientCommand
                 + $"destination is lost before the end, guest {guest} is lost: 'migration resolve --resume-here' is refused.");
         }
 
-        var migration = await client.MigrateAsync(_plan.Read(parse, guest, parse.GetRequiredValue(_to)), cancellation);
+        var migration = await client.MigrateAsync(_plan.Read(parse, guest, parse.GetRequiredValue(_to)), cancellationToken);
         if (parse.GetValue(_detach))
         {
-            if (json)
-            {
-                CliJson.WriteLine(Terminal.Out, JsonShapes.Of(migration));
-            }
-            else
-            {
-                Terminal.Out.WriteLine($"migration {migration.Id} started; follow it with 'migrationd migration watch {migration.Id}'");
-            }
-
-            return ExitCode.Ok;
+            return Show(parse, JsonShapes.Of(migration), () => Terminal.Out.WriteLine(
+                $"migration {migration.Id} started; follow it with 'migrationd migration watch {migration.Id}'"));
         }
 
         try
         {
-            var updates = client.WatchMigrationAsync(migration.Id, cancellation);
-            migration = json ? await MigrationProgress.StreamAsync(Terminal, updates) : await MigrationProgress.ShowAsync(Terminal, updates);
+            return await MigrationOutcome.FollowAsync(Terminal, client.WatchMigrationAsync(migration.Id, cancellationToken), json);
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             throw new CliException(ExitCode.Interrupted, "interrupted",
                 $"stopped waiting; migration {migration.Id} goes on. Follow it with 'migrationd migration watch {migration.Id}'.");
         }
-
-        return MigrationOutcome.Write(Terminal, migration, json);
     }
 }

@@ -1,15 +1,19 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Help;
 using MigrationD.Daemon.Cli.Terminal;
+using MigrationD.Daemon.Cli.Views;
+using MigrationD.Daemon.Json;
+using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
 
 /// <summary>The group of commands about migrations.</summary>
 internal sealed class MigrationCommand : CliCommand
 {
-    /// <summary>The group.</summary>
     public MigrationCommand(CliConsole console)
-        : base("migration", "Look at the migrations that a daemon takes or took part in, cancel them, and decide what becomes of broken ones.")
+        : base(
+            "migration",
+            "Look at the migrations that a daemon takes or took part in, cancel them, and decide what becomes of broken ones.")
     {
         Examples =
         [
@@ -22,8 +26,25 @@ internal sealed class MigrationCommand : CliCommand
             "migrationd migration recover ID",
             "migrationd migration resolve ID --resume-here",
         ];
-        Subcommands.Add(new MigrationListCommand(console));
-        Subcommands.Add(new MigrationShowCommand(console));
+        Subcommands.Add(new ListCommand<Migration, MigrationJson>(
+            "List the daemon's migrations.", console, (client, cancellationToken) => client.ListMigrationsAsync(cancellationToken),
+            JsonShapes.Of, "no migrations; start one with 'migrationd migrate NAME --to HOST:PORT'", MigrationView.WriteList)
+        {
+            Examples = ["migrationd migration list", "migrationd migration list --json"],
+        });
+        Subcommands.Add(new SubjectCommand<Migration, MigrationJson>(
+            "show", "Show a migration as it is now: times, pages by path, fault latency.", console, IdArgument(),
+            (client, id, cancellationToken) => client.GetMigrationAsync(id, cancellationToken),
+            (_, migration) => JsonShapes.Detailed(migration), (terminal, _, migration) => MigrationView.Write(terminal.Ansi, migration))
+        {
+            Notes =
+            [
+                "Fields that QEMU's query-migrate has bear its names. With --json: also the whole in the words of query-migrate "
+                    + "(queryMigrate)",
+                "and of libvirt's domjobinfo (domJobInfo). What this side of the migration does not know is '-', and absent with --json.",
+            ],
+            Examples = ["migrationd migration show ID", "migrationd migration show ID --json"],
+        });
         Subcommands.Add(new MigrationWatchCommand(console));
         Subcommands.Add(new MigrationStartPostcopyCommand(console));
         Subcommands.Add(new MigrationSetCommand(console));

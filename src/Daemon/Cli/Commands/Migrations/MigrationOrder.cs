@@ -13,35 +13,29 @@ internal abstract class MigrationOrder : ClientCommand
 {
     private readonly Argument<string> _id = MigrationCommand.IdArgument();
 
-    /// <summary>An order under <paramref name="name"/>.</summary>
     protected MigrationOrder(string name, string description, CliConsole console)
         : base(name, description, console)
     {
         Arguments.Add(_id);
     }
 
-    /// <summary>Gives the order.</summary>
-    /// <returns>The migration right after it.</returns>
-    protected abstract Task<Migration> OrderAsync(
-        ParseResult parse, ControlClient client, string id, CancellationToken cancellation);
+    /// <summary>Gives the order; the migration is as it is right after that.</summary>
+    protected abstract Task<Migration> OrderAsync(ParseResult parse, ControlClient client, string id, CancellationToken cancellationToken);
 
-    /// <summary>What came of the order: a sentence when it was carried out, null when it was not.</summary>
+    /// <summary>Says what came of the order, in a sentence; null when it was not carried out.</summary>
     protected abstract string? Outcome(ParseResult parse, Migration migration);
 
-    /// <summary>Whether it shows what came of the order.</summary>
-    /// <param name="ordered">The migration right after the order.</param>
-    /// <param name="now">The migration now.</param>
+    /// <summary>Whether the migration, which was <paramref name="ordered"/> right after the order, now shows what came of that.</summary>
     protected virtual bool IsDecided(Migration ordered, Migration now) => MigrationRecord.IsFinalState(now.State);
 
-    /// <inheritdoc/>
-    protected sealed override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected sealed override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
         var id = parse.GetRequiredValue(_id);
-        var ordered = await OrderAsync(parse, client, id, cancellation);
+        var ordered = await OrderAsync(parse, client, id, cancellationToken);
         var last = ordered;
         try
         {
-            await foreach (var now in client.WatchMigrationAsync(id, cancellation))
+            await foreach (var now in client.WatchMigrationAsync(id, cancellationToken))
             {
                 last = now;
                 if (IsDecided(ordered, now))
@@ -50,7 +44,7 @@ internal abstract class MigrationOrder : ClientCommand
                 }
             }
         }
-        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             throw new CliException(ExitCode.Interrupted, "interrupted",
                 $"stopped waiting; the order about migration {id} stands. Follow it with 'migrationd migration watch {id}'.");

@@ -7,14 +7,14 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
 
-/// <summary>How a command ends that has waited for a migration.</summary>
+/// <summary>How a command waits for a migration, and ends.</summary>
 internal static class MigrationOutcome
 {
-    /// <summary>Writes the migration in its final state.</summary>
-    /// <returns><see cref="ExitCode.Ok"/> when it completed.</returns>
-    /// <exception cref="CliException">It did not.</exception>
-    public static int Write(CliConsole console, Migration migration, bool json)
+    /// <summary>Shows the progress of a migration, and the migration in its final state.</summary>
+    /// <exception cref="CliException">It did not complete.</exception>
+    public static async Task<int> FollowAsync(CliConsole console, IAsyncEnumerable<Migration> updates, bool json)
     {
+        var migration = await (json ? MigrationProgress.StreamAsync(console, updates) : MigrationProgress.ShowAsync(console, updates));
         if (json)
         {
             CliJson.WriteLine(console.Out, JsonShapes.Of(migration));

@@ -15,7 +15,6 @@ internal sealed class MigrationRecoverCommand : MigrationOrder
         HelpName = "HOST:PORT",
     };
 
-    /// <summary>The command.</summary>
     public MigrationRecoverCommand(CliConsole console)
         : base("recover", "Dial the destination of a postcopy-paused migration again, on its source.", console)
     {
@@ -29,16 +28,13 @@ internal sealed class MigrationRecoverCommand : MigrationOrder
         Options.Add(_to);
     }
 
-    /// <inheritdoc/>
     protected override Task<Migration> OrderAsync(
-        ParseResult parse, ControlClient client, string id, CancellationToken cancellation) =>
-        client.RecoverMigrationAsync(id, parse.GetValue(_to) ?? "", cancellation);
+        ParseResult parse, ControlClient client, string id, CancellationToken cancellationToken) =>
+        client.RecoverMigrationAsync(id, parse.GetValue(_to) ?? "", cancellationToken);
 
-    /// <inheritdoc/>
     protected override bool IsDecided(Migration ordered, Migration now) =>
         now.State != MigrationState.PostcopyPaused || now.Reason != ordered.Reason;
 
-    /// <inheritdoc/>
     protected override string? Outcome(ParseResult parse, Migration migration) => migration.State switch
     {
         MigrationState.PostcopyActive => $"migration {migration.Id} goes on; follow it with 'migrationd migration watch {migration.Id}'",

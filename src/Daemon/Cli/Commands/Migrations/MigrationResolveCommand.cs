@@ -11,7 +11,8 @@ internal sealed class MigrationResolveCommand : MigrationOrder
 {
     private readonly Option<bool> _resumeHere = new("--resume-here")
     {
-        Description = "On the source: the destination is gone. The guest goes on here as it was at the switchover; all that ran after it is lost.",
+        Description = "On the source: the destination is gone. The guest goes on here as it was at the switchover; all that ran after "
+            + "it is lost.",
     };
 
     private readonly Option<bool> _giveUp = new("--give-up")
@@ -25,7 +26,6 @@ internal sealed class MigrationResolveCommand : MigrationOrder
             + "run there: a guest that runs twice is worse than one that is lost.",
     };
 
-    /// <summary>The command.</summary>
     public MigrationResolveCommand(CliConsole console)
         : base("resolve", "Decide what no daemon can know: that the other side of a migration is gone for good.", console)
     {
@@ -53,13 +53,11 @@ internal sealed class MigrationResolveCommand : MigrationOrder
         });
     }
 
-    /// <inheritdoc/>
-    protected override Task<Migration> OrderAsync(
-        ParseResult parse, ControlClient client, string id, CancellationToken cancellation)
+    protected override Task<Migration> OrderAsync(ParseResult parse, ControlClient client, string id, CancellationToken cancellationToken)
     {
         if (!parse.GetValue(_resumeHere))
         {
-            return client.ResolveMigrationAsync(id, Resolution.GiveUp, force: false, cancellation);
+            return client.ResolveMigrationAsync(id, Resolution.GiveUp, force: false, cancellationToken);
         }
 
         // On standard error, where it is seen whatever becomes of the output; with --json that stays a JSON object or empty.
@@ -68,18 +66,17 @@ internal sealed class MigrationResolveCommand : MigrationOrder
             Terminal.Error.WriteLine("WARNING: all that the guest did after the switchover is lost; it goes on here as it was then.");
         }
 
-        return client.ResolveMigrationAsync(id, Resolution.ResumeHere, parse.GetValue(_force), cancellation);
+        return client.ResolveMigrationAsync(id, Resolution.ResumeHere, parse.GetValue(_force), cancellationToken);
     }
 
-    /// <inheritdoc/>
     protected override string? Outcome(ParseResult parse, Migration migration) => (migration.State, parse.GetValue(_resumeHere)) switch
     {
         (MigrationState.Failed, true) =>
             $"guest {migration.Guest} is back on this host as it was at the switchover; migration {migration.Id} is over",
         (MigrationState.Failed, false) => string.Create(CultureInfo.InvariantCulture,
-            $"migration {migration.Id} given up: {migration.PagesLost:N0} of {migration.PagesTotal:N0} pages of guest {migration.Guest} are lost\n")
-            + $"save what is here with 'migrationd guest dump {migration.Guest} FILE', end the guest with 'migrationd guest delete "
-            + $"{migration.Guest}'",
+            $"migration {migration.Id} given up: {migration.PagesLost:N0} of {migration.PagesTotal:N0} pages of guest {migration.Guest} "
+            + $"are lost\nsave what is here with 'migrationd guest dump {migration.Guest} FILE', end the guest with "
+            + $"'migrationd guest delete {migration.Guest}'"),
         _ => null,
     };
 }

@@ -24,13 +24,13 @@ internal sealed class MigrationSetCommand : ClientCommand
     private readonly Option<TimeSpan?> _downtimeLimit = MigrationPlanOptions.Time(
         "--downtime-limit", "In a migration with --mode precopy: how long the guest may stand still for its last pages");
 
-    /// <summary>The command.</summary>
     public MigrationSetCommand(CliConsole console)
         : base("set", "Change limits of a migration that is under way, on its source.", console)
     {
         Notes =
         [
-            "What is not named stays as it is. Limits are in force at once, and for the rest of the migration; 'migration show' names them.",
+            "What is not named stays as it is. Limits are in force at once, and for the rest of the migration; 'migration show' names "
+                + "them.",
         ];
         Examples =
         [
@@ -45,18 +45,17 @@ internal sealed class MigrationSetCommand : ClientCommand
         Options.Add(_downtimeLimit);
         Validators.Add(result =>
         {
-            if (result.GetResult(_bandwidth) is null && result.GetResult(_postcopyBandwidth) is null && result.GetResult(_maxRounds) is null
-                && result.GetResult(_downtimeLimit) is null)
+            Option[] limits = [_bandwidth, _postcopyBandwidth, _maxRounds, _downtimeLimit];
+            if (limits.All(limit => result.GetResult(limit) is null))
             {
                 result.AddError("say what to change: --bandwidth, --postcopy-bandwidth, --max-rounds or --downtime-limit");
             }
         });
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
+    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken)
     {
-        var migration = await client.SetMigrationAsync(Request(parse), cancellation);
+        var migration = await client.SetMigrationAsync(Request(parse), cancellationToken);
         return Show(
             parse, JsonShapes.Of(migration),
             () => Terminal.Out.WriteLine($"migration {migration.Id}: {MigrationFigures.LimitsLine(migration.Limits)}"));

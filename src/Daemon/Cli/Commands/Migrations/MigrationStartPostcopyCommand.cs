@@ -9,7 +9,6 @@ namespace MigrationD.Daemon.Cli.Commands.Migrations;
 /// <summary>Ends precopy: the guest switches over now.</summary>
 internal sealed class MigrationStartPostcopyCommand : MigrationOrder
 {
-    /// <summary>The command.</summary>
     public MigrationStartPostcopyCommand(CliConsole console)
         : base("start-postcopy", "End the precopy of a hybrid migration, on its source: the guest switches over now.", console)
     {
@@ -17,16 +16,13 @@ internal sealed class MigrationStartPostcopyCommand : MigrationOrder
         Examples = ["migrationd migration start-postcopy ID"];
     }
 
-    /// <inheritdoc/>
     protected override Task<Migration> OrderAsync(
-        ParseResult parse, ControlClient client, string id, CancellationToken cancellation) =>
-        client.StartPostcopyAsync(id, cancellation);
+        ParseResult parse, ControlClient client, string id, CancellationToken cancellationToken) =>
+        client.StartPostcopyAsync(id, cancellationToken);
 
-    /// <inheritdoc/>
     protected override bool IsDecided(Migration ordered, Migration now) =>
         MigrationRecord.IsFinalState(now.State) || now.State is MigrationState.PostcopyActive or MigrationState.PostcopyPaused;
 
-    /// <inheritdoc/>
     protected override string? Outcome(ParseResult parse, Migration migration) => migration.HasDowntimeBytes
         ? $"guest {migration.Guest} runs at {migration.Peer}"
         : null;

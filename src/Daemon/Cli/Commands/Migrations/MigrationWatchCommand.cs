@@ -1,7 +1,6 @@
 using System.CommandLine;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Terminal;
-using MigrationD.Daemon.Cli.Views;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
 
@@ -10,7 +9,6 @@ internal sealed class MigrationWatchCommand : ClientCommand
 {
     private readonly Argument<string> _id = MigrationCommand.IdArgument();
 
-    /// <summary>The command.</summary>
     public MigrationWatchCommand(CliConsole console)
         : base("watch", "Follow a migration to its end; the exit code is 0 only when it completed.", console)
     {
@@ -25,12 +23,7 @@ internal sealed class MigrationWatchCommand : ClientCommand
         Arguments.Add(_id);
     }
 
-    /// <inheritdoc/>
-    protected override async Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellation)
-    {
-        var json = parse.GetValue(Json);
-        var updates = client.WatchMigrationAsync(parse.GetRequiredValue(_id), cancellation);
-        var last = json ? await MigrationProgress.StreamAsync(Terminal, updates) : await MigrationProgress.ShowAsync(Terminal, updates);
-        return MigrationOutcome.Write(Terminal, last, json);
-    }
+    protected override Task<int> RunAsync(ParseResult parse, ControlClient client, CancellationToken cancellationToken) =>
+        MigrationOutcome.FollowAsync(
+            Terminal, client.WatchMigrationAsync(parse.GetRequiredValue(_id), cancellationToken), parse.GetValue(Json));
 }
