@@ -52,7 +52,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         incoming.LaneLost += OnLaneLost;
         incoming.LanesOpened += OnLanesOpened;
         incoming.AllPagesReceived += OnAllPagesReceived;
-        record.Follow(incoming.Figures, incoming.Map);
+        record.ReadFrom(incoming.Figures, incoming.Map);
         lock (_lock)
         {
             _deadline.Set(
@@ -151,7 +151,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
         if (_state == DestinationState.PostcopyActive && (IsWaiting(from) || from == DestinationState.Lost))
         {
-            _record.CountRecovery();
+            _record.Change(migration => migration.Recoveries++);
         }
 
         // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
@@ -218,7 +218,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
             case DestinationAction.RunGuest:
                 incoming!.Arrive();
-                _record.NoteSwitchover();
+                _record.MarkSwitchover();
                 if (IsAllHere(incoming))
                 {
                     // A small guest may be all here before it runs. Not on this thread: the answer to Run is waited for.

@@ -6,16 +6,13 @@ using GuestMessage = MigrationD.Protocol.V1.Guest;
 namespace MigrationD.Daemon.Draining;
 
 /// <summary>One guest of a node that is drained: where it stands, and what was tried with it.</summary>
-internal sealed class DrainEntry
+internal sealed class DrainEntry(HostedGuest guest)
 {
     private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal);
     private MigrationRecord? _lastFailed;
     private bool _isHere;
 
-    /// <summary>A guest that was just found.</summary>
-    public DrainEntry(HostedGuest guest) => Guest = guest;
-
-    public HostedGuest Guest { get; }
+    public HostedGuest Guest => guest;
 
     public DrainState State { get; private set; } = DrainState.Waiting;
 
@@ -43,98 +40,96 @@ internal sealed class DrainEntry
     /// <summary>Whether its destination may not have taken its memory into account yet.</summary>
     public bool IsUnaccounted => State == DrainState.Moving && Migration is { State: MigrationState.Setup };
 
-    public DrainCandidate Candidate => new(Guest.Name, Guest.Spec.Kind, Guest.Spec.MemoryBytes, _refusals);
+    public DrainCandidate Candidate => new(guest.Name, guest.Spec.Kind, guest.Spec.MemoryBytes, _refusals);
 
-    /// <summary>Where its migration goes to, in the words of whoever asked for it.</summary>
+    /// <summary>Where its migration goes to, in the words in which that was asked for.</summary>
     public string Peer { get; private set; } = "";
 
-    /// <summary>Looks at the guest and its migration anew.</summary>
-    /// <returns>Whether it stands elsewhere than before.</returns>
+    /// <summary>Looks at the guest and its migration anew; says whether the guest stands elsewhere than before.</summary>
     public bool Look(MigrationLog migrations)
     {
         DrainState before = State;
-        bool failed = NoteEnd();
+        bool failed = EnterEnd();
         if (!IsFinal)
         {
             // After the migration's end, which is announced when the guest is back.
-            GuestMessage guest = Guest.Snapshot();
-            migrations.TryFind(guest.MigrationId, out MigrationRecord? record);
-            Note(guest, record);
+            GuestMessage now = guest.Snapshot();
+            migrations.TryFind(now.MigrationId, out MigrationRecord? record);
+            EnterStateOf(now, record);
         }
 
         return failed || State != before;
     }
 
-    /// <summary>It is not among the node's guests any more.</summary>
-    public void NoteDeleted()
+    /// <summary>Enters the end of a guest that is not among the node's guests any more.</summary>
+    public void EnterDeleted()
     {
-        NoteEnd();
+        EnterEnd();
         if (!IsFinal)
         {
             Enter(DrainState.Gone, "it was deleted");
         }
     }
 
-    /// <summary>Its migration has begun.</summary>
-    public void NoteBegun(MigrationRecord record)
+    /// <summary>Enters a migration that has begun.</summary>
+    public void EnterBegun(MigrationRecord record)
     {
         NotNow = null;
-        Follow(record);
+        EnterMoving(record);
     }
 
-    /// <summary>Its migration could not be begun; it may be later.</summary>
-    public void NoteNotNow(string why, DateTime notBefore)
+    /// <summary>Puts off a migration that could not be begun, and may be later.</summary>
+    public void Postpone(string why, DateTime notBefore)
     {
         NotNow = why;
         NotBefore = notBefore;
         Reason = why;
     }
 
-    /// <summary>It waits for this.</summary>
     public void WaitFor(string reason) => Reason = reason;
 
-    /// <summary>Nothing more is tried with it.</summary>
+    /// <summary>Gives the guest up: nothing more is tried.</summary>
     public void Stay(string reason) => Enter(DrainState.Stayed, reason);
 
     public DrainGuest Snapshot() => new()
     {
-        Name = Guest.Name,
-        MemoryBytes = (ulong)Guest.Spec.MemoryBytes,
+        Name = guest.Name,
+        MemoryBytes = (ulong)guest.Spec.MemoryBytes,
         State = State,
         Reason = Reason,
         Migration = (Migration ?? _lastFailed)?.Snapshot(),
     };
 
-    private void Note(GuestMessage guest, MigrationRecord? record)
+    private void EnterStateOf(GuestMessage now, MigrationRecord? record)
     {
         bool wasKnown = _isHere || Migration is not null;
         _isHere = false;
         switch (record)
         {
             case { IsFinal: false, Role: MigrationRole.Source }:
-                Follow(record);
+                EnterMoving(record);
                 return;
             case { IsFinal: false }:
                 WaitFor($"it is still on its way in, in migration {record.Id} from {record.Snapshot().Peer}");
                 return;
         }
 
-        switch (guest.State)
+        switch (now.State)
         {
             case GuestState.Incoming:
                 WaitFor("it is still on its way in");
                 break;
-            case GuestState.Failed when Guest.Left is not null:
-                Enter(DrainState.Gone, guest.Failure);
+            case GuestState.Failed when guest.Left is not null:
+                Enter(DrainState.Gone, now.Failure);
                 break;
             case GuestState.Failed:
-                Stay($"it cannot go on, and cannot be moved: {guest.Failure}");
+                Stay($"it cannot go on, and cannot be moved: {now.Failure}");
                 break;
             case GuestState.Migrated when record is null or { State: MigrationState.Completed }:
                 Migration = wasKnown ? record : null;
                 Enter(
                     Migration is null ? DrainState.Gone : DrainState.Moved,
-                    Migration is null ? $"it was moved away before, by migration {guest.MigrationId}; only its record is here" : "");
+                    Migration is null ? $"it was moved away before, by migration {now.MigrationId}; only its record is here" : "");
                 break;
             case GuestState.Migrated:
                 // Its migration has just come to another end; the next look finds the guest as it is then.
@@ -145,8 +140,8 @@ internal sealed class DrainEntry
         }
     }
 
-    /// <summary>Whether the migration that was followed has failed, so that another peer's turn comes.</summary>
-    private bool NoteEnd()
+    /// <summary>Enters the end of the guest's migration; says whether that has failed, so that another peer's turn comes.</summary>
+    private bool EnterEnd()
     {
         if (Migration is not { IsFinal: true } ended)
         {
@@ -171,7 +166,7 @@ internal sealed class DrainEntry
         }
     }
 
-    private void Follow(MigrationRecord record)
+    private void EnterMoving(MigrationRecord record)
     {
         Migration = record;
         Peer = record.Snapshot().Peer;

@@ -9,10 +9,9 @@ namespace MigrationD.Daemon.Draining;
 /// </summary>
 internal static class DrainPlan
 {
-    /// <summary>The moves to begin now, in this order.</summary>
-    /// <param name="waiting">Guests that have not begun to move.</param>
-    /// <param name="peers">What each peer offers, with all that is on its way there taken off.</param>
-    /// <param name="places">How many moves may be begun.</param>
+    /// <summary>
+    /// Plans the moves to begin now, in this order, as many as there are places. What is on its way to a peer is off its offer already.
+    /// </summary>
     public static IReadOnlyList<DrainMove> Next(IEnumerable<DrainCandidate> waiting, IEnumerable<PeerOffer> peers, int places)
     {
         List<DrainCandidate> left =
@@ -29,7 +28,7 @@ internal static class DrainPlan
         return moves;
     }
 
-    /// <summary>Why the guest cannot go to any of these peers now, peer by peer.</summary>
+    /// <summary>Says why the guest cannot go to any of these peers now, peer by peer.</summary>
     public static string WhyNot(DrainCandidate guest, IReadOnlyCollection<PeerOffer> peers) => peers.Count == 0
         ? "there is no peer but this node itself"
         : string.Join("; ", peers.Select(peer => $"{peer.Address}: {Objection(guest, peer) ?? "it has room"}"));
@@ -51,7 +50,7 @@ internal static class DrainPlan
         return null;
     }
 
-    /// <summary>Why this peer cannot have this guest now; null when it can.</summary>
+    /// <summary>Says why this peer cannot have this guest now; null when it can.</summary>
     private static string? Objection(DrainCandidate guest, PeerOffer peer) =>
         guest.Refusals.TryGetValue(peer.Address, out string? refusal) ? refusal
         : peer.Problem is { } problem ? problem

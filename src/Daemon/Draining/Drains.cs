@@ -11,14 +11,9 @@ namespace MigrationD.Daemon.Draining;
 
 /// <summary>
 /// Empties this node for as long as somebody asks for it, one at a time. From the first on the node takes no guests in, until it is told
-/// to: a host that was emptied to be worked on must not fill up again behind the operator's back.
+/// to: a host that was emptied to be worked on must not fill up again behind the operator's back. Guests go to <paramref name="peers"/>
+/// when a request names nobody; by <paramref name="instance"/> this daemon knows its own capacity among theirs.
 /// </summary>
-/// <param name="node">What every migration away from here has in common.</param>
-/// <param name="guests">The node's guests.</param>
-/// <param name="outgoing">Where migrations are begun.</param>
-/// <param name="peers">Where guests go when the request names nobody.</param>
-/// <param name="instance">What this daemon's capacity is marked with.</param>
-/// <param name="shutdown">The daemon stops.</param>
 internal sealed class Drains(
     SourceNode node, GuestRegistry guests, SourceMigrations outgoing, IReadOnlyList<string> peers, string instance,
     CancellationToken shutdown)
@@ -26,7 +21,7 @@ internal sealed class Drains(
     private const int MostParallel = 100;
     private const int DefaultParallel = 2;
 
-    // One whose caller has gone a moment ago is over by then.
+    // A drain whose caller has gone a moment ago is over by then.
     private static readonly TimeSpan PatienceForTheOneBefore = TimeSpan.FromSeconds(2);
 
     private readonly SemaphoreSlim _one = new(1);
@@ -37,12 +32,12 @@ internal sealed class Drains(
     /// <exception cref="Refusal">
     /// Invalid; NotNow: there are no peers, or another drain is under way; Gone: the node was undrained, or stops.
     /// </exception>
-    public async IAsyncEnumerable<DrainUpdate> RunAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancel)
+    public async IAsyncEnumerable<DrainUpdate> RunAsync(DrainRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         IReadOnlyList<string> to = Destinations(request);
         int parallel = request.Parallel == 0 ? DefaultParallel : (int)Math.Min(request.Parallel, MostParallel);
         MigrationPlan plan = MigrationPlan.Of(request.Plan ?? new MigrateRequest());
-        if (!await _one.WaitAsync(PatienceForTheOneBefore, cancel).ConfigureAwait(false))
+        if (!await _one.WaitAsync(PatienceForTheOneBefore, cancellationToken).ConfigureAwait(false))
         {
             throw new Refusal(
                 Because.NotNow,
@@ -54,13 +49,12 @@ internal sealed class Drains(
         {
             TaskCompletionSource<Refusal> stop = Close();
             DaemonLog.DrainBegan(node.Logger, node.Name, string.Join(", ", to));
-            using PeerSurvey survey = new(
-                to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security, node.Time);
+            using PeerSurvey survey = new(to, instance, plan.NeededVersion, node.Timeouts.Link, node.Security, node.Time);
             using CancellationTokenRegistration stopping = shutdown.Register(() => stop.TrySetResult(Stopping()));
             var drain = new NodeDrain(
                 guests, node.Migrations, survey, (guest, peer) => Begin(stop, guest, plan with { To = peer }), parallel, stop.Task,
                 node.Time);
-            await foreach (DrainUpdate update in drain.RunAsync(cancel).ConfigureAwait(false))
+            await foreach (DrainUpdate update in drain.RunAsync(cancellationToken).ConfigureAwait(false))
             {
                 yield return update;
             }

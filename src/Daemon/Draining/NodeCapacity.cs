@@ -8,9 +8,6 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Draining;
 
 /// <summary>What this node has room for, for others that look for a destination.</summary>
-/// <param name="node">What it calls itself.</param>
-/// <param name="guests">Its guests.</param>
-/// <param name="incoming">The guests on their way in.</param>
 internal sealed class NodeCapacity(string node, GuestRegistry guests, DestinationSessions incoming)
 {
     // Opening a device for each question would be work that anybody could ask for; permissions of a running daemon seldom change.
@@ -19,7 +16,6 @@ internal sealed class NodeCapacity(string node, GuestRegistry guests, Destinatio
     /// <summary>Random: by it a daemon knows itself.</summary>
     public string Instance { get; } = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
 
-    /// <summary>As things are now.</summary>
     public Capacity Describe() => new()
     {
         Node = node,

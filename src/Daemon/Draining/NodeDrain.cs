@@ -8,15 +8,9 @@ namespace MigrationD.Daemon.Draining;
 
 /// <summary>
 /// Empties this node: looks at its guests, asks the peers, begins what <see cref="DrainPlan"/> says, and tells what has changed. It holds
-/// nothing that another drain could not find out again: that is how one goes on where another was interrupted.
+/// nothing that another drain could not find out again: that is how one goes on where another was interrupted. <paramref name="begin"/>
+/// gives null when nothing more may be begun; <paramref name="stopped"/> ends then, and says why.
 /// </summary>
-/// <param name="guests">The node's guests; it takes in no more.</param>
-/// <param name="migrations">The node's migrations.</param>
-/// <param name="survey">The peers.</param>
-/// <param name="begin">Begins to move a guest to a peer; null when nothing more may be begun.</param>
-/// <param name="parallel">How many guests may be under way at a time.</param>
-/// <param name="stopped">Ends when nothing more may be begun; its result says why.</param>
-/// <param name="time">The clock.</param>
 internal sealed class NodeDrain(
     GuestRegistry guests, MigrationLog migrations, IPeerSurvey survey, Func<HostedGuest, string, MigrationRecord?> begin, int parallel,
     Task<Refusal> stopped, TimeProvider time)
@@ -39,12 +33,12 @@ internal sealed class NodeDrain(
 
     /// <summary>Runs until every guest has moved, stayed or gone; the last update says so.</summary>
     /// <exception cref="Refusal">It was stopped.</exception>
-    public async IAsyncEnumerable<DrainUpdate> RunAsync([EnumeratorCancellation] CancellationToken cancel)
+    public async IAsyncEnumerable<DrainUpdate> RunAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         while (true)
         {
             Look();
-            Plan(cancel);
+            Plan(cancellationToken);
             bool ended = _entries.Values.All(entry => entry.IsFinal) && !guests.IsMaking;
             DrainUpdate update = WhatHasChanged(ended);
             if (ended || update.Guests.Count + update.Peers.Count > 0)
@@ -58,10 +52,10 @@ internal sealed class NodeDrain(
             }
 
             await Task.WhenAny([
-                Task.Delay(Tick, time, cancel), stopped, .. _asking is null ? [] : new Task[] { _asking },
+                Task.Delay(Tick, time, cancellationToken), stopped, .. _asking is null ? [] : new Task[] { _asking },
                 .. _entries.Values.Where(entry => entry.State == DrainState.Moving).Select(entry => entry.Migration!.Changed),
             ]).ConfigureAwait(false);
-            cancel.ThrowIfCancellationRequested();
+            cancellationToken.ThrowIfCancellationRequested();
             if (stopped.IsCompleted)
             {
                 throw await stopped.ConfigureAwait(false);
@@ -85,7 +79,7 @@ internal sealed class NodeDrain(
 
         foreach (DrainEntry entry in _entries.Values.Where(entry => !entry.IsFinal && !here.Contains(entry.Guest)))
         {
-            entry.NoteDeleted();
+            entry.EnterDeleted();
             progress = true;
         }
 
@@ -96,14 +90,14 @@ internal sealed class NodeDrain(
         }
     }
 
-    private void Plan(CancellationToken cancel)
+    private void Plan(CancellationToken cancellationToken)
     {
         int underWay = _entries.Values.Count(entry => entry.IsUnderWay);
         if (_asking is { IsCompleted: true } asked)
         {
             _asking = null;
             _answers = asked.GetAwaiter().GetResult();
-            Begin([.. _answers.Where(answer => !answer.IsSelf).Select(Offer)], underWay, cancel);
+            Begin([.. _answers.Where(answer => !answer.IsSelf).Select(Offer)], underWay, cancellationToken);
         }
 
         bool wanted = _entries.Values.Any(entry => entry.CanBegin) && _entries.Values.Count(entry => entry.IsUnderWay) < parallel;
@@ -114,14 +108,14 @@ internal sealed class NodeDrain(
                 .ToLookup(entry => entry.Peer, entry => entry.Guest.Spec.MemoryBytes);
             _askedInQuiet = !_entries.Values.Any(entry => entry.IsUnderWay);
             _askNotBefore = time.GetUtcNow().UtcDateTime + BetweenQuestions;
-            _asking = survey.AskAsync(cancel);
+            _asking = survey.AskAsync(cancellationToken);
         }
     }
 
     private PeerOffer Offer(PeerAnswer answer) =>
         PeerSurvey.Offer(answer).Less(_unaccounted[answer.Address].Sum(), _unaccounted[answer.Address].Count());
 
-    private void Begin(IReadOnlyList<PeerOffer> offers, int underWay, CancellationToken cancel)
+    private void Begin(IReadOnlyList<PeerOffer> offers, int underWay, CancellationToken cancellationToken)
     {
         DateTime now = time.GetUtcNow().UtcDateTime;
         DrainEntry[] waiting = [.. _entries.Values.Where(entry => entry.CanBegin)];
@@ -129,7 +123,7 @@ internal sealed class NodeDrain(
         foreach (DrainMove move in DrainPlan.Next(
             waiting.Where(entry => entry.NotBefore <= now).Select(entry => entry.Candidate), offers, parallel - underWay))
         {
-            begun |= !cancel.IsCancellationRequested && TryBegin(_entries[move.Guest.Name], move.Peer.Address);
+            begun |= !cancellationToken.IsCancellationRequested && TryBegin(_entries[move.Guest.Name], move.Peer.Address);
         }
 
         foreach (DrainEntry entry in waiting.Where(entry => entry.CanBegin))
@@ -161,14 +155,14 @@ internal sealed class NodeDrain(
                 return false;
             }
 
-            entry.NoteBegun(record);
+            entry.EnterBegun(record);
             _lastProgress = time.GetTimestamp();
             return true;
         }
         catch (Refusal refusal) when (refusal.Why == Because.NotNow)
         {
             // An operator's command holds it, or has taken it away a moment ago: the next look tells.
-            entry.NoteNotNow(refusal.Message, time.GetUtcNow().UtcDateTime + BetweenQuestions);
+            entry.Postpone(refusal.Message, time.GetUtcNow().UtcDateTime + BetweenQuestions);
             return false;
         }
     }

@@ -6,37 +6,20 @@ using GuestKind = MigrationD.Guest.GuestKind;
 
 namespace MigrationD.Daemon.Draining;
 
-/// <summary>Asks peers what they have room for, over connections that last as long as the survey does.</summary>
-internal sealed class PeerSurvey : IPeerSurvey, IDisposable
+/// <summary>
+/// Asks peers what they have room for, over connections that last as long as the survey does. Nothing is dialled before the first question.
+/// </summary>
+internal sealed class PeerSurvey(
+    IEnumerable<string> addresses, string ownInstance, uint protocolVersion, TimeSpan deadline, PeerSecurity security, TimeProvider time)
+    : IPeerSurvey, IDisposable
 {
     // So that a host that is off does not cost a time-out before each guest; one that comes back is found soon enough.
     private static readonly TimeSpan SilenceKept = TimeSpan.FromSeconds(15);
 
-    private readonly string _ownInstance;
-    private readonly uint _protocolVersion;
-    private readonly TimeSpan _deadline;
-    private readonly TimeProvider _time;
-    private readonly List<Peer> _peers;
+    private readonly List<Peer> _peers =
+        [.. addresses.Distinct(StringComparer.Ordinal).Select(address => new Peer(address, Connect(address, deadline, security)))];
 
-    /// <summary>A survey of these peers; nothing is dialled yet.</summary>
-    /// <param name="addresses">HOST:PORT of their control addresses.</param>
-    /// <param name="ownInstance">What this daemon's own capacity is marked with.</param>
-    /// <param name="protocolVersion">What the migrations will need.</param>
-    /// <param name="deadline">How long an answer may take.</param>
-    /// <param name="security">Which peers may have guests.</param>
-    /// <param name="time">The clock that peers are left in peace by.</param>
-    public PeerSurvey(
-        IEnumerable<string> addresses, string ownInstance, uint protocolVersion, TimeSpan deadline, PeerSecurity security,
-        TimeProvider time)
-    {
-        _ownInstance = ownInstance;
-        _protocolVersion = protocolVersion;
-        _deadline = deadline;
-        _time = time;
-        _peers = [.. addresses.Distinct(StringComparer.Ordinal).Select(address => new Peer(address, Connect(address, deadline, security)))];
-    }
-
-    /// <summary>What an answer leaves room for.</summary>
+    /// <summary>Reads what an answer leaves room for.</summary>
     public static PeerOffer Offer(PeerAnswer answer) => answer is { Problem: null, Capacity: { } capacity }
         ? new PeerOffer(
             answer.Address, null, Bytes(capacity.GuestMemoryBytes) - Bytes(capacity.GuestMemoryUsedBytes),
@@ -44,10 +27,9 @@ internal sealed class PeerSurvey : IPeerSurvey, IDisposable
             [.. capacity.Kinds.Select(kind => (GuestKind)kind)])
         : PeerOffer.Unusable(answer.Address, answer.Problem ?? "it did not answer");
 
-    /// <inheritdoc/>
-    public async Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancel)
+    public async Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancellationToken)
     {
-        PeerAnswer[] answers = await Task.WhenAll(_peers.Select(peer => AskAsync(peer, cancel))).ConfigureAwait(false);
+        PeerAnswer[] answers = await Task.WhenAll(_peers.Select(peer => AskAsync(peer, cancellationToken))).ConfigureAwait(false);
         var known = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < answers.Length; i++)
         {
@@ -82,9 +64,9 @@ internal sealed class PeerSurvey : IPeerSurvey, IDisposable
             RefuseAddress = security.RefusePlaintext,
         });
 
-    private async Task<PeerAnswer> AskAsync(Peer peer, CancellationToken cancel)
+    private async Task<PeerAnswer> AskAsync(Peer peer, CancellationToken cancellationToken)
     {
-        if (peer.Silence is { } before && _time.GetElapsedTime(peer.SilentSince) < SilenceKept)
+        if (peer.Silence is { } before && time.GetElapsedTime(peer.SilentSince) < SilenceKept)
         {
             return before;
         }
@@ -92,15 +74,15 @@ internal sealed class PeerSurvey : IPeerSurvey, IDisposable
         try
         {
             Capacity capacity = await new Transport.TransportClient(peer.Channel.Invoker).GetCapacityAsync(
-                new GetCapacityRequest(), deadline: DateTime.UtcNow + _deadline, cancellationToken: cancel).ConfigureAwait(false);
+                new GetCapacityRequest(), deadline: DateTime.UtcNow + deadline, cancellationToken: cancellationToken).ConfigureAwait(false);
             peer.Silence = null;
-            return capacity.Instance == _ownInstance
+            return capacity.Instance == ownInstance
                 ? new PeerAnswer(peer.Address, capacity, "it is this node itself", IsSelf: true)
                 : new PeerAnswer(peer.Address, capacity, Problem(capacity));
         }
         catch (Refusal error)
         {
-            peer.SilentSince = _time.GetTimestamp();
+            peer.SilentSince = time.GetTimestamp();
             return peer.Silence = new PeerAnswer(peer.Address, null, error.Why == Because.NotSupported
                 ? "it is of a version that does not say what it has room for; upgrade it, or move guests there with 'migrationd migrate'"
                 : $"it does not say what it has room for: {error.Message}");
@@ -109,8 +91,8 @@ internal sealed class PeerSurvey : IPeerSurvey, IDisposable
 
     private string? Problem(Capacity capacity) =>
         capacity.Refusal.Length > 0 ? capacity.Refusal
-        : !capacity.ProtocolVersions.Contains(_protocolVersion)
-            ? $"it speaks protocol version {string.Join(" and ", capacity.ProtocolVersions)}, and this takes version {_protocolVersion}; "
+        : !capacity.ProtocolVersions.Contains(protocolVersion)
+            ? $"it speaks protocol version {string.Join(" and ", capacity.ProtocolVersions)}, and this takes version {protocolVersion}; "
                 + "upgrade the older of the two daemons"
         : null;
 
@@ -129,10 +111,8 @@ internal sealed class PeerSurvey : IPeerSurvey, IDisposable
 /// <summary>What this node's peers have room for, as a drain asks for it.</summary>
 internal interface IPeerSurvey
 {
-    /// <summary>Asks all of them at once.</summary>
-    /// <returns>An answer for each, in the order in which they were given; a peer that is silent has one as well.</returns>
-    /// <exception cref="OperationCanceledException"><paramref name="cancel"/> fired.</exception>
-    Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancel);
+    /// <summary>Asks all peers at once; answers are in the order of peers, and one that is silent has an answer as well.</summary>
+    Task<IReadOnlyList<PeerAnswer>> AskAsync(CancellationToken cancellationToken);
 }
 
 /// <summary>What a peer said of itself, or why it said nothing.</summary>
@@ -153,6 +133,6 @@ internal sealed record PeerOffer(string Address, string? Problem, long FreeBytes
     /// <summary>A peer that can have no guest.</summary>
     public static PeerOffer Unusable(string address, string problem) => new(address, problem, 0, 0, []);
 
-    /// <summary>What is left of it when guests are on their way there that it may not know of yet.</summary>
+    /// <summary>What is left of the offer when guests are on their way there that it may not know of yet.</summary>
     public PeerOffer Less(long bytes, int places) => this with { FreeBytes = FreeBytes - bytes, FreePlaces = FreePlaces - places };
 }

@@ -15,15 +15,13 @@ internal static class ConsoleFeed
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan RedialInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>
-    /// Everything from <paramref name="start"/> on that is kept; with <paramref name="follow"/> until there can be no more.
-    /// </summary>
+    /// <summary>Reads all that is kept from an offset on; with <paramref name="follow"/> until there can be no more.</summary>
     /// <exception cref="Refusal">
     /// NotNow: the guest has no serial port, or is not here yet, or is at a node that does not answer. NotFound: the node that
     /// it went to does not have it.
     /// </exception>
     public static async IAsyncEnumerable<ConsoleChunk> ReadAsync(
-        HostedGuest guest, ulong start, bool follow, TimeProvider time, [EnumeratorCancellation] CancellationToken cancel)
+        HostedGuest guest, ulong start, bool follow, TimeProvider time, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         long offset = (long)Math.Min(start, long.MaxValue / 2);
         bool wasElsewhere = false;
@@ -54,11 +52,8 @@ internal static class ConsoleFeed
                         break;
                     }
 
-                    yield return new ConsoleChunk
-                    {
-                        Offset = (ulong)from,
-                        Data = UnsafeByteOperations.UnsafeWrap(bytes.AsMemory(0, length)),
-                    };
+                    ByteString data = UnsafeByteOperations.UnsafeWrap(bytes.AsMemory(0, length));
+                    yield return new ConsoleChunk { Offset = (ulong)from, Data = data };
                     offset = from + length;
                 }
             }
@@ -71,13 +66,20 @@ internal static class ConsoleFeed
                     yield break;
                 }
 
+                if (!follow && place.IsComing)
+                {
+                    throw new Refusal(
+                        Because.NotNow,
+                        $"console of guest '{guest.Name}': migration {place.MigrationId} is bringing it and it does not run here yet; read "
+                        + "its console on the node that it comes from, or wait for it with --follow");
+                }
+
                 if (!follow)
                 {
-                    RefuseIfComing(guest, place);
                     yield break;
                 }
 
-                await Task.Delay(LookInterval, time, cancel).ConfigureAwait(false);
+                await Task.Delay(LookInterval, time, cancellationToken).ConfigureAwait(false);
                 continue;
             }
 
@@ -91,7 +93,7 @@ internal static class ConsoleFeed
                 };
             }
 
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel, place.Returned);
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, place.Returned);
             await using IAsyncEnumerator<ConsoleChunk> chunks =
                 elsewhere.ReadConsoleAsync(offset, follow, stop.Token).GetAsyncEnumerator(stop.Token);
             (bool more, Refusal? error) = await NextAsync(chunks, place.Returned).ConfigureAwait(false);
@@ -120,8 +122,8 @@ internal static class ConsoleFeed
                 // This daemon does answer: only that the guest is not known there means the same to who asks here.
                 throw new Refusal(
                     error.Why == Because.NotFound ? error.Why : Because.NotNow,
-                    $"guest '{guest.Name}' went to {elsewhere.Address} in migration {place.MigrationId}, and its console cannot be read there: "
-                    + error.Message,
+                    $"guest '{guest.Name}' went to {elsewhere.Address} in migration {place.MigrationId}, and its console cannot be read "
+                    + $"there: {error.Message}",
                     error);
             }
 
@@ -137,25 +139,13 @@ internal static class ConsoleFeed
                 yield break;
             }
 
-            await Task.Delay(RedialInterval, time, cancel).ConfigureAwait(false);
-        }
-    }
-
-    private static void RefuseIfComing(HostedGuest guest, ConsolePlace place)
-    {
-        if (place.IsComing)
-        {
-            throw new Refusal(
-                Because.NotNow,
-                $"console of guest '{guest.Name}': migration {place.MigrationId} is bringing it and it does not run here yet; read its console "
-                + "on the node that it comes from, or wait for it with --follow");
+            await Task.Delay(RedialInterval, time, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>Whether asking again would bring the same answer.</summary>
-    private static bool IsFinal(Because why) => why is Because.NotFound or Because.NotNow
-        or Because.Gone or Because.NotSupported or Because.Invalid or Because.Forbidden
-        or Because.Untrusted;
+    private static bool IsFinal(Because why) => why is Because.NotFound or Because.NotNow or Because.Gone or Because.NotSupported
+        or Because.Invalid or Because.Forbidden or Because.Untrusted;
 
     private static async ValueTask<(bool More, Refusal? Error)> NextAsync(
         IAsyncEnumerator<ConsoleChunk> chunks, CancellationToken returned)
@@ -193,6 +183,6 @@ internal interface IConsoleElsewhere
     /// <summary>HOST:PORT of the daemon that has the guest now.</summary>
     string Address { get; }
 
-    /// <summary>The guest's console from an offset on, over a connection of its own.</summary>
-    IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(long offset, bool follow, CancellationToken cancel);
+    /// <summary>Reads the guest's console from an offset on, over a connection of its own.</summary>
+    IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(long offset, bool follow, CancellationToken cancellationToken);
 }

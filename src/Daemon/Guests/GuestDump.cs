@@ -9,7 +9,7 @@ namespace MigrationD.Daemon.Guests;
 internal static class GuestDump
 {
     /// <summary>
-    /// Chunks in ascending order, the summary last. Reads no page that is missing, so that it never waits, and says which these are.
+    /// Gives chunks in ascending order, the summary last. Reads no page that is missing, so that it never waits, and says which these are.
     /// </summary>
     /// <exception cref="Refusal">Gone: the guest goes on meanwhile.</exception>
     public static IEnumerable<DumpChunk> Of(string name, StillMemory still)
@@ -44,63 +44,54 @@ internal static class GuestDump
         };
     }
 
-    private static DumpChunk Block(StillMemory still, long first, byte[] block)
+    private static DumpChunk Block(StillMemory still, long firstPage, byte[] block)
     {
         var chunk = new DumpChunk();
-        long end = first + GuestPage.PerBlock;
-        for (long page = first; page < end;)
+        // A page may come meanwhile from a lane that is being closed; it is what it was when it was looked at.
+        foreach ((int first, int count, bool isHere) in Runs(GuestPage.PerBlock, page => still.IsHere(firstPage + page)))
         {
-            bool here = still.IsHere(page);
-            long next = page + 1;
-            // A page may come meanwhile from a lane that is being closed; it is what it was when it was looked at.
-            while (next < end && still.IsHere(next) == here)
+            long page = firstPage + first;
+            if (!isHere)
             {
-                next++;
+                chunk.Missing.Add(new PageRange { First = (ulong)page, Count = (ulong)count });
+                continue;
             }
 
-            if (here)
+            Memory<byte> content = block.AsMemory(0, count * GuestPage.Size);
+            still.Memory.Read(page * GuestPage.Size, content.Span);
+            foreach ((int start, int length, bool isZero) in Runs(count, at => !Pages(content, at, 1).Span.ContainsAnyExcept((byte)0)))
             {
-                Span<byte> content = block.AsSpan(0, (int)(next - page) * GuestPage.Size);
-                still.Memory.Read(page * GuestPage.Size, content);
-                AddRuns(chunk, page, content);
+                if (!isZero)
+                {
+                    chunk.Runs.Add(new DumpRun
+                    {
+                        Offset = (ulong)((page + start) * GuestPage.Size),
+                        Content = ByteString.CopyFrom(Pages(content, start, length).Span),
+                    });
+                }
             }
-            else
-            {
-                chunk.Missing.Add(new PageRange { First = (ulong)page, Count = (ulong)(next - page) });
-            }
-
-            page = next;
         }
 
         return chunk;
     }
 
-    /// <summary>Adds pages that are here, without those that hold zeros.</summary>
-    private static void AddRuns(DumpChunk chunk, long firstPage, ReadOnlySpan<byte> content)
+    /// <summary>Splits pages into runs of which all or none pass a test, by first page and length. Asks once about each page.</summary>
+    private static IEnumerable<(int First, int Count, bool Passes)> Runs(int pages, Func<int, bool> test)
     {
-        int pages = content.Length / GuestPage.Size;
-        for (int page = 0; page < pages;)
+        int first = 0;
+        bool passes = test(0);
+        for (int next = 1; next < pages; next++)
         {
-            bool zero = IsZero(content, page);
-            int next = page + 1;
-            while (next < pages && IsZero(content, next) == zero)
+            if (test(next) != passes)
             {
-                next++;
+                yield return (first, next - first, passes);
+                (first, passes) = (next, !passes);
             }
-
-            if (!zero)
-            {
-                chunk.Runs.Add(new DumpRun
-                {
-                    Offset = (ulong)((firstPage + page) * GuestPage.Size),
-                    Content = ByteString.CopyFrom(content[(page * GuestPage.Size)..(next * GuestPage.Size)]),
-                });
-            }
-
-            page = next;
         }
+
+        yield return (first, pages - first, passes);
     }
 
-    private static bool IsZero(ReadOnlySpan<byte> content, int page) =>
-        !content.Slice(page * GuestPage.Size, GuestPage.Size).ContainsAnyExcept((byte)0);
+    private static Memory<byte> Pages(Memory<byte> content, int first, int count) =>
+        content.Slice(first * GuestPage.Size, count * GuestPage.Size);
 }

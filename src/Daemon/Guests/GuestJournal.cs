@@ -14,8 +14,8 @@ namespace MigrationD.Daemon.Guests;
 /// nobody else could say that there were guests. It is no copy of a guest and restores none.
 /// </summary>
 /// <remarks>
-/// One file a guest, written by one thread, in the order in which things happened and the last state only: whoever notes something does
-/// not wait, unless it wants to. What cannot be written is said in the log and tried again, and changes nothing for a guest that runs.
+/// One file a guest, written by one thread, in the order in which things happened and the last state only: a caller does not wait, unless
+/// it wants to. What cannot be written is said in the log and tried again, and changes nothing for a guest that runs.
 /// </remarks>
 internal sealed class GuestJournal : IDisposable
 {
@@ -36,7 +36,7 @@ internal sealed class GuestJournal : IDisposable
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, JournalEntry> _entries = new(StringComparer.Ordinal);
-    private readonly AutoResetEvent _noted = new(false);
+    private readonly AutoResetEvent _recorded = new(false);
     private readonly ILogger _logger;
     private readonly string _guests = "";
     private readonly SafeFileHandle? _lockFile;
@@ -45,10 +45,7 @@ internal sealed class GuestJournal : IDisposable
     private bool _ended;
     private bool _failing;
 
-    private GuestJournal(ILogger logger)
-    {
-        _logger = logger;
-    }
+    private GuestJournal(ILogger logger) => _logger = logger;
 
     private GuestJournal(string folder, ILogger logger)
     {
@@ -56,7 +53,7 @@ internal sealed class GuestJournal : IDisposable
         _guests = Path.Combine(folder, "guests");
         Directory.CreateDirectory(folder, OwnerOnly);
         Directory.CreateDirectory(_guests, OwnerOnly);
-        _lockFile = Claim(folder);
+        _lockFile = File.OpenHandle(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         try
         {
             ProveWritable();
@@ -72,15 +69,13 @@ internal sealed class GuestJournal : IDisposable
         _writer.Start();
     }
 
-    /// <summary>One that remembers nothing.</summary>
+    /// <summary>A journal that remembers nothing.</summary>
     public static GuestJournal None { get; } = new(NullLogger.Instance);
 
     /// <summary>The guests that ended with a daemon before this one.</summary>
     public IReadOnlyList<JournalEntry> Left { get; private set; } = [];
 
-    /// <summary>Takes the directory for this daemon, and reads what the one before it left.</summary>
-    /// <param name="folder">The directory; null to remember nothing.</param>
-    /// <param name="logger">The daemon's log.</param>
+    /// <summary>Takes the directory for this daemon, and reads what the one before it left. Without one it remembers nothing.</summary>
     /// <exception cref="IOException">The directory cannot be used, or another daemon uses it; the message says what to do.</exception>
     public static GuestJournal Open(string? folder, ILogger logger)
     {
@@ -106,11 +101,11 @@ internal sealed class GuestJournal : IDisposable
         }
     }
 
-    /// <summary>A guest is about to be created here: returns when that lasts.</summary>
-    /// <exception cref="Refusal">NotNow: it cannot be written; nothing is noted.</exception>
+    /// <summary>Records that a guest is about to be created here; returns when that lasts.</summary>
+    /// <exception cref="Refusal">NotNow: it cannot be written; nothing is recorded.</exception>
     public void Create(GuestSpec spec)
     {
-        Task<string?> written = Note(new JournalEntry(spec, JournalState.Here, DateTimeOffset.UtcNow));
+        Task<string?> written = Record(new JournalEntry(spec, JournalState.Here, DateTimeOffset.UtcNow));
         string? error = written.Wait(PatienceForCreation)
             ? written.Result
             : $"the disk did not answer within {PatienceForCreation.TotalSeconds} s";
@@ -124,21 +119,19 @@ internal sealed class GuestJournal : IDisposable
         }
     }
 
-    /// <summary>Notes what has become of a guest. Returns at once.</summary>
+    /// <summary>Records what has become of a guest. Returns at once.</summary>
     /// <returns>Ends when it lasts, with null, or could not be written, with the reason.</returns>
-    public Task<string?> Note(JournalEntry entry) => Change(entry.Spec.Name, entry);
+    public Task<string?> Record(JournalEntry entry) => Change(entry.Spec.Name, entry);
 
     /// <summary>Forgets a guest: nothing of it is here any more. Returns at once.</summary>
-    /// <returns>As of <see cref="Note"/>.</returns>
+    /// <returns>As of <see cref="Record"/>.</returns>
     public Task<string?> Remove(string name) => Change(name, null);
 
-    /// <summary>
-    /// Ends with <paramref name="written"/>, or when that takes too long for whoever only wants to be on the safe side. Never throws.
-    /// </summary>
+    /// <summary>Waits for <paramref name="written"/>, but not for longer than being on the safe side is worth. Never throws.</summary>
     public static async Task SoonAsync(Task<string?> written) =>
         await ((Task)written).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
-    /// <summary>The daemon ends in order: says so of every guest that ends with it, and gives the directory free.</summary>
+    /// <summary>Says of every guest that it ends with a daemon that ends in order, and gives the directory free.</summary>
     public void Dispose()
     {
         if (_writer is null)
@@ -149,8 +142,7 @@ internal sealed class GuestJournal : IDisposable
         var stopped = DateTimeOffset.UtcNow;
         lock (_lock)
         {
-            JournalEntry[] ending = [.. _entries.Values.Where(entry => entry.End is null && entry.State != JournalState.Expected)];
-            foreach (JournalEntry entry in ending)
+            foreach (JournalEntry entry in _entries.Values.Where(one => one.End is null && one.State != JournalState.Expected).ToArray())
             {
                 Change(entry.Spec.Name, entry with { End = JournalEnd.Stop, EndedAt = stopped });
             }
@@ -158,16 +150,13 @@ internal sealed class GuestJournal : IDisposable
             _ended = true;
         }
 
-        _noted.Set();
+        _recorded.Set();
         if (_writer.Join(Patience))
         {
             _lockFile!.Dispose();
-            _noted.Dispose();
+            _recorded.Dispose();
         }
     }
-
-    private static SafeFileHandle Claim(string folder) =>
-        File.OpenHandle(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
 
     private void ProveWritable()
     {
@@ -189,7 +178,7 @@ internal sealed class GuestJournal : IDisposable
         {
             try
             {
-                Take(JournalEntry.Parse(Path.GetFileNameWithoutExtension(file), File.ReadAllBytes(file)), lastAlive);
+                TakeOver(JournalEntry.Parse(Path.GetFileNameWithoutExtension(file), File.ReadAllBytes(file)), lastAlive);
             }
             catch (Exception error) when (error is JsonException or IOException or UnauthorizedAccessException)
             {
@@ -200,8 +189,8 @@ internal sealed class GuestJournal : IDisposable
         Left = [.. _entries.Values];
     }
 
-    /// <summary>Whatever a living daemon wrote is now about a dead one.</summary>
-    private void Take(JournalEntry entry, DateTimeOffset lastAlive)
+    /// <summary>Takes an entry over from the daemon before this one: what that wrote while it lived is now about a dead one.</summary>
+    private void TakeOver(JournalEntry entry, DateTimeOffset lastAlive)
     {
         string name = entry.Spec.Name;
         if (entry.State == JournalState.Expected)
@@ -257,7 +246,7 @@ internal sealed class GuestJournal : IDisposable
                 _unwritten.Add(name, written = NewSignal());
             }
 
-            _noted.Set();
+            _recorded.Set();
             return written.Task;
         }
     }
@@ -269,8 +258,9 @@ internal sealed class GuestJournal : IDisposable
         bool last;
         do
         {
-            _noted.WaitOne(Beat);
-            Touch();
+            _recorded.WaitOne(Beat);
+            // The time of the lock file is when this daemon was last alive. Not made to last: a host that crashes may lose some of it.
+            Try(() => File.SetLastWriteTimeUtc(_lockFile!, DateTime.UtcNow));
             (string Name, JournalEntry? Entry, TaskCompletionSource<string?> Written)[] changes;
             lock (_lock)
             {
@@ -318,7 +308,7 @@ internal sealed class GuestJournal : IDisposable
         written.SetResult(error);
     }
 
-    /// <summary>Once each time that it begins to fail, not at each attempt.</summary>
+    /// <summary>Logs a failure once each time that writing begins to fail, not at each attempt.</summary>
     private void Report(string? error)
     {
         if (error is not null && !_failing)
@@ -333,12 +323,7 @@ internal sealed class GuestJournal : IDisposable
         _failing = error is not null;
     }
 
-    /// <summary>
-    /// The time of the lock file is when this daemon was last alive. Not made to last: a host that crashes may lose some of it.
-    /// </summary>
-    private void Touch() => Try(() => File.SetLastWriteTimeUtc(_lockFile!, DateTime.UtcNow));
-
-    /// <summary>What went wrong, or null. Whatever it was, this thread has to go on.</summary>
+    /// <summary>Says what went wrong, or null. Whatever it was, this thread has to go on.</summary>
     private static string? Try(Action act)
     {
         try

@@ -1,15 +1,11 @@
+using MigrationD.Guest;
 using MigrationD.Guest.Kinds;
 using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.Refusals;
-using GuestContent = MigrationD.Guest.GuestContent;
-using GuestKind = MigrationD.Guest.GuestKind;
-using GuestReport = MigrationD.Guest.GuestReport;
-using GuestSpec = MigrationD.Guest.GuestSpec;
-using WalkPattern = MigrationD.Guest.WalkPattern;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <summary>Between what a guest is here and what travels.</summary>
+/// <summary>Translates between what a guest is here and what travels.</summary>
 internal static class GuestMessages
 {
     public static Protocol.V1.GuestSpec ToMessage(GuestSpec spec)
@@ -38,7 +34,7 @@ internal static class GuestMessages
         LargestGapUs = (ulong)report.LargestGap.TotalMicroseconds,
     };
 
-    /// <summary>The specification in a request, checked.</summary>
+    /// <summary>Reads the specification in a request, and checks it.</summary>
     /// <exception cref="Refusal">Invalid with everything that is wrong with it.</exception>
     public static GuestSpec FromMessage(Protocol.V1.GuestSpec? message)
     {
@@ -59,9 +55,7 @@ internal static class GuestMessages
             Content = pulse.Content == Protocol.V1.GuestContent.Unspecified ? GuestContent.Random : (GuestContent)pulse.Content,
         };
         IReadOnlyList<string> wrong = GuestFactory.Validate(spec);
-        return wrong.Count == 0
-            ? spec
-            : throw new Refusal(Because.Invalid, $"guest '{message.Name}': {string.Join("; ", wrong)}");
+        return wrong.Count == 0 ? spec : throw new Refusal(Because.Invalid, $"guest '{message.Name}': {string.Join("; ", wrong)}");
     }
 
     private static long Saturate(ulong value) => (long)Math.Min(value, long.MaxValue);

@@ -6,16 +6,12 @@ using MigrationD.Guest;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Refusals;
-using GuestSpec = MigrationD.Guest.GuestSpec;
 
 namespace MigrationD.Daemon.Guests;
 
 /// <summary>
 /// The guests of this node, by name; those that ended with a daemon before this one among them, until somebody deletes them.
 /// </summary>
-/// <param name="budget">The memory for all of them.</param>
-/// <param name="journal">What the next daemon is to know of them.</param>
-/// <param name="logger">The daemon's log.</param>
 internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, ILogger logger)
 {
     /// <summary>Why no guest is let in while the node is closed.</summary>
@@ -26,9 +22,9 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     private readonly Dictionary<string, HostedGuest?> _guests = journal.Left.ToDictionary(
         left => left.Spec.Name, left => (HostedGuest?)HostedGuest.LeftBehind(left), StringComparer.Ordinal);
 
-    private bool _closed;
+    private volatile bool _closed;
 
-    /// <summary>Those of a node that remembers nothing.</summary>
+    /// <summary>The guests of a node that remembers nothing.</summary>
     public GuestRegistry(MemoryBudget budget)
         : this(budget, GuestJournal.None, NullLogger.Instance)
     {
@@ -37,23 +33,12 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     /// <summary>Makes a guest of this node in memory that is all zeros.</summary>
     public Func<GuestSpec, GuestMemory, IGuest> Make { private get; init; } = GuestFactory.Create;
 
-    /// <summary>What the next daemon is to know of the guests.</summary>
     public GuestJournal Journal => journal;
 
-    /// <summary>What all guests may have, and have.</summary>
     public MemoryBudget Budget => budget;
 
     /// <summary>Whether no guest is let in, neither a new one nor one from elsewhere.</summary>
-    public bool IsClosed
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _closed;
-            }
-        }
-    }
+    public bool IsClosed => _closed;
 
     /// <summary>Whether a guest that was let in is not among <see cref="All"/> yet.</summary>
     public bool IsMaking
@@ -77,13 +62,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     }
 
     /// <summary>Lets guests in again.</summary>
-    public void Open()
-    {
-        lock (_lock)
-        {
-            _closed = false;
-        }
-    }
+    public void Open() => _closed = false;
 
     /// <summary>Creates a guest and lets it run.</summary>
     public HostedGuest Create(GuestSpec spec)
@@ -110,19 +89,19 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     }
 
     /// <summary>
-    /// Takes the name and the memory for a guest that is to come, and has it made; gives both back when that fails. A guest that ended here
-    /// with a daemon before this one gives it its name: what comes is newer than what is known.
+    /// Reserves the name and the memory for a guest that is to come, and has it made; gives both back when that fails. A guest that ended
+    /// here with a daemon before this one gives it its name: what comes is newer than what is known.
     /// </summary>
     /// <exception cref="Refusal">AlreadyThere, Busy, or NotNow when this host cannot run it.</exception>
     public HostedGuest Expect(GuestSpec spec, Func<IDisposable, HostedGuest> make) => Add(spec, isReturn: true, make);
 
     private HostedGuest Add(GuestSpec spec, bool isReturn, Func<IDisposable, HostedGuest> make)
     {
-        HostedGuest? gone = TakeName(spec.Name, isReturn);
+        HostedGuest? gone = ReserveName(spec.Name, isReturn);
         IDisposable? share = null;
         try
         {
-            share = budget.TryTake(spec.MemoryBytes, out long free) ?? throw new Refusal(
+            share = budget.TryReserve(spec.MemoryBytes, out long free) ?? throw new Refusal(
                 Because.Busy,
                 $"guest '{spec.Name}' needs {new ByteSize(spec.MemoryBytes)} of memory and this node has {new ByteSize(free)} of "
                 + $"{new ByteSize(budget.Limit)} free for guests; delete or move guests, or raise its --guest-memory");
@@ -161,8 +140,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
                 throw;
             }
 
-            throw new Refusal(
-                Because.NotNow, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
+            throw new Refusal(Because.NotNow, $"guest '{spec.Name}' cannot run on this node: {error.Message}", error);
         }
     }
 
@@ -184,7 +162,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
         }
     }
 
-    /// <summary>Ends a guest and forgets it; the task ends when the journal has forgotten it as well.</summary>
+    /// <summary>Ends a guest and forgets the guest; the task ends when the journal has forgotten it as well.</summary>
     public async Task DeleteAsync(string name)
     {
         HostedGuest guest = Find(name);
@@ -193,8 +171,8 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     }
 
     /// <summary>
-    /// Forgets a guest, and only this one: the name may have been taken anew. One that was expected and has not come leaves the name to the
-    /// one that had it before. The task ends when the journal says so.
+    /// Forgets a guest, and only this one: the name may have been taken anew. A guest that was expected and has not come leaves the name
+    /// to the one that had it before. The task ends when the journal says so.
     /// </summary>
     public Task Remove(HostedGuest guest)
     {
@@ -208,7 +186,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
             if (guest.Former is { IsForgotten: false } former)
             {
                 _guests[guest.Name] = former;
-                return GuestJournal.SoonAsync(journal.Note(former.Left!));
+                return GuestJournal.SoonAsync(journal.Record(former.Left!));
             }
 
             _guests.Remove(guest.Name);
@@ -217,7 +195,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
     }
 
     /// <summary>Keeps the name while the guest is made; gives what is left of the one that had it before.</summary>
-    private HostedGuest? TakeName(string name, bool isReturn)
+    private HostedGuest? ReserveName(string name, bool isReturn)
     {
         lock (_lock)
         {
@@ -238,8 +216,7 @@ internal sealed class GuestRegistry(MemoryBudget budget, GuestJournal journal, I
             if (known && present is not ({ IsGone: true } or { Left: not null }))
             {
                 throw new Refusal(
-                    Because.AlreadyThere,
-                    $"there is a guest '{name}' on this node already; choose another name or delete that one");
+                    Because.AlreadyThere, $"there is a guest '{name}' on this node already; choose another name or delete that one");
             }
 
             _guests[name] = null;

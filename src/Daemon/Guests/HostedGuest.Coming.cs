@@ -3,20 +3,20 @@ using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <content>What the destination's engine does with it.</content>
+/// <content>What the destination's engine does with a guest.</content>
 internal sealed partial class HostedGuest
 {
-    /// <summary>It is prepared for, and has taken the name of <paramref name="former"/> if that is not null.</summary>
+    /// <summary>Records that the guest is prepared for, and has taken the name of <paramref name="former"/> if that is not null.</summary>
     public void Expect(HostedGuest? former)
     {
         lock (_lock)
         {
             Former = former;
-            Note(JournalState.Expected, former?.Left);
+            Record(JournalState.Expected, former?.Left);
         }
     }
 
-    /// <summary>The guest is this node's now; its pages still come.</summary>
+    /// <summary>Makes the guest this node's, while its pages still come.</summary>
     public void Arrive(bool run)
     {
         lock (_lock)
@@ -30,11 +30,11 @@ internal sealed partial class HostedGuest
 
             Former = null;
             // Once it runs: its downtime is over.
-            Note(JournalState.Arriving);
+            Record(JournalState.Arriving);
         }
     }
 
-    /// <summary>Pages are lost with the source, and with them the guest.</summary>
+    /// <summary>Gives the guest up: pages of it are lost with the source.</summary>
     public void Lose(Loss loss)
     {
         lock (_lock)
@@ -44,7 +44,7 @@ internal sealed partial class HostedGuest
         }
     }
 
-    /// <summary>The source is back after all.</summary>
+    /// <summary>Lets a lost guest go on, as its source is back after all.</summary>
     public void Revive()
     {
         lock (_lock)
@@ -55,7 +55,8 @@ internal sealed partial class HostedGuest
     }
 
     /// <summary>
-    /// Every page has come; huge pages that came in pieces are put together again meanwhile. The task ends when the journal says so.
+    /// Makes the guest this node's alone: every page has come, and huge pages that came in pieces are put together again meanwhile. The
+    /// task ends when the journal says so.
     /// </summary>
     public Task SettleAsync(Func<HugePageRestorer> restore)
     {
@@ -64,11 +65,11 @@ internal sealed partial class HostedGuest
             _restorer = restore();
             Step(HoldEvent.Settled);
             _journey = Journey.None;
-            return GuestJournal.SoonAsync(Note(JournalState.Here));
+            return GuestJournal.SoonAsync(Record(JournalState.Here));
         }
     }
 
-    /// <summary>The guest never ran here and is not coming, or is lost and deleted; whoever mapped its memory unmaps it.</summary>
+    /// <summary>Drops a guest that never ran here and is not coming, or is lost and deleted; who mapped its memory unmaps that.</summary>
     public void ForgetIncoming()
     {
         lock (_lock)

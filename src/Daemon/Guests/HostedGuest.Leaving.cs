@@ -4,27 +4,21 @@ using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <content>What the source's engine does with it.</content>
+/// <content>What the source's engine does with a guest.</content>
 internal sealed partial class HostedGuest
 {
     /// <summary>Whether the source's engine pauses and resumes it all the time: it runs, only less.</summary>
     public bool IsHeldBack
     {
-        set
-        {
-            lock (_lock)
-            {
-                _heldBack = value;
-            }
-        }
+        set => _heldBack = value;
     }
 
-    /// <summary>Takes the guest for a migration away from here; nobody else may touch it until the engine says so.</summary>
-    /// <param name="migrationId">The migration.</param>
-    /// <param name="to">Where it goes.</param>
-    /// <param name="noted">Ends when the journal says so, for good or not.</param>
+    /// <summary>
+    /// Takes the guest for a migration away from here; nobody else may touch it until the engine says so. <paramref name="recorded"/> ends
+    /// when the journal says so, for good or not.
+    /// </summary>
     /// <exception cref="Refusal">NotNow.</exception>
-    public IGuest TakeForMigration(string migrationId, string to, out Task noted)
+    public IGuest TakeForMigration(string migrationId, string to, out Task recorded)
     {
         lock (_lock)
         {
@@ -37,30 +31,29 @@ internal sealed partial class HostedGuest
 
             _hold = taken;
             _journey = new Journey(migrationId, to);
-            noted = GuestJournal.SoonAsync(Note(JournalState.Leaving));
+            recorded = GuestJournal.SoonAsync(Record(JournalState.Leaving));
             return guest;
         }
     }
 
-    /// <summary>The migration did not happen: the guest is this node's alone again.</summary>
+    /// <summary>Makes the guest this node's alone again: the migration did not happen.</summary>
     public void Return()
     {
         CancellationTokenSource returned;
         lock (_lock)
         {
             Step(HoldEvent.Returned);
-            // One that runs again has done so before it ran.
+            // A guest that runs again has claimed before it ran.
             _guest?.Claim();
             _journey = Journey.None;
-            Note(JournalState.Here);
+            Record(JournalState.Here);
             returned = _console.Return();
         }
 
         returned.Cancel();
     }
 
-    /// <summary>From here on the guest is the destination's. Its memory stays for as long as pages are missing there.</summary>
-    /// <param name="elsewhere">Where its console is to be read from now on.</param>
+    /// <summary>Makes the guest and its console the destination's. Its memory stays for as long as pages are missing there.</summary>
     public void GiveAway(IConsoleElsewhere elsewhere)
     {
         lock (_lock)
@@ -72,22 +65,22 @@ internal sealed partial class HostedGuest
         }
     }
 
-    /// <summary>The destination has said that the guest runs there. After its downtime: nothing waits for this.</summary>
+    /// <summary>Records that the destination has said that the guest runs there. After its downtime: nothing waits for this.</summary>
     public void RunsElsewhere()
     {
         lock (_lock)
         {
-            Note(JournalState.Away);
+            Record(JournalState.Away);
         }
     }
 
-    /// <summary>The daemon that it has gone to is at another address now.</summary>
-    public void MovedTo(string address)
+    /// <summary>Records that the daemon that the guest has gone to is at another address now.</summary>
+    public void MoveTo(string address)
     {
         lock (_lock)
         {
             _journey = _journey with { Peer = address };
-            Note(JournalState.Away);
+            Record(JournalState.Away);
         }
     }
 
@@ -99,7 +92,7 @@ internal sealed partial class HostedGuest
     {
         lock (_lock)
         {
-            // Before the name is free: what is noted of the next guest that has it must not be forgotten.
+            // Before the name is free: what is recorded of the next guest that has it must not be forgotten.
             Task forgotten = GuestJournal.SoonAsync(_journal.Remove(Name));
             Step(HoldEvent.Freed);
             Free();

@@ -4,35 +4,34 @@ using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <content>What operators do with it. Whatever its hold does not allow for is refused, with the reason.</content>
+/// <content>What operators do with a guest. What its hold does not allow for is refused, with the reason.</content>
 internal sealed partial class HostedGuest
 {
-    /// <summary>Stops its vCPUs.</summary>
     /// <exception cref="Refusal">NotNow.</exception>
     public void Pause() => Command("pause", guest => guest.Pause());
 
-    /// <summary>Lets its vCPUs run.</summary>
     /// <exception cref="Refusal">NotNow.</exception>
     public void Resume() => Command("resume", guest =>
     {
         if (guest.Failure is { } failure)
         {
-            throw new Refusal(
-                Because.NotNow, $"resume guest '{Name}': it cannot go on: {failure}. Delete it and create it again.");
+            throw new Refusal(Because.NotNow, $"resume guest '{Name}': it cannot go on: {failure}. Delete it and create it again.");
         }
 
         guest.Resume();
     });
 
-    /// <summary>The memory of a paused guest whose pages are all here. Held until it is let go of.</summary>
+    /// <summary>Holds the memory of a paused guest whose pages are all here, until that is disposed of.</summary>
     /// <exception cref="Refusal">NotNow.</exception>
     public StillMemory HoldWhole(string command) => HoldStill(command, HoldEvent.ReadOrdered);
 
-    /// <summary>The memory of a paused guest whose pages are all here, or of a lost one as far as it is here. Held until it is let go of.</summary>
+    /// <summary>
+    /// Holds the memory of a paused guest whose pages are all here, or of a lost one as far as it is here, until that is disposed of.
+    /// </summary>
     /// <exception cref="Refusal">NotNow.</exception>
     public StillMemory HoldWhatIsHere(string command) => HoldStill(command, HoldEvent.SalvageOrdered);
 
-    /// <summary>Ends the guest and frees its memory, or drops the record of one that has gone elsewhere. Blocks, but for a lost guest.</summary>
+    /// <summary>Ends the guest and frees its memory, or drops the record of a guest that has gone. Blocks, but for a lost guest.</summary>
     /// <exception cref="Refusal">NotNow.</exception>
     public Task DeleteAsync()
     {
@@ -53,8 +52,8 @@ internal sealed partial class HostedGuest
             }
         }
 
-        // Neither under the lock: who reads the console from elsewhere ends on this thread, and the memory of a lost guest is its session's,
-        // whose threads may need the lock on their way out.
+        // Neither under the lock: who reads the console from elsewhere ends on this thread, and the memory of a lost guest is its
+        // session's, whose threads may need the lock on their way out.
         returned?.Cancel();
         return loss?.ForgetAsync() ?? Task.CompletedTask;
     }
@@ -65,13 +64,8 @@ internal sealed partial class HostedGuest
         {
             _hold = Allowed(command, order);
             IGuest guest = _guest!;
-            if (_loss is { } loss)
-            {
-                _readers++;
-                return new StillMemory(guest.Memory, loss.Received, () => _loss == loss, LetGo);
-            }
-
-            if (guest.IsRunning)
+            Loss? loss = _loss;
+            if (loss is null && guest.IsRunning)
             {
                 throw new Refusal(
                     Because.NotNow,
@@ -81,11 +75,11 @@ internal sealed partial class HostedGuest
 
             // Held, not locked: reading takes long, and others want to look at the guest meanwhile.
             _readers++;
-            return new StillMemory(guest.Memory, null, () => true, LetGo);
+            return new StillMemory(guest.Memory, loss?.Received, () => _loss == loss, EndReading);
         }
     }
 
-    private void LetGo()
+    private void EndReading()
     {
         lock (_lock)
         {

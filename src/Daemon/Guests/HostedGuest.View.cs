@@ -5,10 +5,10 @@ using GuestMessage = MigrationD.Protocol.V1.Guest;
 
 namespace MigrationD.Daemon.Guests;
 
-/// <content>What everybody sees of it.</content>
+/// <content>What everybody sees of a guest.</content>
 internal sealed partial class HostedGuest
 {
-    /// <summary>Whether something of it is in this process.</summary>
+    /// <summary>Whether something of the guest is in this process.</summary>
     public bool IsHere
     {
         get
@@ -20,13 +20,13 @@ internal sealed partial class HostedGuest
         }
     }
 
-    /// <summary>Whether nobody wants to know of it any more.</summary>
+    /// <summary>Whether nobody wants to know of the guest any more.</summary>
     public bool IsForgotten => Is(Hold.Deleted);
 
     /// <summary>Whether only the record of a guest that has gone elsewhere is left, so that its name is free.</summary>
     public bool IsGone => Is(Hold.Gone);
 
-    /// <summary>Where its console is to be read now.</summary>
+    /// <summary>Says where the guest's console is to be read now.</summary>
     /// <exception cref="Refusal">NotNow: it has none.</exception>
     public ConsolePlace FindConsole()
     {

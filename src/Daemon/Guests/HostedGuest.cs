@@ -1,15 +1,14 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
+using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
-using GuestReport = MigrationD.Guest.GuestReport;
-using GuestSpec = MigrationD.Guest.GuestSpec;
 
 namespace MigrationD.Daemon.Guests;
 
 /// <summary>
-/// A guest of this node: the operator's commands and the migration engines meet here, and only one of them holds the guest at a time. Carries
-/// out what <see cref="LeaseMachine"/> says.
+/// A guest of this node: the operator's commands and the migration engines meet here, and only one of them holds the guest at a time.
+/// Carries out what <see cref="LeaseMachine"/> says.
 /// </summary>
 internal sealed partial class HostedGuest
 {
@@ -24,7 +23,7 @@ internal sealed partial class HostedGuest
     private Journey _journey = Journey.None;
     private Loss? _loss;
     private int _readers;
-    private bool _heldBack;
+    private volatile bool _heldBack;
 
     private HostedGuest(IGuest guest, IDisposable memoryShare, GuestJournal journal)
     {
@@ -71,11 +70,11 @@ internal sealed partial class HostedGuest
     /// <summary>A guest that ended with a daemon before this one.</summary>
     public static HostedGuest LeftBehind(JournalEntry left) => new(left);
 
-    /// <summary>An engine's step. One that the hold does not allow for is a mistake of this program's, and changes nothing.</summary>
+    /// <summary>Takes an engine's step. A step that the hold does not allow for is a mistake of this program's.</summary>
     private void Step(HoldEvent happened) => _hold = LeaseMachine.Next(_hold, happened)
         ?? throw new InvalidOperationException($"{happened} cannot happen to guest '{Name}', which is {_hold} on this node");
 
-    /// <summary>The hold that an operator's order leads to.</summary>
+    /// <summary>Finds the hold that an operator's order leads to.</summary>
     /// <exception cref="Refusal">NotNow: somebody else has the guest in hand.</exception>
     private Hold Allowed(string command, HoldEvent order)
     {
@@ -102,7 +101,7 @@ internal sealed partial class HostedGuest
         throw new Refusal(Because.NotNow, $"{command} guest '{Name}': {why}");
     }
 
-    /// <summary>Lets go of everything here that the guest was made of, if anything is left of that.</summary>
+    /// <summary>Frees everything here that the guest was made of, if anything is left of that.</summary>
     private void Free()
     {
         if (_guest is not { } guest)
@@ -113,7 +112,7 @@ internal sealed partial class HostedGuest
         _guest = null;
         if (_hold == Hold.Gone)
         {
-            _console.LetGo();
+            _console.DropRing();
         }
         else
         {
@@ -127,7 +126,7 @@ internal sealed partial class HostedGuest
         _memoryShare?.Dispose();
     }
 
-    private Task<string?> Note(JournalState state, JournalEntry? former = null) => _journal.Note(new JournalEntry(
+    private Task<string?> Record(JournalState state, JournalEntry? former = null) => _journal.Record(new JournalEntry(
         Spec, state, DateTimeOffset.UtcNow, _journey.Migration.Length == 0 ? null : _journey.Migration,
         _journey.Migration.Length == 0 ? null : _journey.Peer, Former: former));
 }
@@ -139,4 +138,18 @@ internal readonly record struct Journey(string Migration, string Peer)
 {
     /// <summary>No migration.</summary>
     public static Journey None { get; } = new("", "");
+}
+
+/// <summary>What is left of a guest that pages were lost of, or that ended with a daemon before this one.</summary>
+internal sealed class Loss(string reason, ReceivedPages? received = null, Func<Task>? forget = null)
+{
+    /// <summary>What happened, for those who ask about the guest.</summary>
+    public string Reason => reason;
+
+    /// <summary>Which of its pages are here; null when nothing is.</summary>
+    public ReceivedPages? Received => received;
+
+    /// <summary>Deletes the guest; ends when nothing of it is left.</summary>
+    /// <exception cref="Refusal">NotNow: its source is back, and the guest goes on.</exception>
+    public Task ForgetAsync() => forget?.Invoke() ?? Task.CompletedTask;
 }

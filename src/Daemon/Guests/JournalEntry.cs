@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using MigrationD.Guest;
 using MigrationD.Guest.Kinds;
 
@@ -29,12 +30,10 @@ internal sealed record JournalEntry(
     /// <summary>The form in which this build writes; it reads no other.</summary>
     public const int Version = 1;
 
-    /// <summary>The content of its file.</summary>
+    /// <summary>The content of the entry's file.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(new JournalFile(Version, this), JournalJson.Default.JournalFile);
 
-    /// <summary>Reads a file.</summary>
-    /// <param name="name">The guest that it has to be about.</param>
-    /// <param name="json">Its content.</param>
+    /// <summary>Reads the content of a file, which has to be about this guest.</summary>
     /// <exception cref="JsonException">It is none of this build's; the message says why.</exception>
     public static JournalEntry Parse(string name, ReadOnlyMemory<byte> json)
     {
@@ -72,7 +71,7 @@ internal sealed record JournalEntry(
         return entry;
     }
 
-    /// <summary>What became of the guest, for whoever asks about it, and what can be done.</summary>
+    /// <summary>Says what became of the guest, and what can be done.</summary>
     public string Explain()
     {
         string name = Spec.Name;
@@ -131,3 +130,17 @@ internal enum JournalEnd
     /// <summary>In order, because it was told to.</summary>
     Stop,
 }
+
+/// <summary>An entry as it is on disk, in the <see cref="JournalEntry.Version"/> of who wrote it.</summary>
+internal sealed record JournalFile(int Version, JournalEntry Guest);
+
+/// <summary>How a file is written: for people to read as well; and read strictly.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    WriteIndented = true,
+    UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(JournalFile))]
+internal sealed partial class JournalJson : JsonSerializerContext;

@@ -10,24 +10,13 @@ internal sealed class MemoryBudget(long limit)
     private long _used;
 
     /// <summary>Bytes that all guests may have.</summary>
-    public long Limit { get; } = limit;
+    public long Limit => limit;
 
     /// <summary>Bytes that guests have.</summary>
-    public long Used
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _used;
-            }
-        }
-    }
+    public long Used => Volatile.Read(ref _used);
 
-    /// <summary>
-    /// Takes <paramref name="bytes"/> out of the budget until the returned share is disposed; null when they are not free.
-    /// </summary>
-    public IDisposable? TryTake(long bytes, out long free)
+    /// <summary>Takes bytes out of the budget until the returned share is disposed; null when they are not free.</summary>
+    public IDisposable? TryReserve(long bytes, out long free)
     {
         lock (_lock)
         {

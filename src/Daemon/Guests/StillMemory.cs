@@ -6,7 +6,7 @@ namespace MigrationD.Daemon.Guests;
 /// <summary>
 /// The memory of a guest that stands still, held for a reader: until it is disposed of, nobody runs, moves or deletes the guest.
 /// </summary>
-internal sealed class StillMemory(GuestMemory memory, ReceivedPages? received, Func<bool> isStill, Action letGo) : IDisposable
+internal sealed class StillMemory(GuestMemory memory, ReceivedPages? received, Func<bool> isStill, Action endReading) : IDisposable
 {
     private bool _disposed;
 
@@ -24,7 +24,7 @@ internal sealed class StillMemory(GuestMemory memory, ReceivedPages? received, F
         if (!_disposed)
         {
             _disposed = true;
-            letGo();
+            endReading();
         }
     }
 }

@@ -3,8 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 namespace MigrationD.Daemon.Migrations;
 
 /// <summary>The migrations that this node took part in, newest last; the oldest ended ones are forgotten beyond a bound.</summary>
-/// <param name="added">Told of each migration when it begins.</param>
-internal sealed class MigrationLog(Action<MigrationRecord>? added = null)
+internal sealed class MigrationLog(Action<MigrationRecord>? begun = null)
 {
     private const int Kept = 1000;
 
@@ -31,7 +30,7 @@ internal sealed class MigrationLog(Action<MigrationRecord>? added = null)
             }
         }
 
-        added?.Invoke(record);
+        begun?.Invoke(record);
     }
 
     public IReadOnlyList<MigrationRecord> All()

@@ -37,10 +37,10 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     /// <summary>The version of the protocol that a destination has to speak for it.</summary>
     public uint NeededVersion => ProtocolVersion.Needed(HasPrecopy(Mode) || Lanes > 1);
 
-    /// <summary>By post-copy alone.</summary>
+    /// <summary>A plan by post-copy alone.</summary>
     public static MigrationPlan Postcopy(string to) => new(to, Placement.Move, MigrationMode.Postcopy, PrecopyLimits.Default);
 
-    /// <summary>What a request asks for.</summary>
+    /// <summary>Reads what a request asks for.</summary>
     /// <exception cref="Refusal">Invalid: it asks for what cannot be.</exception>
     public static MigrationPlan Of(MigrateRequest request)
     {
@@ -79,8 +79,8 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
         };
     }
 
-    /// <summary>The same plan with what an operator wants to have changed.</summary>
-    /// <exception cref="ArgumentException">That makes no sense for it; the message goes on after "it is".</exception>
+    /// <summary>Gives the same plan with what an operator wants to have changed.</summary>
+    /// <exception cref="ArgumentException">That makes no sense for this plan; the message says why.</exception>
     public MigrationPlan With(SetMigrationRequest change)
     {
         if (change is { HasBandwidth: false, HasPostcopyBandwidth: false, HasMaxRounds: false, HasDowntimeLimitMs: false })
@@ -119,7 +119,6 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
         };
     }
 
-    /// <summary>The limits that are in force.</summary>
     public MigrationLimits Limits()
     {
         var limits = new MigrationLimits { Bandwidth = (ulong)Bandwidth, PostcopyBandwidth = (ulong)PostcopyBandwidth };

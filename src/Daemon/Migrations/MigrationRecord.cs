@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Migrations;
@@ -19,7 +18,7 @@ internal sealed class MigrationRecord
     private TimeSpan? _total;
     private long _pagesLost;
     private long _precopyBegan;
-    private TaskCompletionSource _changed = NewSignal();
+    private volatile TaskCompletionSource _changed = NewSignal();
 
     /// <summary>A migration that begins now.</summary>
     public MigrationRecord(string id, string guest, MigrationRole role, string peer, MigrationMode mode, long pagesTotal)
@@ -52,16 +51,7 @@ internal sealed class MigrationRecord
     public MigrationRole Role { get; }
 
     /// <summary>A task that ends at the next change of state.</summary>
-    public Task Changed
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _changed.Task;
-            }
-        }
-    }
+    public Task Changed => _changed.Task;
 
     public MigrationState State
     {
@@ -91,9 +81,9 @@ internal sealed class MigrationRecord
             }
 
             CopyLiveFigures();
-            if (state is MigrationState.Device or MigrationState.PrecopyActive && !_message.HasSetupUs)
+            if ((state is MigrationState.Device or MigrationState.PrecopyActive) && !_message.HasSetupUs)
             {
-                _message.SetupUs = (ulong)Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+                _message.SetupUs = MicrosecondsSince(_started);
             }
 
             if (state == MigrationState.PrecopyActive)
@@ -102,10 +92,9 @@ internal sealed class MigrationRecord
                 _precopyBegan = _precopyBegan == 0 ? Stopwatch.GetTimestamp() : _precopyBegan;
                 _message.Precopy ??= new PrecopyFigures();
             }
-            else if (state == MigrationState.Device && _precopyBegan != 0 && _message.Precopy is { } precopy)
+            else if (state == MigrationState.Device)
             {
-                precopy.Bytes = _message.BytesSent;
-                precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;
+                CountPrecopy();
                 _precopyBegan = 0;
             }
 
@@ -128,7 +117,7 @@ internal sealed class MigrationRecord
         Entered?.Invoke();
     }
 
-    /// <summary>Its turn has come: what it waited for that is no time of the migration.</summary>
+    /// <summary>Begins the migration when its turn has come: the wait for that is no time of the migration.</summary>
     public void Begin(string reason)
     {
         lock (_lock)
@@ -144,7 +133,7 @@ internal sealed class MigrationRecord
         Enter(State, reason);
     }
 
-    /// <summary>How many pages are lost; said when the migration fails.</summary>
+    /// <summary>Counts the pages that are lost; said when the migration fails.</summary>
     public void SetPagesLost(long pages)
     {
         lock (_lock)
@@ -153,16 +142,7 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>The link was restored once more.</summary>
-    public void CountRecovery()
-    {
-        lock (_lock)
-        {
-            _message.Recoveries++;
-        }
-    }
-
-    /// <summary>A migration that had been given up goes on after all.</summary>
+    /// <summary>Lets a migration that had been given up go on after all.</summary>
     public void Revive(Func<LiveFigures> live, Func<RamMap> map)
     {
         lock (_lock)
@@ -177,19 +157,10 @@ internal sealed class MigrationRecord
         Entered?.Invoke();
     }
 
-    /// <summary>The other daemon is at another address from now on.</summary>
-    public void MoveTo(string peer)
-    {
-        lock (_lock)
-        {
-            _message.Peer = peer;
-        }
-    }
-
     /// <summary>
-    /// Where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.
+    /// Says where figures that change all the time come from, until the final state is entered, and the map of the guest's memory.
     /// </summary>
-    public void Follow(Func<LiveFigures> live, Func<RamMap> map)
+    public void ReadFrom(Func<LiveFigures> live, Func<RamMap> map)
     {
         lock (_lock)
         {
@@ -198,7 +169,7 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>How far the guest's memory has come; null before there is any to tell of, and when it has been forgotten.</summary>
+    /// <summary>Says how far the guest's memory has come; null before there is any to tell of, and when that has been forgotten.</summary>
     public RamMap? Map()
     {
         lock (_lock)
@@ -207,7 +178,7 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>Lets go of the map of a migration that has ended.</summary>
+    /// <summary>Drops the map of a migration that has ended.</summary>
     public void ForgetMap()
     {
         lock (_lock)
@@ -216,8 +187,17 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>The guest runs on the destination from now on: what has been sent until now was sent during its downtime.</summary>
-    public void NoteSwitchover()
+    /// <summary>Changes what is known of the migration, but for its state.</summary>
+    public void Change(Action<Migration> change)
+    {
+        lock (_lock)
+        {
+            change(_message);
+        }
+    }
+
+    /// <summary>Counts what has been sent until now as sent during the downtime: the guest runs on the destination from now on.</summary>
+    public void MarkSwitchover()
     {
         lock (_lock)
         {
@@ -226,56 +206,7 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>These limits are in force from now on.</summary>
-    public void SetLimits(MigrationLimits limits)
-    {
-        lock (_lock)
-        {
-            _message.Limits = limits;
-        }
-    }
-
-    /// <summary>A round of precopy has ended.</summary>
-    public void NotePrecopyRound(PrecopyRound round)
-    {
-        lock (_lock)
-        {
-            PrecopyFigures figures = _message.Precopy!;
-            figures.Rounds++;
-            figures.PagesSent += (ulong)round.Sent;
-            figures.DirtyPages = (ulong)round.Dirty;
-            figures.DirtyPagesPerSecond = round.DirtyPagesPerSecond;
-            figures.PagesPerSecond = round.PagesPerSecond;
-        }
-    }
-
-    /// <summary>The guest is held back so much from now on.</summary>
-    public void NoteThrottle(int percent)
-    {
-        lock (_lock)
-        {
-            _message.Precopy!.CpuThrottlePercentage = (uint)percent;
-        }
-    }
-
-    /// <summary>Precopy has ended, for this reason.</summary>
-    public void NotePrecopyEnded(string why)
-    {
-        lock (_lock)
-        {
-            _message.Precopy!.Ended = why;
-        }
-    }
-
-    public void SetDowntime(TimeSpan downtime)
-    {
-        lock (_lock)
-        {
-            _message.DowntimeUs = (ulong)downtime.TotalMicroseconds;
-        }
-    }
-
-    /// <summary>The work is done; what follows before the final state is cleaning up and does not count as migration time.</summary>
+    /// <summary>Ends the migration's time: the work is done, and what follows before the final state is cleaning up.</summary>
     public void StopClock()
     {
         lock (_lock)
@@ -284,16 +215,14 @@ internal sealed class MigrationRecord
         }
     }
 
-    /// <summary>The migration as it is now.</summary>
     public Migration Snapshot()
     {
         lock (_lock)
         {
             CopyLiveFigures();
-            if (_precopyBegan != 0 && !IsFinalState(_message.State) && _message.Precopy is { } precopy)
+            if (!IsFinalState(_message.State))
             {
-                precopy.Bytes = _message.BytesSent;
-                precopy.TimeUs = (ulong)Stopwatch.GetElapsedTime(_precopyBegan).TotalMicroseconds;
+                CountPrecopy();
             }
 
             Migration copy = _message.Clone();
@@ -318,6 +247,17 @@ internal sealed class MigrationRecord
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    private static ulong MicrosecondsSince(long start) => (ulong)Stopwatch.GetElapsedTime(start).TotalMicroseconds;
+
+    private void CountPrecopy()
+    {
+        if (_precopyBegan != 0 && _message.Precopy is { } precopy)
+        {
+            precopy.Bytes = _message.BytesSent;
+            precopy.TimeUs = MicrosecondsSince(_precopyBegan);
+        }
+    }
+
     private void CopyLiveFigures()
     {
         if (_live?.Invoke() is { } figures)
@@ -330,3 +270,12 @@ internal sealed class MigrationRecord
         }
     }
 }
+
+/// <summary>Figures of a migration that change all the time.</summary>
+/// <param name="LaneBytes">Bytes on all lanes from the source to the destination, framing included.</param>
+/// <param name="PagesReceived">Pages that the destination holds, as far as this side knows.</param>
+/// <param name="Placement">What the destination counted, as far as this side knows.</param>
+/// <param name="Released">Bytes of guest memory that the source has given back to its host.</param>
+/// <param name="Compression">What packing has come to; null where nothing is packed.</param>
+internal readonly record struct LiveFigures(
+    long LaneBytes, long PagesReceived, PlacementCounters? Placement, long Released = 0, CompressionFigures? Compression = null);

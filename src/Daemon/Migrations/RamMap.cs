@@ -11,24 +11,18 @@ namespace MigrationD.Daemon.Migrations;
 /// </param>
 internal sealed record RamMap(IReadOnlyList<int> Pages, string Paths)
 {
-    /// <summary>The destination's.</summary>
+    /// <summary>The map of a destination.</summary>
     public static RamMap Of(IncomingMemory incoming)
     {
-        ReceivedBlocks blocks = incoming.Blocks;
-        int[] pages = new int[blocks.Count];
-        string paths = string.Create(blocks.Count, (incoming, pages), static (letters, of) =>
-        {
-            for (int block = 0; block < letters.Length; block++)
-            {
-                of.pages[block] = (int)of.incoming.Received.CountIn((long)block * GuestPage.PerBlock, GuestPage.PerBlock);
-                letters[block] = of.pages[block] == 0 ? '.' : Letter(of.incoming.Blocks.Of(block));
-            }
-        });
-        return new RamMap(pages, paths);
+        int[] pages =
+        [
+            .. Enumerable.Range(0, incoming.Blocks.Count)
+                .Select(block => (int)incoming.Received.CountIn((long)block * GuestPage.PerBlock, GuestPage.PerBlock)),
+        ];
+        return new RamMap(pages, string.Concat(pages.Select((count, block) => count == 0 ? '.' : Letter(incoming.Blocks.Of(block)))));
     }
 
-    /// <summary>The source's.</summary>
-    /// <param name="pages">How many pages of each block have been sent.</param>
+    /// <summary>The map of a source, which has sent so many pages of each block.</summary>
     public static RamMap OfSent(IReadOnlyList<int> pages) =>
         new(pages, string.Concat(pages.Select(count => count == 0 ? '.' : 's')));
 

@@ -6,7 +6,6 @@ namespace MigrationD.Daemon.Migrations;
 /// How fast bytes and pages come, over the time between two looks that are a while apart. Nothing runs while nobody looks. Used by one
 /// thread at a time.
 /// </summary>
-/// <param name="start">When nothing had come yet, in ticks of <see cref="Stopwatch"/>.</param>
 internal sealed class TransferRate(long start)
 {
     // Destinations report ten times a second: over less than two reports a steady stream would look like a stuttering one.

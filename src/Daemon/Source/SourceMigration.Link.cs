@@ -38,7 +38,7 @@ internal sealed partial class SourceMigration
             FaultInjection.At("source.complete");
             _record.StopClock();
             long before = _before.LaneBytes;
-            _record.Follow(
+            _record.ReadFrom(
                 () => new LiveFigures(
                     before + lanes.Figures.LaneBytes, _guest.Memory.PageCount, answer.Placement, _released?.Bytes ?? 0,
                     _compression.Figures),
@@ -79,15 +79,15 @@ internal sealed partial class SourceMigration
                 }
 
                 Follow(lanes);
-                _record.CountRecovery();
+                _record.Change(migration => migration.Recoveries++);
                 return new(SourceEvent.LinkRestored);
             },
             _timeouts.Recovery,
             shutdown).ConfigureAwait(false);
         if (_destination.Home != before)
         {
-            _record.MoveTo(_destination.Home);
-            _hosted.MovedTo(_destination.Home);
+            _record.Change(migration => migration.Peer = _destination.Home);
+            _hosted.MoveTo(_destination.Home);
         }
 
         return _destination.Address == _destination.Home ? outcome : ComeHome(outcome);
@@ -119,7 +119,7 @@ internal sealed partial class SourceMigration
         LiveFigures last = Sum(_before, lost.Figures);
         _before = last;
         RamMap map = lost.Map();
-        _record.Follow(() => last, () => map);
+        _record.ReadFrom(() => last, () => map);
         lost.Dispose();
         _lanes = null;
         _precopy?.Dispose();
@@ -136,7 +136,7 @@ internal sealed partial class SourceMigration
     {
         _lanes = lanes;
         LiveFigures before = _before;
-        _record.Follow(() => Sum(before, lanes.Figures), lanes.Map);
+        _record.ReadFrom(() => Sum(before, lanes.Figures), lanes.Map);
     }
 
     private OutgoingMemory Outgoing(SentPages sent) => new(_hosted.Name, _guest.Memory, sent, _pace, _compression, _released);

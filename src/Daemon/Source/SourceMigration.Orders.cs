@@ -147,7 +147,7 @@ internal sealed partial class SourceMigration
         _plan = plan;
         _pace.Set(plan.Bandwidth, plan.PostcopyBandwidth);
         _precopy?.Change(plan.Precopy);
-        _record.SetLimits(plan.Limits());
+        _record.Change(migration => migration.Limits = plan.Limits());
     }
 
     /// <summary>Whether an operator has ordered to dial again, which is announced already and not begun yet.</summary>

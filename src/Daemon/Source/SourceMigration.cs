@@ -320,7 +320,7 @@ internal sealed partial class SourceMigration
         await _noted.ConfigureAwait(false);
         if (again)
         {
-            _record.CountRecovery();
+            _record.Change(migration => migration.Recoveries++);
         }
     }
 
@@ -354,7 +354,7 @@ internal sealed partial class SourceMigration
                 await ForgetAsync(stale, cancel).ConfigureAwait(false);
             }
 
-            _record.NotePrecopyEnded(why);
+            _record.Change(migration => migration.Precopy.Ended = why);
             DaemonLog.PrecopyEnded(_logger, _record.Id, _hosted.Name, why);
             return new(SourceEvent.PrecopyEnded);
         }
@@ -446,10 +446,10 @@ internal sealed partial class SourceMigration
     private Happened<SourceEvent> Confirmed(long at)
     {
         _clock.Running(at);
-        _record.NoteSwitchover();
+        _record.MarkSwitchover();
         if (WasRunning)
         {
-            _record.SetDowntime(_clock.Downtime);
+            _record.Change(migration => migration.DowntimeUs = (ulong)_clock.Downtime.TotalMicroseconds);
         }
 
         DaemonLog.SwitchedOver(

@@ -49,7 +49,7 @@ public sealed class GuestJournalTests : IDisposable
                 }
 
                 expected[change.name] = state;
-                return living.Note(JournalSamples.Entry(change.name, state));
+                return living.Record(JournalSamples.Entry(change.name, state));
             })];
             Assert.True(Task.WaitAll(written, Deadline));
             Assert.All(written, one => Assert.Null(one.Result));
@@ -69,7 +69,7 @@ public sealed class GuestJournalTests : IDisposable
         byte[] next = JournalSamples.Entry("g", JournalState.Leaving).ToJson();
         using (GuestJournal living = Open("state"))
         {
-            Wait(living.Note(JournalSamples.Entry("g", JournalState.Here)));
+            Wait(living.Record(JournalSamples.Entry("g", JournalState.Here)));
             for (int length = 0; length <= next.Length; length += 16)
             {
                 string copy = Copy("state");
@@ -90,7 +90,7 @@ public sealed class GuestJournalTests : IDisposable
     {
         using (GuestJournal living = Open("state"))
         {
-            Wait(living.Note(JournalSamples.Entry("good", JournalState.Here)));
+            Wait(living.Record(JournalSamples.Entry("good", JournalState.Here)));
             string copy = Copy("state");
             (string Name, string Text)[] files =
             [
@@ -117,7 +117,7 @@ public sealed class GuestJournalTests : IDisposable
     public void A_report_stays_as_it_is_through_deaths_and_stops()
     {
         using GuestJournal living = Open("state");
-        Wait(living.Note(JournalSamples.Entry("g", JournalState.Here)));
+        Wait(living.Record(JournalSamples.Entry("g", JournalState.Here)));
         string copy = Copy("state");
         JournalEntry first;
         using (GuestJournal second = GuestJournal.Open(copy, _log))
@@ -135,7 +135,7 @@ public sealed class GuestJournalTests : IDisposable
     public void Since_when_nothing_was_heard_is_the_time_of_the_lock()
     {
         using GuestJournal living = Open("state");
-        Wait(living.Note(JournalSamples.Entry("g", JournalState.Here)));
+        Wait(living.Record(JournalSamples.Entry("g", JournalState.Here)));
         string copy = Copy("state");
         File.SetLastWriteTimeUtc(Path.Combine(copy, "lock"), new DateTime(2027, 1, 2, 3, 4, 5, DateTimeKind.Utc));
 
@@ -150,9 +150,9 @@ public sealed class GuestJournalTests : IDisposable
     {
         using (GuestJournal living = Open("state"))
         {
-            living.Note(JournalSamples.Entry("here", JournalState.Here));
-            living.Note(JournalSamples.Entry("coming", JournalState.Expected));
-            living.Note(JournalSamples.Entry("gone", JournalState.Here));
+            living.Record(JournalSamples.Entry("here", JournalState.Here));
+            living.Record(JournalSamples.Entry("coming", JournalState.Expected));
+            living.Record(JournalSamples.Entry("gone", JournalState.Here));
             living.Remove("gone");
         }
 
@@ -168,7 +168,7 @@ public sealed class GuestJournalTests : IDisposable
     {
         using GuestJournal living = Open("state");
         JournalEntry former = JournalSamples.Entry("g", JournalState.Away) with { End = JournalEnd.Death, EndedAt = JournalSamples.Noon };
-        Wait(living.Note(JournalSamples.Entry("g", JournalState.Expected) with { Former = former }));
+        Wait(living.Record(JournalSamples.Entry("g", JournalState.Expected) with { Former = former }));
 
         string copy = Copy("state");
         for (int death = 0; death < 2; death++)
@@ -209,7 +209,7 @@ public sealed class GuestJournalTests : IDisposable
         string copy;
         using (GuestJournal journal = Open("state"))
         {
-            Wait(journal.Note(JournalSamples.Entry("moved", JournalState.Here)));
+            Wait(journal.Record(JournalSamples.Entry("moved", JournalState.Here)));
             string guests = _folder.PathOf("state/guests");
             Directory.Move(guests, guests + ".away");
 
@@ -217,7 +217,7 @@ public sealed class GuestJournalTests : IDisposable
             Assert.Equal(Because.NotNow, refused.Why);
             Assert.Contains("guest 'refused' is not created: its loss could not be reported", refused.Message, StringComparison.Ordinal);
             Assert.NotNull(Result(journal.Remove("moved")));
-            Assert.NotNull(Result(journal.Note(JournalSamples.Entry("came", JournalState.Arriving))));
+            Assert.NotNull(Result(journal.Record(JournalSamples.Entry("came", JournalState.Arriving))));
             Assert.Single(_log.Errors, line => line.Contains("cannot be written", StringComparison.Ordinal));
 
             Directory.Move(guests + ".away", guests);
@@ -236,7 +236,7 @@ public sealed class GuestJournalTests : IDisposable
         using GuestJournal journal = Open("state");
         string guests = _folder.PathOf("state/guests");
         Directory.Move(guests, guests + ".away");
-        Assert.NotNull(Result(journal.Note(JournalSamples.Entry("g", JournalState.Here))));
+        Assert.NotNull(Result(journal.Record(JournalSamples.Entry("g", JournalState.Here))));
         Directory.Move(guests + ".away", guests);
 
         Assert.True(SpinWait.SpinUntil(() => File.Exists(Path.Combine(guests, "g.json")), Deadline));
@@ -247,7 +247,7 @@ public sealed class GuestJournalTests : IDisposable
     {
         using GuestJournal journal = GuestJournal.Open(null, _log);
         journal.Create(JournalSamples.Spec("g"));
-        Wait(journal.Note(JournalSamples.Entry("g", JournalState.Leaving)));
+        Wait(journal.Record(JournalSamples.Entry("g", JournalState.Leaving)));
         Wait(journal.Remove("g"));
         Assert.Empty(journal.Left);
     }

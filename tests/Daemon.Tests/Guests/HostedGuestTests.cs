@@ -111,7 +111,7 @@ public sealed class HostedGuestTests : IDisposable
             + "migrationd migration show 0123456789ab");
         hosted.RunsElsewhere();
         await JournalAsync("Away");
-        hosted.MovedTo("there:2");
+        hosted.MoveTo("there:2");
         await JournalAsync("Away", "there:2");
 
         await hosted.FreeAwayAsync();

@@ -21,7 +21,7 @@ public sealed class MigrationTotalsTests
     {
         MigrationRecord record = Begin(MigrationRole.Destination);
         ulong urgent = 3;
-        record.Follow(() => new LiveFigures((long)urgent * 4096, (long)urgent, new PlacementCounters { PagesUrgent = urgent }), NoMap);
+        record.ReadFrom(() => new LiveFigures((long)urgent * 4096, (long)urgent, new PlacementCounters { PagesUrgent = urgent }), NoMap);
         Assert.Equal((3, 3 * 4096), (_totals.Sums().PagesUrgent, _totals.Sums().BytesReceived));
         urgent = 10;
         Assert.Equal(10, _totals.Sums().PagesUrgent);
@@ -37,9 +37,9 @@ public sealed class MigrationTotalsTests
         for (int i = 0; i < 1500; i++)
         {
             MigrationRecord record = Begin(MigrationRole.Source);
-            record.Follow(() => new LiveFigures(100, 1, null), NoMap);
-            record.SetDowntime(TimeSpan.FromMilliseconds(7));
-            record.CountRecovery();
+            record.ReadFrom(() => new LiveFigures(100, 1, null), NoMap);
+            record.Change(migration => migration.DowntimeUs = 7000);
+            record.Change(migration => migration.Recoveries++);
             record.Enter(MigrationState.Completed);
         }
 
@@ -70,7 +70,7 @@ public sealed class MigrationTotalsTests
     {
         MigrationRecord record = Begin(MigrationRole.Source);
         long bytes = 500;
-        record.Follow(() => new LiveFigures(bytes, 0, null), NoMap);
+        record.ReadFrom(() => new LiveFigures(bytes, 0, null), NoMap);
         Assert.Equal(500, _totals.Sums().BytesSent);
         bytes = 400;
         Assert.Equal(500, _totals.Sums().BytesSent);
@@ -82,7 +82,7 @@ public sealed class MigrationTotalsTests
     public void Only_the_last_maps_are_kept()
     {
         MigrationRecord first = Begin(MigrationRole.Source);
-        first.Follow(() => new LiveFigures(0, 0, null), () => new RamMap([512], "s"));
+        first.ReadFrom(() => new LiveFigures(0, 0, null), () => new RamMap([512], "s"));
         first.Enter(MigrationState.Completed);
         Assert.Equal("s", first.Map()!.Paths);
         for (int i = 0; i < 60; i++)

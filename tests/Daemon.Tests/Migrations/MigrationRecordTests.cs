@@ -48,8 +48,8 @@ public sealed class MigrationRecordTests
     {
         var record = new MigrationRecord("m1", "web", MigrationRole.Source, "127.0.0.1:1", MigrationMode.Postcopy, 1024);
         var sent = 5000L;
-        record.Follow(() => new LiveFigures(sent, sent / 100, null), () => new RamMap([], ""));
-        record.NoteSwitchover();
+        record.ReadFrom(() => new LiveFigures(sent, sent / 100, null), () => new RamMap([], ""));
+        record.MarkSwitchover();
         sent = 90_000;
         record.Enter(MigrationState.Completed);
         var snapshot = record.Snapshot();

@@ -322,7 +322,7 @@ public sealed class ControlServiceTests : IDisposable
         record.Enter(MigrationState.Device);
         await UntilAsync(heard, migration => migration.State == MigrationState.Device);
         // No change of state announces this.
-        record.MoveTo("moved:1");
+        record.Change(migration => migration.Peer = "moved:1");
         await UntilAsync(heard, migration => migration.Peer == "moved:1");
         record.Enter(MigrationState.Completed);
         await watch.WaitAsync(Soon);

@@ -165,7 +165,7 @@ internal sealed class SourcePrecopy : IDisposable
             TimeSpan took = _time.GetElapsedTime(start);
             long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
             var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
-            _record.NotePrecopyRound(round);
+            _record.Change(migration => Add(round, migration.Precopy));
             PrecopyDecision next = _switchOverNow
                 ? new PrecopyDecision(PrecopyStep.SwitchOver, "an operator ordered the switchover")
                 : PrecopyPolicy.Next(_limits, round, dirtyBefore);
@@ -206,12 +206,21 @@ internal sealed class SourcePrecopy : IDisposable
         _looked = true;
     }
 
+    private static void Add(PrecopyRound round, PrecopyFigures figures)
+    {
+        figures.Rounds++;
+        figures.PagesSent += (ulong)round.Sent;
+        figures.DirtyPages = (ulong)round.Dirty;
+        figures.DirtyPagesPerSecond = round.DirtyPagesPerSecond;
+        figures.PagesPerSecond = round.PagesPerSecond;
+    }
+
     private void HoldBack(PrecopyRound round, long dirtyBefore)
     {
         if (_throttle is not null)
         {
             _throttle.Percent = ThrottlePolicy.Next(_throttle.Percent, round, dirtyBefore);
-            _record.NoteThrottle(_throttle.Percent);
+            _record.Change(migration => migration.Precopy.CpuThrottlePercentage = (uint)_throttle.Percent);
         }
     }
 
