@@ -4,14 +4,14 @@ using MigrationD.Guest.Userfault;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// Which blocks of 2 MiB a source has been told of, over one push lane, that every page of them is here. Only once the guest runs here: before
-/// that a page can be taken back. Used by one thread.
+/// Which blocks of 2 MiB a source has been told of, over one push lane, that every page of them is here. Only once the guest runs here:
+/// before that a page can be taken back. Used by one thread.
 /// </summary>
 internal sealed class ConfirmedBlocks(ReceivedPages received)
 {
     private readonly bool[] _told = new bool[received.Total / GuestPage.PerBlock];
 
-    /// <summary>The runs of blocks that have become whole since it was asked before, in order.</summary>
+    /// <summary>Takes the runs of blocks that have become whole since it was asked before, in order.</summary>
     public IEnumerable<(long First, long Count)> TakeNew()
     {
         for (int block = 0; block < _told.Length; block++)

@@ -3,16 +3,16 @@ using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Destination;
 
-/// <summary>What happens to a session unless something else does before. There is one at a time; it is set and lifted under the session's lock.</summary>
-/// <param name="time">The clock.</param>
-/// <param name="gate">The session's lock.</param>
-/// <param name="take">Takes what has happened, under the lock.</param>
-internal sealed class Deadline(TimeProvider time, Lock gate, Action<Happened<DestinationEvent>> take)
+/// <summary>
+/// What happens to a session unless something else does before. There is one at a time; it is set and lifted, and handled when it happens,
+/// under the session's lock.
+/// </summary>
+internal sealed class Deadline(TimeProvider time, Lock gate, Action<Happened<DestinationEvent>> handle)
 {
     private ITimer? _timer;
     private int _count;
 
-    /// <summary>This happens after so long, and nothing else that was to.</summary>
+    /// <summary>Lets this happen after so long, and nothing else that was to.</summary>
     public void Set(TimeSpan after, Happened<DestinationEvent> happened)
     {
         Lift();
@@ -20,7 +20,7 @@ internal sealed class Deadline(TimeProvider time, Lock gate, Action<Happened<Des
         _timer = time.CreateTimer(_ => Expire(number, happened), null, after, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Nothing happens by itself any more.</summary>
+    /// <summary>Lets nothing happen by itself any more.</summary>
     public void Lift()
     {
         _count++;
@@ -36,7 +36,7 @@ internal sealed class Deadline(TimeProvider time, Lock gate, Action<Happened<Des
             if (_count == number)
             {
                 Lift();
-                take(happened);
+                handle(happened);
             }
         }
     }

@@ -36,10 +36,6 @@ internal sealed class DestinationLanes : IDisposable
     private bool _shut;
 
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
-    /// <param name="incoming">The memory.</param>
-    /// <param name="guest">The guest's name.</param>
-    /// <param name="agreed">Which lanes there are, and for what.</param>
-    /// <param name="logger">The log.</param>
     /// <exception cref="SystemCallException">The host has no memory left for the staging.</exception>
     public DestinationLanes(IncomingMemory incoming, string guest, LanesAgreed agreed, ILogger logger)
     {
@@ -98,14 +94,12 @@ internal sealed class DestinationLanes : IDisposable
     private IEnumerable<LaneSlot> Slots => _handover is null ? PageSlots : PageSlots.Append(_handover);
 
     /// <summary>
-    /// The guest runs here: from now on what is here is here for good, and the source is told so if it wants to know; and nothing is left
-    /// to be handed over.
+    /// Takes down that the guest runs here: from now on what is here is here for good, and the source is told so if it wants to know; and
+    /// nothing is left to be handed over.
     /// </summary>
     public void GuestRuns() => _guestRuns = true;
 
-    /// <summary>Serves one lane on the lane's own thread until it ends.</summary>
-    /// <param name="call">The lane; its path, one of <see cref="PageLanePaths"/>, says which.</param>
-    /// <param name="target">Who carries out what is said at the switchover.</param>
+    /// <summary>Serves one lane, which its path names, on the lane's own thread until it ends.</summary>
     /// <exception cref="Refusal">There is no such lane, or not now.</exception>
     public void Serve(LaneCall call, IHandoverTarget target)
     {
@@ -124,7 +118,9 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>The guest is about to be loaded: nothing is forgotten from here on, and what is complete stays complete.</summary>
+    /// <summary>
+    /// Ends precopy, as the guest is about to be loaded: nothing is forgotten from here on, and complete memory stays complete.
+    /// </summary>
     /// <exception cref="Refusal">NotNow: the source has not said that precopy is over.</exception>
     public void EndPrecopy()
     {
@@ -269,7 +265,7 @@ internal sealed class DestinationLanes : IDisposable
     }
 
     /// <summary>
-    /// Until no thread uses staging or the memory. That of the handover lane uses neither but while it loads, which is waited for by
+    /// Ends when no thread uses staging or the memory. That of the handover lane uses neither but while it loads, which is waited for by
     /// itself, and it may be the one that waits here.
     /// </summary>
     private Task AllClosed() => Task.WhenAll(PageSlots.Select(slot => slot.WhenClosed));
@@ -303,7 +299,7 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Makes this connection the lane; whether all are open now.</summary>
+    /// <summary>Makes this connection the lane; says whether all are open now.</summary>
     private bool Open(LaneSlot slot, LaneCall call, Action<string> end)
     {
         lock (_lock)

@@ -7,15 +7,11 @@ using MigrationD.Daemon.Migrations;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>What every migration to this node has in common.</summary>
-/// <param name="Guests">Where the guests are to live.</param>
-/// <param name="Migrations">Where their migrations are recorded.</param>
-/// <param name="Timeouts">How long their sources are waited for.</param>
 internal sealed record DestinationNode(GuestRegistry Guests, MigrationLog Migrations, MigrationTimeouts Timeouts)
 {
     /// <summary>What the node calls itself.</summary>
     public string Name { get; init; } = "";
 
-    /// <summary>The daemon's log.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>The log of what is wrong with lanes, which anybody can fill who reaches the listener.</summary>

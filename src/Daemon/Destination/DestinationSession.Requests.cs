@@ -12,7 +12,6 @@ namespace MigrationD.Daemon.Destination;
 /// <content>What the source asks, on the handover lane or by calls, and what operators and the daemon itself order.</content>
 internal sealed partial class DestinationSession
 {
-    /// <inheritdoc/>
     public void Forget(IReadOnlyList<ulong> staleRuns)
     {
         FaultInjection.At("destination.forget");
@@ -47,7 +46,6 @@ internal sealed partial class DestinationSession
         EndLoading();
     }
 
-    /// <inheritdoc/>
     public void LoadState(ReadOnlyMemory<byte> state)
     {
         IIncomingGuest incoming = BeginLoading();
@@ -65,29 +63,28 @@ internal sealed partial class DestinationSession
         EndLoading();
     }
 
-    /// <inheritdoc/>
     public void Run()
     {
-        Taken taken = Take(new(DestinationEvent.RunReceived));
-        if (taken.Tells(DestinationAction.RunGuest))
+        Handled handled = Handle(new(DestinationEvent.RunReceived));
+        if (handled.Tells(DestinationAction.RunGuest))
         {
             FaultInjection.At("destination.running");
         }
 
-        RefuseUnless(taken, DestinationAction.AnswerRunning, "run");
+        RefuseUnless(handled, DestinationAction.AnswerRunning, "run");
     }
 
-    /// <summary>Whether the guest is here. An answer "never started" closes the door for good.</summary>
+    /// <summary>Says whether the guest is here. An answer "never started" closes the door for good.</summary>
     public async Task<Outcome> AskOutcomeAsync()
     {
-        Taken taken = Take(new(DestinationEvent.OutcomeAsked, "the source asked before it had been started here"));
-        await taken.Done.ConfigureAwait(false);
-        if (taken.Tells(DestinationAction.AnswerRunning))
+        Handled handled = Handle(new(DestinationEvent.OutcomeAsked, "the source asked before it had been started here"));
+        await handled.Done.ConfigureAwait(false);
+        if (handled.Tells(DestinationAction.AnswerRunning))
         {
             return Outcome.Running;
         }
 
-        RefuseUnless(taken, DestinationAction.AnswerNeverStarted, "say the outcome");
+        RefuseUnless(handled, DestinationAction.AnswerNeverStarted, "say the outcome");
         return Outcome.NeverStarted;
     }
 
@@ -101,14 +98,14 @@ internal sealed partial class DestinationSession
         try
         {
             IIncomingGuest? incoming = _incoming;
-            Taken taken = Take(new(DestinationEvent.RecoverAsked));
-            RefuseUnless(taken, DestinationAction.AnswerReceived, "recover");
-            if (taken.Step.State == DestinationState.Completed || incoming is null)
+            Handled handled = Handle(new(DestinationEvent.RecoverAsked));
+            RefuseUnless(handled, DestinationAction.AnswerReceived, "recover");
+            if (handled.Step.State == DestinationState.Completed || incoming is null)
             {
                 return new RecoverResponse { Complete = true };
             }
 
-            await taken.Done.ConfigureAwait(false);
+            await handled.Done.ConfigureAwait(false);
             FaultInjection.At("destination.recover");
             _secret = NewSecret();
             return new RecoverResponse
@@ -123,42 +120,43 @@ internal sealed partial class DestinationSession
         }
     }
 
-    /// <summary>The operator says that the source will not come back.</summary>
+    /// <summary>Gives the source up by an operator's order: it will not come back.</summary>
     public void GiveUp()
     {
-        if (!Take(new(DestinationEvent.SourceGone, "an operator gave the source up")).Tells(DestinationAction.DeclareLost))
+        if (!Handle(new(DestinationEvent.SourceGone, "an operator gave the source up")).Tells(DestinationAction.DeclareLost))
         {
             throw new Refusal(
                 Because.NotNow,
-                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': it is {Words.Of(Reported(_state))} here; only the "
-                + "source of a migration that is postcopy-paused can be given up");
+                $"give up the source of migration {MigrationId} of guest '{_record.Guest}': it is {Words.Of(Reported(_state))} here; only "
+                + "the source of a migration that is postcopy-paused can be given up");
         }
     }
 
-    /// <summary>The source gives up.</summary>
+    /// <summary>Ends the session, as the source gives up.</summary>
     public async Task AbortAsync(string reason)
     {
-        Taken taken = Take(new(DestinationEvent.AbortReceived, $"the source gave up: {reason}"));
-        if (taken.Tells(DestinationAction.Refuse))
+        Handled handled = Handle(new(DestinationEvent.AbortReceived, $"the source gave up: {reason}"));
+        if (handled.Tells(DestinationAction.Refuse))
         {
-            throw new Refusal(
-                Because.NotNow, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
+            throw new Refusal(Because.NotNow, $"abort migration {_record.Id}: guest '{_record.Guest}' runs here already");
         }
 
-        await taken.Done.ConfigureAwait(false);
+        await handled.Done.ConfigureAwait(false);
     }
 
     /// <summary>Ends when every page is here and nothing of the migration is left but its record.</summary>
-    public async Task<PlacementCounters> CompleteAsync(CancellationToken cancel)
+    public async Task<PlacementCounters> CompleteAsync(CancellationToken cancellationToken)
     {
-        await _ended.Task.WaitAsync(cancel).ConfigureAwait(false);
+        await _ended.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         return _record.Snapshot().Placement;
     }
 
-    /// <summary>The daemon stops: gives the guest up if it has not run here, and otherwise waits until its pages are here or lost.</summary>
+    /// <summary>
+    /// Gives the guest up, as the daemon stops, if it has not run here; otherwise waits until its pages are here or lost.
+    /// </summary>
     public async Task FinishAsync()
     {
-        await Take(new(DestinationEvent.AbortReceived, "this daemon is stopping")).Done
+        await Handle(new(DestinationEvent.AbortReceived, "this daemon is stopping")).Done
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         for (Task changed = _record.Changed; !IsEnded && !IsLost; changed = _record.Changed)
         {
@@ -166,10 +164,10 @@ internal sealed partial class DestinationSession
         }
     }
 
-    /// <summary>A newer Prepare of the same migration takes this one's place.</summary>
+    /// <summary>Ends the session for a newer Prepare of the same migration to take its place.</summary>
     public async Task ReplaceAsync()
     {
-        await Take(new(DestinationEvent.AbortReceived, "the source prepared anew")).Done
+        await Handle(new(DestinationEvent.AbortReceived, "the source prepared anew")).Done
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!DestinationMachine.OwnsGuest(_state))
         {
@@ -193,7 +191,7 @@ internal sealed partial class DestinationSession
     {
         lock (_lock)
         {
-            RefuseUnless(Take(new(DestinationEvent.LoadStateReceived)), DestinationAction.LoadState, "load device state");
+            RefuseUnless(Handle(new(DestinationEvent.LoadStateReceived)), DestinationAction.LoadState, "load device state");
             return _incoming!;
         }
     }
@@ -201,26 +199,26 @@ internal sealed partial class DestinationSession
     private void EndLoading()
     {
         FaultInjection.At("destination.loaded");
-        RefuseUnless(Take(new(DestinationEvent.Loaded)), DestinationAction.AnswerReady, "load device state");
+        RefuseUnless(Handle(new(DestinationEvent.Loaded)), DestinationAction.AnswerReady, "load device state");
     }
 
-    /// <summary>The guest is given up; ends when nothing of it is left here.</summary>
+    /// <summary>Gives up a guest that cannot be loaded; ends when nothing of it is left here.</summary>
     private Task CannotLoad(Exception error)
     {
         DaemonLog.DestinationStepFailed(_logger, error, _record.Id, _record.Guest, "loading the device state");
-        return Take(new(DestinationEvent.Failed, $"its device state cannot be loaded: {error.Message}")).Done;
+        return Handle(new(DestinationEvent.Failed, $"its device state cannot be loaded: {error.Message}")).Done;
     }
 
     private Refusal NotLoaded(Exception error) =>
         new(Because.NotNow, $"guest '{_record.Guest}' cannot start on this node: {_why}", error);
 
-    private void RefuseUnless(Taken taken, DestinationAction expected, string what)
+    private void RefuseUnless(Handled handled, DestinationAction expected, string what)
     {
-        if (!taken.Tells(expected))
+        if (!handled.Tells(expected))
         {
             throw new Refusal(
                 Because.NotNow,
-                $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {taken.Step.State} here"
+                $"{what} in migration {_record.Id} of guest '{_record.Guest}': the session is in state {handled.Step.State} here"
                 + (_why.Length == 0 ? "" : $" ({_why})"));
         }
     }

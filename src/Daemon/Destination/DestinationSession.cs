@@ -12,12 +12,12 @@ namespace MigrationD.Daemon.Destination;
 
 /// <summary>
 /// One guest on its way in: carries out what <see cref="DestinationMachine"/> says, and tells it what came of it. Control calls come from
-/// Kestrel, pages and what is said at the switchover from the lane threads, faults from the fault thread; what happens on any of them queues
-/// up at one lock. What is left at the end is the answer to whoever asks again.
+/// Kestrel, pages and what is said at the switchover from the lane threads, faults from the fault thread; what happens on any of them
+/// queues up at one lock. What is left at the end is the answer to a source that asks again.
 /// </summary>
 /// <remarks>
 /// Each event is taken by the thread that brings it: an order at the switchover must not wait for another thread to be woken. So no action
-/// takes long; one that would is begun, and whoever brought the event waits for its end, or nobody does.
+/// takes long; one that would is begun, and the thread that brought the event waits for its end, or none does.
 /// </remarks>
 internal sealed partial class DestinationSession : IHandoverTarget
 {
@@ -48,7 +48,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         _record = record;
         _patience = patience;
         _logger = logger;
-        _deadline = new Deadline(time, _lock, Hear);
+        _deadline = new Deadline(time, _lock, HandleUnattended);
         incoming.LaneLost += OnLaneLost;
         incoming.LanesOpened += OnLanesOpened;
         incoming.AllPagesReceived += OnAllPagesReceived;
@@ -61,7 +61,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         }
     }
 
-    /// <summary>How this session is called on the wire; random.</summary>
+    /// <summary>The name of this session on the wire; random.</summary>
     public string Id { get; } = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
 
     public string MigrationId => _record.Id;
@@ -102,8 +102,8 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
     private static byte[] NewSecret() => RandomNumberGenerator.GetBytes(32);
 
-    /// <summary>Takes one event: the step that follows, and its actions in order.</summary>
-    private Taken Take(Happened<DestinationEvent> happened)
+    /// <summary>Handles one event: takes the step that follows, and its actions in order.</summary>
+    private Handled Handle(Happened<DestinationEvent> happened)
     {
         lock (_lock)
         {
@@ -114,16 +114,16 @@ internal sealed partial class DestinationSession : IHandoverTarget
                 done = Perform(action) ?? done;
             }
 
-            return new Taken(step, done);
+            return new Handled(step, done);
         }
     }
 
-    /// <summary>Takes an event that nobody waits for. Never throws: nobody is there to catch.</summary>
-    private void Hear(Happened<DestinationEvent> happened)
+    /// <summary>Handles an event that nobody waits for. Never throws: nobody is there to catch.</summary>
+    private void HandleUnattended(Happened<DestinationEvent> happened)
     {
         try
         {
-            Take(happened);
+            Handle(happened);
         }
         catch (Exception error)
         {
@@ -131,7 +131,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         }
     }
 
-    /// <summary>The step that follows; announces the state that it leads to.</summary>
+    /// <summary>Takes the step that follows, and announces the state that it leads to.</summary>
     private DestinationTransition Step(Happened<DestinationEvent> happened)
     {
         DestinationState from = _state;
@@ -154,7 +154,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
             _record.Change(migration => migration.Recoveries++);
         }
 
-        // An end is announced when there is nothing left to do: whoever waits for it wants to use the guest, or its name.
+        // An end is announced when there is nothing left to do: those who wait for it want to use the guest, or its name.
         if (!DestinationMachine.IsFinal(_state))
         {
             Announce();
@@ -169,7 +169,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         DaemonLog.DestinationEntered(_logger, _record.Id, _record.Guest, _state, _why);
     }
 
-    /// <summary>While the link is lost the clock runs, attempts to restore it included.</summary>
+    /// <summary>Sets the deadline of a state. While the link is lost the clock runs, attempts to restore it included.</summary>
     private void SetDeadline(DestinationState from)
     {
         if (_state == DestinationState.Loading)
@@ -193,7 +193,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
     private void AwaitRun() => _deadline.Set(
         _patience.Run, new(DestinationEvent.AbortReceived, $"the source did not start the guest within {_patience.Run.TotalSeconds:0} s"));
 
-    /// <summary>What is lost with the source, in words.</summary>
+    /// <summary>Says what is lost with the source, in words.</summary>
     private string CountLost(string why)
     {
         long total = _incoming!.PagesTotal;
@@ -205,14 +205,14 @@ internal sealed partial class DestinationSession : IHandoverTarget
             + "makes the guest go on";
     }
 
-    /// <summary>Carries out one action, or begins it: then the task ends with it.</summary>
+    /// <summary>Carries out one action, or begins it: then the task ends with the action.</summary>
     private Task? Perform(DestinationAction action)
     {
         IIncomingGuest? incoming = _incoming;
         switch (action)
         {
             case DestinationAction.LoadState:
-                // It may wait for pages, so whoever brought the state loads it, on a thread that may.
+                // It may wait for pages, so who brought the state loads it, on a thread that may.
                 incoming!.BeginLoading();
                 return null;
 
@@ -246,7 +246,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
             case DestinationAction.AnswerReady or DestinationAction.AnswerRunning or DestinationAction.AnswerNeverStarted
                 or DestinationAction.AnswerReceived or DestinationAction.Refuse:
-                // Whoever asked finds the answer in the step.
+                // Who asked finds the answer in the step.
                 return null;
 
             default:
@@ -259,7 +259,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
     private void OnLaneLost(string lane, Exception error)
     {
         DaemonLog.LaneLost(_logger, _record.Id, _record.Guest, lane, error.Message);
-        Hear(new(
+        HandleUnattended(new(
             DestinationEvent.LinkLost,
             $"the {lane} lane is lost: {error.Message}. The guest goes on with the pages that are here, and the source is waited for"));
     }
@@ -273,18 +273,18 @@ internal sealed partial class DestinationSession : IHandoverTarget
                 AwaitSwitchover();
             }
 
-            Take(new(DestinationEvent.LinkRestored));
+            Handle(new(DestinationEvent.LinkRestored));
             // The last page may have come while the guest was given up, when nothing could end well.
             if (_incoming is { } incoming && IsAllHere(incoming))
             {
-                Take(new(DestinationEvent.AllPagesReceived));
+                Handle(new(DestinationEvent.AllPagesReceived));
             }
         }
     }
 
-    private void OnAllPagesReceived() => Hear(new(DestinationEvent.AllPagesReceived));
+    private void OnAllPagesReceived() => HandleUnattended(new(DestinationEvent.AllPagesReceived));
 
-    /// <summary>From now on a source that is gone is noticed by its lanes. Precopy takes as long as it takes.</summary>
+    /// <summary>Lets a source that is gone be noticed by its lanes from now on. Precopy takes as long as it takes.</summary>
     private void AwaitSwitchover()
     {
         if (_incoming is not { HasPrecopy: true })
@@ -302,10 +302,10 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
     private async Task ForgetLostAsync()
     {
-        Taken taken = Take(new(DestinationEvent.Deleted, "the lost guest was deleted"));
+        Handled handled = Handle(new(DestinationEvent.Deleted, "the lost guest was deleted"));
         // The source may have come back since: then the guest is not lost any more, and must not be forgotten either.
-        RefuseUnless(taken, DestinationAction.Discard, "delete the guest");
-        await taken.Done.ConfigureAwait(false);
+        RefuseUnless(handled, DestinationAction.Discard, "delete the guest");
+        await handled.Done.ConfigureAwait(false);
     }
 
     private async Task DiscardAsync(IIncomingGuest incoming)
@@ -324,12 +324,11 @@ internal sealed partial class DestinationSession : IHandoverTarget
         }
         finally
         {
-            _ended.TrySetException(new Refusal(
-                Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_why}"));
+            _ended.TrySetException(new Refusal(Because.Gone, $"migration {_record.Id} of guest '{_record.Guest}' ended here: {_why}"));
         }
     }
 
-    /// <summary>Every page is here, and the guest has run.</summary>
+    /// <summary>Finishes a migration when every page is here and the guest has run.</summary>
     private async Task FinishAsync(IIncomingGuest incoming)
     {
         try
@@ -370,12 +369,29 @@ internal sealed partial class DestinationSession : IHandoverTarget
         }
     }
 
-    /// <summary>What came of an event.</summary>
-    /// <param name="Step">The step that was taken, with the answer for whoever asked.</param>
-    /// <param name="Done">Ends with what was begun by it.</param>
-    private readonly record struct Taken(DestinationTransition Step, Task Done)
+    /// <summary>
+    /// What came of an event: the step that was taken, with the answer for who asked; <paramref name="Done"/> ends with what was begun by
+    /// it.
+    /// </summary>
+    private readonly record struct Handled(DestinationTransition Step, Task Done)
     {
         /// <summary>Whether this was told to do or to answer.</summary>
         public bool Tells(DestinationAction action) => Step.Actions.Contains(action);
     }
+}
+
+/// <summary>How long a session waits for its source.</summary>
+/// <param name="Lanes">For its lanes, once it is prepared.</param>
+/// <param name="Run">For Run, once it has lanes; and anew from LoadState on.</param>
+/// <param name="Return">For its return, the link being lost.</param>
+internal sealed record DestinationPatience(TimeSpan Lanes, TimeSpan Run, TimeSpan Return)
+{
+    // Between Prepare and Run lie a dial, a pause and a few kilobytes of device state.
+    private static readonly TimeSpan BeforeRun = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// Reads patience from a migration's timeouts. A source that has lost its last word on the way, or died, leaves a session without lanes
+    /// that holds memory and the guest's name. One that lives dials at once, for seconds, and each attempt takes a link timeout at most.
+    /// </summary>
+    public static DestinationPatience Of(MigrationTimeouts timeouts) => new(4 * timeouts.Link, BeforeRun, timeouts.Recovery);
 }

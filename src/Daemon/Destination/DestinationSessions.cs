@@ -20,36 +20,30 @@ using GuestSpec = MigrationD.Guest.GuestSpec;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
-/// <param name="node">What they have in common.</param>
-/// <param name="limit">How many there may be at a time.</param>
 internal sealed class DestinationSessions(DestinationNode node, int limit)
 {
-    private readonly DestinationPatience _patience = DestinationPatience.Of(node.Timeouts);
-
     private const int EndedKept = 1000;
 
+    private readonly DestinationPatience _patience = DestinationPatience.Of(node.Timeouts);
     private readonly Lock _preparing = new();
-
+    private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
     private volatile bool _stopping;
-
     private volatile int _limit = limit;
 
-    /// <summary>How many there may be at a time. Fewer ends none that is on its way.</summary>
+    /// <summary>How many guests may be on their way at a time. Fewer ends none that is.</summary>
     public int Limit
     {
         get => _limit;
         set => _limit = value;
     }
 
-    private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
-
-    /// <summary>How many are.</summary>
+    /// <summary>How many guests are on their way.</summary>
     public int Coming => _sessions.Values.Count(session => !session.IsEnded);
 
     /// <summary>Whether the daemon stops and prepares for nobody.</summary>
     public bool IsStopping => _stopping;
 
-    /// <summary>Makes everything ready for a guest, and refuses now whatever would have to be refused later.</summary>
+    /// <summary>Makes everything ready for a guest, and refuses now what would have to be refused later.</summary>
     /// <exception cref="Refusal">It cannot come.</exception>
     /// <exception cref="NodeBusyException">It can come when another has arrived.</exception>
     public async Task<DestinationSession> PrepareAsync(PrepareRequest request)
@@ -93,8 +87,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
         if (request.PushLanes > PageLanePaths.MaxPushLanes)
         {
             throw new Refusal(
-                Because.Invalid,
-                $"push_lanes is {request.PushLanes}, and at most {PageLanePaths.MaxPushLanes} are possible");
+                Because.Invalid, $"push_lanes is {request.PushLanes}, and at most {PageLanePaths.MaxPushLanes} are possible");
         }
 
         // The answer to an earlier Prepare was lost on its way.
@@ -122,7 +115,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
         : throw new Refusal(
             Because.NotFound, $"this node knows no session '{id}'; it was restarted, or the session was never prepared here");
 
-    /// <summary>The guest that came in a session, or what is known of where it has gone since.</summary>
+    /// <summary>Finds the guest that came in a session, or what is known of where it has gone since.</summary>
     /// <exception cref="Refusal">NotFound.</exception>
     public HostedGuest FindGuest(string id)
     {
@@ -133,16 +126,16 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
             Because.NotFound, $"the guest that came in migration {session.MigrationId} is not on this node any more");
     }
 
-    /// <summary>The session of a migration to this node, or null.</summary>
+    /// <summary>Finds the session of a migration to this node, or null.</summary>
     public DestinationSession? FindMigration(string id) => _sessions.Values.FirstOrDefault(one => one.MigrationId == id && !one.IsEnded);
 
     /// <summary>
     /// Prepares for no guest any more, gives up those that have not run here, and waits until the pages of the others are here.
     /// </summary>
-    public async Task FinishAsync(CancellationToken deadline)
+    public async Task FinishAsync(CancellationToken cancellationToken)
     {
         _stopping = true;
-        await Task.WhenAll(_sessions.Values.Select(session => session.FinishAsync())).WaitAsync(deadline)
+        await Task.WhenAll(_sessions.Values.Select(session => session.FinishAsync())).WaitAsync(cancellationToken)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
@@ -167,14 +160,14 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
         if (coming >= _limit)
         {
             throw new NodeBusyException(
-                $"guest '{spec.Name}' cannot come now: {coming} guests are on their way to this node, which is its limit; try again when one "
-                + $"has arrived, or raise {DaemonOptionKey.MaxIncoming.Flag} there");
+                $"guest '{spec.Name}' cannot come now: {coming} guests are on their way to this node, which is its limit; try again when "
+                + $"one has arrived, or raise {DaemonOptionKey.MaxIncoming.Flag} there");
         }
     }
 
     private void ForgetOldest()
     {
-        // In no particular order: whoever still asks about one of a thousand ended migrations has stopped asking about nearly all of them.
+        // In no particular order: a source that still asks about one of a thousand ended migrations has stopped asking about nearly all.
         foreach (DestinationSession ended in _sessions.Values.Where(one => one.IsEnded).Skip(EndedKept).ToArray())
         {
             _sessions.TryRemove(ended.Id, out _);
@@ -229,9 +222,8 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
         var record = new MigrationRecord(
             request.MigrationId, spec.Name, MigrationRole.Destination, request.SourceNode, request.Mode, guest!.Memory.PageCount);
         node.Migrations.Add(record);
-        return new DestinationSession(
-            new IncomingGuest(node.Guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, node.Logger), record, _patience, node.Time,
-            node.Logger);
+        var coming = new IncomingGuest(node.Guests, hosted, guest, incoming!, lanes!, request.RunOnArrival, node.Logger);
+        return new DestinationSession(coming, record, _patience, node.Time, node.Logger);
     }
 
     private static LanesAgreed Agree(PrepareRequest request) =>
@@ -242,3 +234,6 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
             Confirms = request.ConfirmBlocks,
         };
 }
+
+/// <summary>As many guests as may be are on their way to this node: one more can come when one of them has arrived.</summary>
+internal sealed class NodeBusyException(string message) : Exception(message);

@@ -21,7 +21,7 @@ internal sealed class FaultRequester(IncomingMemory incoming, ILogger logger)
     private LaneCall? _lane;
 
     /// <summary>Runs until the faults are stopped.</summary>
-    /// <exception cref="Exception">The userfaultfd is broken. Whoever waits for a page goes on waiting; nothing is unregistered.</exception>
+    /// <exception cref="Exception">The userfaultfd is broken. Who waits for a page goes on waiting; nothing is unregistered.</exception>
     public void Run()
     {
         UrgentThread.Raise(logger);
@@ -42,7 +42,7 @@ internal sealed class FaultRequester(IncomingMemory incoming, ILogger logger)
         lock (_asking)
         {
             _lane = lane;
-            // Whoever opened a fault before this lock was taken is in the ledger; whoever comes after it finds the lane.
+            // A fault that was opened before this lock was taken is in the ledger; one that is opened later finds the lane.
             TryAsk([.. incoming.OpenFaults()]);
         }
     }

@@ -25,7 +25,6 @@ internal sealed class HandoverOrders : IDisposable
     private bool _isLate;
     private string? _end;
 
-    /// <summary>Orders on a lane that was accepted.</summary>
     public HandoverOrders(LaneCall lane, IHandoverTarget target, string guest, ILogger logger)
     {
         _lane = lane;
@@ -54,7 +53,7 @@ internal sealed class HandoverOrders : IDisposable
         }
     }
 
-    /// <summary>The session is over, or its lanes are given up: ends the lane, after the answer to an order that is under way.</summary>
+    /// <summary>Ends the lane of a session that is over or gives its lanes up, after the answer to an order that is under way.</summary>
     public void End(string reason)
     {
         lock (_lock)
@@ -109,8 +108,8 @@ internal sealed class HandoverOrders : IDisposable
     }
 
     /// <summary>
-    /// While an order is carried out nobody reads here, and so nobody answers the source's pings; it must not take that for silence. And a
-    /// source that takes no answer is waited for no longer than its session lasts.
+    /// Pings while an order is carried out: nobody reads here then, and so nobody answers the source's pings, which must not take that for
+    /// silence. And ends a lane whose source takes no answer when its session has ended.
     /// </summary>
     private void OnTick()
     {
@@ -171,4 +170,20 @@ internal sealed class HandoverOrders : IDisposable
             };
         }
     }
+}
+
+/// <summary>What a source can order on the handover lane, carried out on the lane's own thread.</summary>
+internal interface IHandoverTarget
+{
+    /// <summary>Makes pages missing again that were written on the source after they were sent.</summary>
+    /// <exception cref="Refusal">NotNow: it is not the time for it. Invalid: there are no such pages.</exception>
+    void Forget(IReadOnlyList<ulong> staleRuns);
+
+    /// <summary>Loads the device state on the calling thread; when it returns, the guest could run now.</summary>
+    /// <exception cref="Refusal">NotNow: it is not the time for it, or the state cannot be loaded and the session is over.</exception>
+    void LoadState(ReadOnlyMemory<byte> state);
+
+    /// <summary>Lets the guest run here. From here on it is this node's.</summary>
+    /// <exception cref="Refusal">NotNow: it is not loaded, or given up.</exception>
+    void Run();
 }

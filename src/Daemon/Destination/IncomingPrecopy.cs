@@ -5,13 +5,10 @@ using MigrationD.Protocol.Refusals;
 namespace MigrationD.Daemon.Destination;
 
 /// <summary>
-/// Precopy as its destination sees it. While it goes on, push lanes alone bring pages, and replace those that come again; when it is over on
-/// each of them, what went stale is forgotten, and only then the guest is loaded.
+/// Precopy as its destination sees it. While it goes on, push lanes alone bring pages, and replace those that come again; when it is over
+/// on each of them, what went stale is forgotten, and only then the guest is loaded.
 /// </summary>
-/// <remarks>The push lanes' threads note their ends; control calls come after they have noted the last one, which they check.</remarks>
-/// <param name="memory">The memory.</param>
-/// <param name="guest">The guest's name.</param>
-/// <param name="pushLanes">How many push lanes bring pages.</param>
+/// <remarks>The push lanes' threads count their ends; control calls come after they have counted the last one, which they check.</remarks>
 internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int pushLanes)
 {
     private int _underWay = pushLanes;
@@ -19,7 +16,7 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
     /// <summary>Whether every page of precopy has come.</summary>
     public bool IsOver => Volatile.Read(ref _underWay) <= 0;
 
-    /// <summary>One push lane has brought all its pages into their places. Said once by each.</summary>
+    /// <summary>Counts a push lane that has brought all its pages into their places. Called once by each.</summary>
     public void LaneEnded() => Interlocked.Decrement(ref _underWay);
 
     /// <summary>Throws while pages may still be coming.</summary>
@@ -48,8 +45,7 @@ internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int p
         }
         catch (InvalidDataException error)
         {
-            throw new Refusal(
-                Because.Invalid, $"guest '{guest}' cannot go on here; of its stale pages, {error.Message}", error);
+            throw new Refusal(Because.Invalid, $"guest '{guest}' cannot go on here; of its stale pages, {error.Message}", error);
         }
     }
 }

@@ -5,7 +5,7 @@ namespace MigrationD.Daemon.Destination;
 /// <summary>One of a session's lanes: the connection that serves as it now, if any. Guarded by its owner's lock.</summary>
 internal sealed class LaneSlot(string name)
 {
-    private TaskCompletionSource _closed = Closed();
+    private TaskCompletionSource _closed = new();
     private LaneCall? _call;
     private Action<string>? _end;
     private long _bytesBefore;
@@ -15,14 +15,12 @@ internal sealed class LaneSlot(string name)
     public bool IsOpen => _call is not null;
 
     /// <summary>Ends when no thread serves this lane.</summary>
-    public Task WhenClosed => _closed.Task;
+    public Task WhenClosed => IsOpen ? _closed.Task : Task.CompletedTask;
 
     /// <summary>Bytes received on all connections that ever were this lane, framing included.</summary>
     public long BytesReceived => _bytesBefore + (_call?.BytesRead ?? 0);
 
-    /// <summary>Makes a connection this lane.</summary>
-    /// <param name="call">The connection.</param>
-    /// <param name="end">Ends it from any thread, with the reason.</param>
+    /// <summary>Makes a connection this lane; <paramref name="end"/> ends it from any thread, with the reason.</summary>
     public void Open(LaneCall call, Action<string> end)
     {
         _call = call;
@@ -32,19 +30,12 @@ internal sealed class LaneSlot(string name)
 
     public void Abort(string reason) => _end?.Invoke(reason);
 
-    /// <summary>The thread that served it is done with it; from now on another connection may take its place.</summary>
+    /// <summary>Ends the connection's time as this lane, when the thread that served it is done; another may take its place.</summary>
     public void Close()
     {
         _bytesBefore += _call?.BytesRead ?? 0;
         _call = null;
         _end = null;
         _closed.TrySetResult();
-    }
-
-    private static TaskCompletionSource Closed()
-    {
-        var closed = new TaskCompletionSource();
-        closed.SetResult();
-        return closed;
     }
 }

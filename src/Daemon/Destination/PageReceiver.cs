@@ -17,9 +17,6 @@ namespace MigrationD.Daemon.Destination;
 /// Receives the pages of one lane on the lane's own thread: straight from the socket into staging, and from there with one ioctl to where
 /// they belong.
 /// </summary>
-/// <param name="lane">The lane.</param>
-/// <param name="placer">Puts pages in their places; this thread's own.</param>
-/// <param name="arriving">What its pages come to.</param>
 internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPages arriving) : IDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
@@ -70,7 +67,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
         }
     }
 
-    /// <summary>Frees what unpacked.</summary>
+    /// <summary>Frees the unpacker.</summary>
     public void Dispose() => _unpacker?.Dispose();
 
     private void Place(in PageRunHeader run)
@@ -85,7 +82,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
         placer.Place((long)run.FirstPage, (int)run.PageCount, _path);
     }
 
-    /// <summary>Before the guest has run: what comes again is newer.</summary>
+    /// <summary>Replaces pages, before the guest has run: what comes again is newer.</summary>
     private void Replace(in PageRunHeader run)
     {
         if (run.IsZero)
@@ -171,7 +168,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
         }
     }
 
-    /// <summary>Other lanes still replace what is here, and this one would do so while the guest may be about to run.</summary>
+    /// <summary>Refuses pages while only other lanes may replace what is here: the guest may be about to run.</summary>
     private void RefuseAfterEnd()
     {
         if (_precopyEnded)

@@ -10,11 +10,6 @@ namespace MigrationD.Daemon.Source;
 /// <summary>
 /// Waits until one migration may go on: for its turn on this node, and for the destination to have room for one more guest on its way.
 /// </summary>
-/// <param name="queue">Whose turn it is here.</param>
-/// <param name="destination">Where the guest is to go.</param>
-/// <param name="patience">How long a destination without room is asked again.</param>
-/// <param name="record">Told what it waits for.</param>
-/// <param name="time">The clock.</param>
 internal sealed class Admission(
     MigrationQueue queue, IDestination destination, TimeSpan patience, MigrationRecord record, TimeProvider time) : IDisposable
 {
@@ -25,20 +20,19 @@ internal sealed class Admission(
     private readonly long _ticket = queue.TakeTicket();
     private MigrationTurn? _turn;
 
-    /// <summary>Asks the destination to make everything ready, when it is this migration's turn and there is room.</summary>
-    /// <param name="request">What is to come.</param>
-    /// <param name="again">Whether it was prepared before, and the link was lost.</param>
-    /// <param name="reason">What is said of the migration once it need not wait any more.</param>
-    /// <param name="cancel">Gives up.</param>
+    /// <summary>
+    /// Asks the destination to make everything ready, <paramref name="again"/> after a lost link, when it is this migration's turn and
+    /// there is room. Then the migration begins, for this reason.
+    /// </summary>
     /// <exception cref="Refusal">The destination refuses, or had no room for too long.</exception>
-    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, string reason, CancellationToken cancel)
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, string reason, CancellationToken cancellationToken)
     {
         // Not from the beginning: what it waited for its turn here is no time of the destination's.
         long busySince = 0;
         for (TimeSpan rest = ShortestRest; ; rest = rest * 2 < LongestRest ? rest * 2 : LongestRest)
         {
-            await TakeTurnAsync(reason, cancel).ConfigureAwait(false);
-            PrepareResponse answer = await destination.PrepareAsync(request, again, cancel).ConfigureAwait(false);
+            await AcquireTurnAsync(reason, cancellationToken).ConfigureAwait(false);
+            PrepareResponse answer = await destination.PrepareAsync(request, again, cancellationToken).ConfigureAwait(false);
             if (answer.Busy.Length == 0)
             {
                 return answer;
@@ -49,14 +43,13 @@ internal sealed class Admission(
             if (time.GetElapsedTime(busySince) >= patience)
             {
                 throw new Refusal(
-                    Because.Busy,
-                    $"{why}. It was asked for {patience.TotalSeconds:0.#} s ({DaemonOptionKey.QueueTimeout.Flag})");
+                    Because.Busy, $"{why}. It was asked for {patience.TotalSeconds:0.#} s ({DaemonOptionKey.QueueTimeout.Flag})");
             }
 
-            // Whoever goes elsewhere need not wait for that; this one has its place again when it comes back.
+            // Migrations to elsewhere need not wait for that; this one has its place again when it comes back.
             Leave();
             record.Enter(MigrationState.Setup, $"{why}. It is asked again");
-            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), time, cancel).ConfigureAwait(false);
+            await Task.Delay(rest * (0.5 + (Random.Shared.NextDouble() / 2)), time, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -69,7 +62,7 @@ internal sealed class Admission(
 
     public void Dispose() => Leave();
 
-    private async Task TakeTurnAsync(string reason, CancellationToken cancel)
+    private async Task AcquireTurnAsync(string reason, CancellationToken cancellationToken)
     {
         if (_turn is not null)
         {
@@ -88,7 +81,7 @@ internal sealed class Admission(
                     + $"({DaemonOptionKey.MaxOutgoing.Flag})");
             }
 
-            await Task.WhenAny(turn.WhenCome, changed).WaitAsync(cancel).ConfigureAwait(false);
+            await Task.WhenAny(turn.WhenCome, changed).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
 
         await turn.WhenCome.ConfigureAwait(false);

@@ -6,17 +6,14 @@ namespace MigrationD.Daemon.Source;
 /// <summary>The control address of a daemon that an operator wants guests to go to.</summary>
 internal static class DestinationAddress
 {
-    /// <summary>Refuses what cannot be dialled.</summary>
-    /// <param name="order">What was ordered, for the error.</param>
-    /// <param name="address">What it is to be.</param>
+    /// <summary>Refuses an address that cannot be dialled, naming what was ordered.</summary>
     /// <exception cref="Refusal">Invalid: it is no HOST:PORT.</exception>
     public static void Check(string order, string address)
     {
         if (!HostAndPort.TryParse(address, out _))
         {
             throw new Refusal(
-                Because.Invalid,
-                $"{order}: '{address}' is no destination; give the control address of another daemon as HOST:PORT");
+                Because.Invalid, $"{order}: '{address}' is no destination; give the control address of another daemon as HOST:PORT");
         }
     }
 }

@@ -23,7 +23,7 @@ internal sealed partial class SourceMigration
         if (await Task.WhenAny(complete, lanes.Lost).ConfigureAwait(false) == lanes.Lost)
         {
             await asking.CancelAsync().ConfigureAwait(false);
-            // Until it has ended it may dial anew, and whoever recovers does so on the same connection.
+            // Until the call has ended it may dial anew, and recovery goes over the same connection.
             await ((Task)complete).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             Exception lost = await lanes.Lost.ConfigureAwait(false);
             return new(
@@ -57,7 +57,7 @@ internal sealed partial class SourceMigration
 
     private async Task<Happened<SourceEvent>?> RecoverAsync(string why, CancellationToken shutdown)
     {
-        await LeaveLanesAsync().ConfigureAwait(false);
+        await DropLanesAsync().ConfigureAwait(false);
         if (Interlocked.Exchange(ref _newAddress, null) is { } address)
         {
             _destination.MoveTo(address);
@@ -78,7 +78,7 @@ internal sealed partial class SourceMigration
                     return new(SourceEvent.AllPagesPlaced, why);
                 }
 
-                Follow(lanes);
+                UseLanes(lanes);
                 _record.Change(migration => migration.Recoveries++);
                 return new(SourceEvent.LinkRestored);
             },
@@ -90,13 +90,14 @@ internal sealed partial class SourceMigration
             _hosted.MoveTo(_destination.Home);
         }
 
-        return _destination.Address == _destination.Home ? outcome : ComeHome(outcome);
+        return _destination.Address == _destination.Home ? outcome : ReturnHome(outcome);
     }
 
     /// <summary>
-    /// An address that an operator gave was of no use: back to where the guest is known to be. That a stranger does not have it says nothing.
+    /// Goes back to where the guest is known to be: the address that an operator gave was of no use. That a stranger does not have the
+    /// guest says nothing.
     /// </summary>
-    private Happened<SourceEvent>? ComeHome(Happened<SourceEvent>? outcome)
+    private Happened<SourceEvent>? ReturnHome(Happened<SourceEvent>? outcome)
     {
         string stranger = _destination.Address;
         _destination.MoveTo(_destination.Home);
@@ -107,8 +108,8 @@ internal sealed partial class SourceMigration
             + "--to HOST:PORT");
     }
 
-    /// <summary>Lets go of lanes, and of the dirty log with them; whether there were any.</summary>
-    private async Task<bool> LeaveLanesAsync()
+    /// <summary>Closes lanes, and the dirty log with them; says whether there were any.</summary>
+    private async Task<bool> DropLanesAsync()
     {
         if (_lanes is not { } lost)
         {
@@ -128,11 +129,11 @@ internal sealed partial class SourceMigration
     }
 
     // A link that holds for less than this is dialled no faster than one that cannot be had at all.
-    private Task RestAsync(CancellationToken cancel) => _time.GetElapsedTime(_activeSince) < ShortestUsefulLink
-        ? Task.Delay(ShortestUsefulLink, _time, cancel)
+    private Task RestAsync(CancellationToken cancellationToken) => _time.GetElapsedTime(_activeSince) < ShortestUsefulLink
+        ? Task.Delay(ShortestUsefulLink, _time, cancellationToken)
         : Task.CompletedTask;
 
-    private void Follow(ISourceLanes lanes)
+    private void UseLanes(ISourceLanes lanes)
     {
         _lanes = lanes;
         LiveFigures before = _before;
@@ -149,7 +150,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    /// <summary>Bytes add up. What the destination counted it has counted from the beginning, but says on new lanes only after a while.</summary>
+    /// <summary>Adds bytes up. The destination has counted from the beginning, but says what on new lanes only after a while.</summary>
     private static LiveFigures Sum(LiveFigures before, LiveFigures lanes) =>
         (lanes.Placement is null ? before : lanes) with { LaneBytes = before.LaneBytes + lanes.LaneBytes };
 

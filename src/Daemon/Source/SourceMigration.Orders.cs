@@ -7,7 +7,7 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;
 
-/// <content>What operators order while it is under way, and how the migration hears of it.</content>
+/// <content>What operators order while a migration is under way, and how the migration hears of it.</content>
 internal sealed partial class SourceMigration
 {
     /// <summary>Stops the migration and lets the guest go on here.</summary>
@@ -16,11 +16,9 @@ internal sealed partial class SourceMigration
     {
         lock (_orders)
         {
-            if (SourceMachine.Next(_state, SourceEvent.CancelRequested) is null)
-            {
-                throw Refused("cancel", "the guest has been given to the destination, and only one of the two may ever run it");
-            }
-
+            RefuseUnless(
+                SourceEvent.CancelRequested, "cancel",
+                "the guest has been given to the destination, and only one of the two may ever run it");
             _cancelled.Cancel();
         }
     }
@@ -46,7 +44,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    /// <summary>Changes limits while it is under way.</summary>
+    /// <summary>Changes limits of the migration.</summary>
     /// <exception cref="Refusal">NotNow: the migration has no such limit, or not any more; nothing is changed.</exception>
     public void Set(SetMigrationRequest change)
     {
@@ -60,7 +58,7 @@ internal sealed partial class SourceMigration
 
             try
             {
-                GoBy(_plan.With(change));
+                Apply(_plan.With(change));
             }
             catch (ArgumentException no)
             {
@@ -69,22 +67,18 @@ internal sealed partial class SourceMigration
         }
     }
 
-    /// <summary>Dials the destination again now, at another address if need be.</summary>
+    /// <summary>Dials the destination again now, at another address unless that is empty.</summary>
     /// <exception cref="Refusal">NotNow: the link is not lost.</exception>
     public void Recover(string to)
     {
         lock (_orders)
         {
-            if (SourceMachine.Next(_state, SourceEvent.RecoverOrdered) is null)
-            {
-                throw Refused("recover", "only a migration that is postcopy-paused can be recovered");
-            }
-
+            RefuseUnless(SourceEvent.RecoverOrdered, "recover", "only a migration that is postcopy-paused can be recovered");
             string? address = to.Length > 0 ? to : null;
             string why = $"the destination {address ?? _destination.Address} is dialled again, by an operator's order";
-            Give(new(SourceEvent.RecoverOrdered, why), "recover");
+            PlaceOrder(new(SourceEvent.RecoverOrdered, why), "recover");
             _newAddress = address;
-            // Said now, so that whoever gave the order can tell what comes of it from what was said before.
+            // Said now, so that an operator can tell what comes of the order from what was said before.
             Announce(why);
         }
     }
@@ -93,16 +87,12 @@ internal sealed partial class SourceMigration
     /// <exception cref="Refusal">
     /// NotNow: the destination has the guest, or may have it and <paramref name="force"/> is not said.
     /// </exception>
-    public async Task ResumeHereAsync(bool force, CancellationToken cancel)
+    public async Task ResumeHereAsync(bool force, CancellationToken cancellationToken)
     {
-        if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
-        {
-            throw Refused("resume here in", "only a guest whose destination cannot be reached can be resumed here");
-        }
-
+        RefuseUnless(
+            SourceEvent.ResumeHereOrdered, "resume here in", "only a guest whose destination cannot be reached can be resumed here");
         RefuseUnlessWhole(IsWhole);
-
-        DestinationWord word = await _destination.AskOnceAsync(cancel).ConfigureAwait(false);
+        DestinationWord word = await _destination.AskOnceAsync(cancellationToken).ConfigureAwait(false);
         if (word == DestinationWord.HasGuest)
         {
             throw Refused("resume here in", $"the destination {_destination.Home} answers and has the guest; it must not run twice. "
@@ -118,13 +108,9 @@ internal sealed partial class SourceMigration
 
         lock (_orders)
         {
-            if (SourceMachine.Next(_state, SourceEvent.ResumeHereOrdered) is null)
-            {
-                throw Refused("resume here in", "the link was restored meanwhile");
-            }
-
+            RefuseUnless(SourceEvent.ResumeHereOrdered, "resume here in", "the link was restored meanwhile");
             RefuseUnlessWhole(_released?.TryKeep() != false);
-            Give(
+            PlaceOrder(
                 new(
                     SourceEvent.ResumeHereOrdered,
                     "an operator let the guest go on here, as it was at the switchover; what it did on the destination is lost"),
@@ -142,7 +128,7 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private void GoBy(MigrationPlan plan)
+    private void Apply(MigrationPlan plan)
     {
         _plan = plan;
         _pace.Set(plan.Bandwidth, plan.PostcopyBandwidth);
@@ -155,7 +141,7 @@ internal sealed partial class SourceMigration
 
     private static TaskCompletionSource<Happened<SourceEvent>> NewOrder() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private void Give(Happened<SourceEvent> order, string what)
+    private void PlaceOrder(Happened<SourceEvent> order, string what)
     {
         if (!_order.TrySetResult(order))
         {
@@ -163,11 +149,11 @@ internal sealed partial class SourceMigration
         }
     }
 
-    /// <summary>The operator's next order; null when the daemon stops.</summary>
-    private async Task<Happened<SourceEvent>?> OrderAsync(CancellationToken stop)
+    /// <summary>Waits for the operator's next order; null when the daemon stops.</summary>
+    private async Task<Happened<SourceEvent>?> OrderAsync(CancellationToken cancellationToken)
     {
         Task<Happened<SourceEvent>> order = _order.Task;
-        await ((Task)order).WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)order).WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!order.IsCompleted)
         {
             return null;
@@ -181,9 +167,7 @@ internal sealed partial class SourceMigration
         return await order.ConfigureAwait(false);
     }
 
-    /// <summary>
-    /// What comes of talking to the destination, unless an operator's order comes first, or time runs out, or the daemon stops (null).
-    /// </summary>
+    /// <summary>Talks to the destination, unless an operator's order comes first, or time runs out, or the daemon stops (null).</summary>
     private async Task<Happened<SourceEvent>?> UnlessOrderedAsync(
         Func<CancellationToken, Task<Happened<SourceEvent>>> talk, TimeSpan timeout, CancellationToken shutdown)
     {
@@ -192,7 +176,7 @@ internal sealed partial class SourceMigration
         Task<Happened<SourceEvent>?> ordered = OrderAsync(stop.Token);
         await Task.WhenAny(talking, ordered, Task.Delay(timeout, _time, stop.Token)).ConfigureAwait(false);
         await stop.CancelAsync().ConfigureAwait(false);
-        // Taken even when it came last: whoever gave it has been told that it is carried out.
+        // Taken even when it came last: the operator has been told that it is carried out.
         Happened<SourceEvent>? order = await ordered.ConfigureAwait(false);
         try
         {
@@ -222,9 +206,17 @@ internal sealed partial class SourceMigration
                 $"the destination {_destination.Address} answers and does not have the guest any more: {gone.Message}. "
                 + (IsWhole
                     ? "This daemon keeps every page as it was at the switchover: "
-                        + $"migrationd migration resolve {_record.Id} --resume-here lets the guest go on here from then; what it did after that "
-                        + "is lost"
+                        + $"migrationd migration resolve {_record.Id} --resume-here lets the guest go on here from then; what it did after "
+                        + "that is lost"
                     : CannotGoOn));
+        }
+    }
+
+    private void RefuseUnless(SourceEvent possible, string what, string why)
+    {
+        if (SourceMachine.Next(_state, possible) is null)
+        {
+            throw Refused(what, why);
         }
     }
 

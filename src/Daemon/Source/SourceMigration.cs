@@ -18,9 +18,7 @@ using GuestContent = MigrationD.Guest.GuestContent;
 
 namespace MigrationD.Daemon.Source;
 
-/// <summary>
-/// Moves one guest away: carries out what <see cref="SourceMachine"/> says, and tells it what came of it.
-/// </summary>
+/// <summary>Moves one guest away: carries out what <see cref="SourceMachine"/> says, and tells it what came of it.</summary>
 internal sealed partial class SourceMigration
 {
     private static readonly TimeSpan ShortestUsefulLink = TimeSpan.FromMilliseconds(500);
@@ -35,7 +33,7 @@ internal sealed partial class SourceMigration
     private readonly TimeProvider _time;
     private readonly PushPace _pace;
     private readonly ILogger _logger;
-    private readonly Task _noted;
+    private readonly Task _recorded;
     private readonly MigrationTimeouts _timeouts;
     private readonly SwitchoverClock _clock = new();
     private readonly Lock _orders = new();
@@ -55,20 +53,21 @@ internal sealed partial class SourceMigration
     private string? _newAddress;
 
     private SourceMigration(
-        SourceNode node, Departure departure, MigrationRecord record, IDestination destination, PrepareRequest prepare, MigrationPlan plan)
+        SourceNode node, HostedGuest hosted, IGuest guest, Task recorded, MigrationRecord record, PrepareRequest prepare,
+        MigrationPlan plan)
     {
-        _hosted = departure.Hosted;
-        _guest = departure.Guest;
-        _noted = departure.Noted;
+        _hosted = hosted;
+        _guest = guest;
+        _recorded = recorded;
         _record = record;
         _plan = plan;
         _time = node.Time;
         _pace = new PushPace(node.Time);
         _released = plan.ReleaseRam ? new ReleasedMemory(_guest.Memory) : null;
         _compression = new PushCompression(plan.Compress);
-        GoBy(plan);
-        _destination = destination;
-        _admission = new Admission(node.Queue, destination, node.Timeouts.Queue, record, node.Time);
+        Apply(plan);
+        _destination = node.Connect(plan.To);
+        _admission = new Admission(node.Queue, _destination, node.Timeouts.Queue, record, node.Time);
         _prepare = prepare;
         _timeouts = node.Timeouts;
         _logger = node.Logger;
@@ -79,7 +78,7 @@ internal sealed partial class SourceMigration
     public static SourceMigration Begin(SourceNode node, HostedGuest hosted, MigrationPlan plan, out MigrationRecord record)
     {
         string id = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray().AsSpan(0, 6));
-        IGuest guest = hosted.TakeForMigration(id, plan.To, out Task noted);
+        IGuest guest = hosted.TakeForMigration(id, plan.To, out Task recorded);
         try
         {
             var prepare = new PrepareRequest
@@ -101,8 +100,7 @@ internal sealed partial class SourceMigration
                 HandoverLane = true,
             };
             record = new MigrationRecord(id, hosted.Name, MigrationRole.Source, plan.To, plan.Mode, guest.Memory.PageCount);
-            var migration = new SourceMigration(
-                node, new Departure(hosted, guest, noted), record, node.Connect(plan.To), prepare, plan);
+            var migration = new SourceMigration(node, hosted, guest, recorded, record, prepare, plan);
             node.Migrations.Add(record);
             return migration;
         }
@@ -127,7 +125,7 @@ internal sealed partial class SourceMigration
         }
         catch (Exception error)
         {
-            // Only a bug after the handover, or in a rollback, gets here. The state stays what it was: who owns the guest by it, owns it.
+            // Only a bug after the handover, or in a rollback, gets here. The state stays what it was, and by it who owns the guest.
             DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
             _record.Enter(
                 SourceMachine.OwnsGuest(_state) ? MigrationState.Failed : MigrationState.PostcopyPaused,
@@ -161,13 +159,12 @@ internal sealed partial class SourceMigration
     /// <summary>Whether the guest ran when its migration began: then it runs again wherever it ends up.</summary>
     private bool WasRunning => _prepare.RunOnArrival;
 
-    /// <summary>Whom the switchover is said to: the lane for it, or calls where the destination does not know that lane.</summary>
+    /// <summary>Who is told of the switchover: the lane for it, or calls where the destination does not know that lane.</summary>
     private IHandover Handover => _lanes!.Handover ?? _destination;
 
     /// <summary>
     /// Takes the step that follows and announces the state that it leads to; an operator's wish to cancel comes before anything but an end.
     /// </summary>
-    /// <returns>What is to be done now, and why.</returns>
     private (ImmutableArray<SourceAction> Actions, string Why) Step(Happened<SourceEvent> happened)
     {
         lock (_orders)
@@ -184,7 +181,7 @@ internal sealed partial class SourceMigration
             }
 
             _state = step.State;
-            // An end is announced when the guest is back, or freed, not before: whoever waits for it wants to use the guest, or its name.
+            // An end is announced when the guest is back, or freed, not before: those who wait for it want to use the guest, or its name.
             if (!isSaid && !SourceMachine.IsFinal(_state))
             {
                 Announce(now.Why);
@@ -200,7 +197,7 @@ internal sealed partial class SourceMigration
         DaemonLog.SourceEntered(_logger, _record.Id, _hosted.Name, _state, why);
     }
 
-    /// <summary>Carries out actions in order; what came of the last one, or Failed as soon as one fails that can be rolled back.</summary>
+    /// <summary>Carries out actions in order; gives what came of the last, or Failed when one fails that can be rolled back.</summary>
     private async Task<Happened<SourceEvent>?> PerformAsync(
         ImmutableArray<SourceAction> actions, string why, CancellationToken shutdown)
     {
@@ -214,7 +211,7 @@ internal sealed partial class SourceMigration
 
             return happened;
         }
-        catch (Exception error) when (_state is SourceState.PostcopyActive or SourceState.PostcopyPaused && happened is null)
+        catch (Exception error) when ((_state is SourceState.PostcopyActive or SourceState.PostcopyPaused) && happened is null)
         {
             // A mistake of this daemon's must not end in a guest that nobody can do anything about.
             DaemonLog.MigrationBroke(_logger, error, _record.Id, _hosted.Name, _state);
@@ -303,28 +300,28 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private async Task PrepareAsync(string why, CancellationToken cancel)
+    private async Task PrepareAsync(string why, CancellationToken cancellationToken)
     {
         FaultInjection.At("source.prepare");
-        bool again = await LeaveLanesAsync().ConfigureAwait(false);
+        bool again = await DropLanesAsync().ConfigureAwait(false);
         if (again)
         {
-            await RestAsync(cancel).ConfigureAwait(false);
+            await RestAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, why, cancel).ConfigureAwait(false);
+        PrepareResponse prepared = await _admission.PrepareAsync(_prepare, again, why, cancellationToken).ConfigureAwait(false);
         _compression.Agree(prepared.Compression);
         OutgoingMemory outgoing = Outgoing(new SentPages(_guest.Memory.PageCount));
-        Follow(await _destination.OpenLanesAsync(prepared, _plan.Lanes, outgoing, cancel).ConfigureAwait(false));
+        UseLanes(await _destination.OpenLanesAsync(prepared, _plan.Lanes, outgoing, cancellationToken).ConfigureAwait(false));
         // While the guest runs: after a crash nobody must take it for lost that has been handed over.
-        await _noted.ConfigureAwait(false);
+        await _recorded.ConfigureAwait(false);
         if (again)
         {
             _record.Change(migration => migration.Recoveries++);
         }
     }
 
-    private async Task<Happened<SourceEvent>> PrecopyAsync(CancellationToken cancel)
+    private async Task<Happened<SourceEvent>> PrecopyAsync(CancellationToken cancellationToken)
     {
         _precopyBegan = _precopyBegan == 0 ? _time.GetTimestamp() : _precopyBegan;
         _activeSince = _time.GetTimestamp();
@@ -346,12 +343,12 @@ internal sealed partial class SourceMigration
         try
         {
             _hosted.IsHeldBack = throttle is not null;
-            string why = await precopy.RunAsync(cancel).ConfigureAwait(false);
+            string why = await precopy.RunAsync(cancellationToken).ConfigureAwait(false);
             if (!_plan.Precopy.IsPure)
             {
-                IEnumerable<(long First, long Count)> stale = await precopy.EndAsync(cancel).ConfigureAwait(false);
+                IEnumerable<(long First, long Count)> stale = await precopy.EndAsync(cancellationToken).ConfigureAwait(false);
                 FaultInjection.At("source.forget");
-                await ForgetAsync(stale, cancel).ConfigureAwait(false);
+                await ForgetAsync(stale, cancellationToken).ConfigureAwait(false);
             }
 
             _record.Change(migration => migration.Precopy.Ended = why);
@@ -373,17 +370,17 @@ internal sealed partial class SourceMigration
     /// <exception cref="LinkLostException">
     /// The lanes are lost, or will be seen to be: a destination that notices first gives up, and refuses what is asked after that.
     /// </exception>
-    private async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    private async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancellationToken)
     {
         Task<Exception> lost = _lanes!.Lost;
-        Task forgotten = Handover.ForgetAsync(stale, cancel);
+        Task forgotten = Handover.ForgetAsync(stale, cancellationToken);
         try
         {
             await Task.WhenAny(forgotten, lost).Unwrap().ConfigureAwait(false);
         }
-        catch (Refusal) when (!cancel.IsCancellationRequested)
+        catch (Refusal) when (!cancellationToken.IsCancellationRequested)
         {
-            await Task.WhenAny(lost, Task.Delay(_timeouts.Link, _time, cancel)).ConfigureAwait(false);
+            await Task.WhenAny(lost, Task.Delay(_timeouts.Link, _time, cancellationToken)).ConfigureAwait(false);
             if (!lost.IsCompleted)
             {
                 throw;
@@ -396,13 +393,14 @@ internal sealed partial class SourceMigration
         }
     }
 
-    private async Task SendStateAsync(CancellationToken cancel)
+    private async Task SendStateAsync(CancellationToken cancellationToken)
     {
         if (_precopy is { } precopy)
         {
-            await (_plan.Precopy.IsPure
-                ? precopy.SendLastAsync(_timeouts.Switchover, cancel)
-                : Handover.ForgetAsync(precopy.Stale(), cancel).WaitAsync(_timeouts.Switchover, _time, cancel)).ConfigureAwait(false);
+            Task sent = _plan.Precopy.IsPure
+                ? precopy.SendLastAsync(_timeouts.Switchover, cancellationToken)
+                : Handover.ForgetAsync(precopy.Stale(), cancellationToken).WaitAsync(_timeouts.Switchover, _time, cancellationToken);
+            await sent.ConfigureAwait(false);
         }
 
         byte[] state = _guest.SaveState();
@@ -410,7 +408,7 @@ internal sealed partial class SourceMigration
         FaultInjection.At("source.state");
         // The guest's own tables are in front, and loading waits for them: pushed, they are there before anybody has to ask.
         _lanes!.StartPush();
-        Task loaded = Handover.LoadStateAsync(state, cancel);
+        Task loaded = Handover.LoadStateAsync(state, cancellationToken);
         // Loading may need pages: without the lanes the answer would be a deadline away, and the guest stands still.
         if (await Task.WhenAny(loaded, _lanes.Lost).ConfigureAwait(false) != loaded)
         {
@@ -472,10 +470,4 @@ internal sealed partial class SourceMigration
         _hosted.Return();
         Announce(why);
     }
-
-    /// <summary>A guest that its migration has taken.</summary>
-    /// <param name="Hosted">The guest on this node.</param>
-    /// <param name="Guest">Its machine.</param>
-    /// <param name="Noted">Ends when the journal says that it leaves.</param>
-    private readonly record struct Departure(HostedGuest Hosted, IGuest Guest, Task Noted);
 }

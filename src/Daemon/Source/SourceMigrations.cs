@@ -5,10 +5,12 @@ using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 
-/// <summary>The migrations away from this node that are under way: begun here, ordered about here, and waited for when the daemon stops.</summary>
+/// <summary>
+/// The migrations away from this node that are under way: begun here, found here for orders, and waited for when the daemon stops.
+/// </summary>
 internal sealed class SourceMigrations(SourceNode node)
 {
-    private readonly ConcurrentDictionary<string, Entry> _running = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (SourceMigration Migration, Task Ended)> _running = new(StringComparer.Ordinal);
     private volatile bool _stopping;
 
     /// <summary>Begins to move a guest.</summary>
@@ -30,16 +32,16 @@ internal sealed class SourceMigrations(SourceNode node)
                 _running.TryRemove(record.Id, out _);
             },
             CancellationToken.None);
-        _running[record.Id] = new Entry(migration, ended);
+        _running[record.Id] = (migration, ended);
         begun.SetResult();
         return record;
     }
 
-    /// <summary>A migration that is under way.</summary>
+    /// <summary>Finds a migration that is under way.</summary>
     /// <exception cref="Refusal">NotFound, or NotNow when it has ended or this node is its destination.</exception>
     public SourceMigration Find(string id, string what)
     {
-        if (_running.TryGetValue(id, out Entry? entry))
+        if (_running.TryGetValue(id, out (SourceMigration Migration, Task Ended) entry))
         {
             return entry.Migration;
         }
@@ -53,14 +55,12 @@ internal sealed class SourceMigrations(SourceNode node)
             : new Refusal(Because.NotFound, $"there is no migration '{id}' on this node; see: migrationd migration list");
     }
 
-    /// <summary>Begins none any more, those that wait for their turn included, and waits for those under way.</summary>
-    public async Task FinishAsync(CancellationToken deadline)
+    /// <summary>Begins no migration any more, those that wait for their turn included, and waits for those under way.</summary>
+    public async Task FinishAsync(CancellationToken cancellationToken)
     {
         _stopping = true;
         node.Queue.Close();
-        await Task.WhenAll(_running.Values.Select(entry => entry.Ended)).WaitAsync(deadline)
+        await Task.WhenAll(_running.Values.Select(entry => entry.Ended)).WaitAsync(cancellationToken)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
-
-    private sealed record Entry(SourceMigration Migration, Task Ended);
 }

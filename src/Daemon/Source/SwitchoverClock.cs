@@ -30,7 +30,6 @@ internal sealed class SwitchoverClock
 
     public void Loaded() => _loaded = Stopwatch.GetTimestamp();
 
-    /// <summary>The destination has said that the guest runs.</summary>
-    /// <param name="at">When it did, as a timestamp of <see cref="Stopwatch"/>.</param>
+    /// <summary>Takes down when the destination said that the guest runs, as a timestamp of <see cref="Stopwatch"/>.</summary>
     public void Running(long at) => _running = at;
 }

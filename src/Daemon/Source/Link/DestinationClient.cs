@@ -77,21 +77,17 @@ internal sealed class DestinationClient : IDestination
             .Build();
     }
 
-    /// <inheritdoc/>
     public string Address => _address;
 
-    /// <inheritdoc/>
     public string Home => _home;
 
-    /// <inheritdoc/>
     public void MoveTo(string address)
     {
         _address = address;
         Redial();
     }
 
-    /// <inheritdoc/>
-    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel)
+    public async Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancellationToken)
     {
         if (again)
         {
@@ -104,36 +100,34 @@ internal sealed class DestinationClient : IDestination
             PrepareResponse response = await dial.ExecuteAsync(
                 async stop => await Calls.PrepareAsync(request, deadline: Within(PrepareDeadline), cancellationToken: stop)
                     .ConfigureAwait(false),
-                cancel).ConfigureAwait(false);
+                cancellationToken).ConfigureAwait(false);
             _session = response.Session.Length > 0 ? response.Session : _session;
             return response;
         }
-        catch (Refusal refusal) when (refusal.Why is Because.AlreadyThere or Because.Busy
-            or Because.NotNow or Because.Invalid)
+        catch (Refusal refusal) when (refusal.Why is Because.AlreadyThere or Because.Busy or Because.NotNow or Because.Invalid)
         {
-            // Its "this node" is not this one.
+            // What the destination calls "this node" is not this one.
             throw new Refusal(refusal.Why, $"the destination {_address} refuses: {refusal.Message}", refusal);
         }
     }
 
-    /// <inheritdoc/>
     public async Task<ISourceLanes> OpenLanesAsync(
-        PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancel)
+        PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancellationToken)
     {
-        IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(prepared.Lanes, cancel).ConfigureAwait(false);
+        IReadOnlyList<IPEndPoint> lanes = await LanesOfAsync(prepared.Lanes, cancellationToken).ConfigureAwait(false);
         FaultInjection.At("source.lanes");
         var wanted = new LanesWanted(push, prepared.HandoverLane ? _patience : null);
         return await _dial.ExecuteAsync(
             async _ => await DialLanesAsync(
                 lanes,
                 (address, options) => SourceLanes.Open(
-                    new LaneDial(address, prepared.Session, prepared.Secret, options), wanted, outgoing, _logger, cancel))
+                    new LaneDial(address, prepared.Session, prepared.Secret, options), wanted, outgoing, _logger, cancellationToken))
                 .ConfigureAwait(false),
-            cancel).ConfigureAwait(false);
+            cancellationToken).ConfigureAwait(false);
     }
 
-    /// <inheritdoc/>
-    public async Task<ISourceLanes?> RecoverAsync(int push, Func<RecoverResponse, OutgoingMemory> outgoing, CancellationToken cancel) =>
+    public async Task<ISourceLanes?> RecoverAsync(
+        int push, Func<RecoverResponse, OutgoingMemory> outgoing, CancellationToken cancellationToken) =>
         await _untilAnswered.ExecuteAsync(
             async stop =>
             {
@@ -151,53 +145,49 @@ internal sealed class DestinationClient : IDestination
                 {
                     FaultInjection.At("source.recover-lanes");
                     var dial = new LaneDial(address, _session!, answer.Secret, options);
-                    return SourceLanes.Open(dial, new LanesWanted(push), outgoing(answer), _logger, cancel);
+                    return SourceLanes.Open(dial, new LanesWanted(push), outgoing(answer), _logger, cancellationToken);
                 }).ConfigureAwait(false);
             },
-            cancel).ConfigureAwait(false);
+            cancellationToken).ConfigureAwait(false);
 
-    /// <inheritdoc/>
-    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancellationToken)
     {
         foreach (ForgetRequest some in StalePages.Messages(stale))
         {
             some.Session = _session;
-            await Calls.ForgetAsync(some, deadline: Within(_patience.Forget), cancellationToken: cancel).ConfigureAwait(false);
+            await Calls.ForgetAsync(some, deadline: Within(_patience.Forget), cancellationToken: cancellationToken).ConfigureAwait(false);
         }
     }
 
-    /// <inheritdoc/>
-    public async Task LoadStateAsync(byte[] state, CancellationToken cancel) => await Calls.LoadStateAsync(
+    public async Task LoadStateAsync(byte[] state, CancellationToken cancellationToken) => await Calls.LoadStateAsync(
         new LoadStateRequest { Session = _session, DeviceState = UnsafeByteOperations.UnsafeWrap(state) },
-        deadline: Within(_patience.LoadState), cancellationToken: cancel).ConfigureAwait(false);
+        deadline: Within(_patience.LoadState), cancellationToken: cancellationToken).ConfigureAwait(false);
 
-    /// <inheritdoc/>
-    public async Task<long> RunAsync(CancellationToken cancel)
+    public async Task<long> RunAsync(CancellationToken cancellationToken)
     {
         await Calls.RunAsync(
-            new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancel).ConfigureAwait(false);
+            new RunRequest { Session = _session }, deadline: Within(_patience.Run), cancellationToken: cancellationToken)
+            .ConfigureAwait(false);
         return Stopwatch.GetTimestamp();
     }
 
-    /// <inheritdoc/>
-    public async Task<Outcome> AskOutcomeAsync(CancellationToken cancel)
+    public async Task<Outcome> AskOutcomeAsync(CancellationToken cancellationToken)
     {
         QueryOutcomeResponse answer = await _untilAnswered.ExecuteAsync(
             async stop => await Calls.QueryOutcomeAsync(
                 new QueryOutcomeRequest { Session = _session }, deadline: Within(OutcomeDeadline), cancellationToken: stop)
                 .ConfigureAwait(false),
-            cancel).ConfigureAwait(false);
+            cancellationToken).ConfigureAwait(false);
         return answer.Outcome;
     }
 
-    /// <inheritdoc/>
-    public async Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
+    public async Task<DestinationWord> AskOnceAsync(CancellationToken cancellationToken)
     {
         using CallChannel channel = Connect(_home);
         try
         {
             QueryOutcomeResponse answer = await new Transport.TransportClient(channel.Invoker).QueryOutcomeAsync(
-                new QueryOutcomeRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: cancel)
+                new QueryOutcomeRequest { Session = _session }, deadline: Within(_timeouts.Link), cancellationToken: cancellationToken)
                 .ConfigureAwait(false);
             return answer.Outcome == Outcome.Running ? DestinationWord.HasGuest : DestinationWord.KnowsNothing;
         }
@@ -209,13 +199,11 @@ internal sealed class DestinationClient : IDestination
         }
     }
 
-    /// <inheritdoc/>
-    public Task<CompleteResponse> CompleteAsync(CancellationToken cancel) => _untilAnswered.ExecuteAsync(
+    public Task<CompleteResponse> CompleteAsync(CancellationToken cancellationToken) => _untilAnswered.ExecuteAsync(
         async stop => await Calls.CompleteAsync(
             new CompleteRequest { Session = _session }, cancellationToken: stop).ConfigureAwait(false),
-        cancel).AsTask();
+        cancellationToken).AsTask();
 
-    /// <inheritdoc/>
     public async Task TryAbortAsync(string reason)
     {
         if (_session is null)
@@ -234,15 +222,15 @@ internal sealed class DestinationClient : IDestination
         }
     }
 
-    /// <inheritdoc/>
     /// <remarks>Goes on working after <see cref="Dispose"/>: a console is read for as long as anybody wants to, a migration ends.</remarks>
     public async IAsyncEnumerable<ConsoleChunk> ReadConsoleAsync(
-        long offset, bool follow, [EnumeratorCancellation] CancellationToken cancel)
+        long offset, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using CallChannel channel = Connect(_home);
         var request = new RelayConsoleRequest { Session = _session, Offset = (ulong)offset, Follow = follow };
-        await foreach (ConsoleChunk chunk in new Transport.TransportClient(channel.Invoker).RelayConsole(request, cancellationToken: cancel)
-            .ReadToEndAsync(cancel).ConfigureAwait(false))
+        await foreach (ConsoleChunk chunk in new Transport.TransportClient(channel.Invoker)
+            .RelayConsole(request, cancellationToken: cancellationToken)
+            .ReadToEndAsync(cancellationToken).ConfigureAwait(false))
         {
             yield return chunk;
         }
@@ -266,7 +254,7 @@ internal sealed class DestinationClient : IDestination
             MaxReceiveMessageBytes = 32 * 1024 * 1024,
         });
 
-    /// <summary>A new connection: the old one may be dead without knowing it.</summary>
+    /// <summary>Makes a new connection: the old one may be dead without knowing it.</summary>
     private void Redial()
     {
         _channel.Dispose();
@@ -274,10 +262,10 @@ internal sealed class DestinationClient : IDestination
     }
 
     /// <summary>
-    /// Where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
+    /// Finds where this session's lanes may be: at the address that has just answered, unless the destination names a host, which may have
     /// several.
     /// </summary>
-    private async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancel)
+    private async Task<IReadOnlyList<IPEndPoint>> LanesOfAsync(string lanes, CancellationToken cancellationToken)
     {
         if (!HostAndPort.TrySplit(lanes, out HostAndPort? named) || named.Port == 0
             || (named.Host.Length > 0 && !HostAndPort.TryParse(lanes, out _)))
@@ -288,7 +276,7 @@ internal sealed class DestinationClient : IDestination
 
         // The host that was dialled may have addresses where nothing listens, or where another daemon does.
         IPAddress[] addresses = named.Host.Length > 0
-            ? await Dns.GetHostAddressesAsync(named.Host, cancel).ConfigureAwait(false)
+            ? await Dns.GetHostAddressesAsync(named.Host, cancellationToken).ConfigureAwait(false)
             : [_channel.ReachedAddress ?? throw new Refusal(Because.Unreachable, $"the connection to {_address} is closed")];
         IPAddress[] allowed = [.. addresses.Where(address => _security.RefusePlaintext(address) is null)];
         return allowed.Length > 0

@@ -10,13 +10,10 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Source.Link;
 
 /// <summary>
-/// Gives the orders of the switchover on a lane, one at a time. Whoever waits for an answer goes on on the thread that has read it, so that
-/// between two orders there is no other thread to be woken: the guest stands still meanwhile. What follows the last answer, or a failure, is
-/// not for that thread, which goes before all others: it would start others that do so too.
+/// Gives the orders of the switchover on a lane, one at a time. Who waits for an answer goes on on the thread that has read it, so that
+/// between two orders there is no other thread to be woken: the guest stands still meanwhile. What follows the last answer, or a failure,
+/// is not for that thread, which goes before all others: it would start others that do so too.
 /// </summary>
-/// <param name="call">The lane.</param>
-/// <param name="patience">How long answers may take.</param>
-/// <param name="logger">The log.</param>
 internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILogger logger) : IHandover, IDisposable
 {
     // Far more than a sentence, far less than a lying destination could make this daemon keep.
@@ -27,33 +24,29 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
     private Exception? _givenUp;
     private volatile bool _mayEnd;
 
-    /// <summary>The connection.</summary>
     public LaneCall Call => call;
 
-    /// <inheritdoc/>
-    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
+    public async Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancellationToken)
     {
         foreach (ForgetRequest some in StalePages.Messages(stale))
         {
-            await OrderAsync(new HandoverOrder { Forget = some }, patience.Forget, cancel).ConfigureAwait(false);
+            await OrderAsync(new HandoverOrder { Forget = some }, patience.Forget, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    /// <inheritdoc/>
-    public Task LoadStateAsync(byte[] state, CancellationToken cancel) => OrderAsync(
+    public Task LoadStateAsync(byte[] state, CancellationToken cancellationToken) => OrderAsync(
         new HandoverOrder { LoadState = new LoadStateRequest { DeviceState = UnsafeByteOperations.UnsafeWrap(state) } }, patience.LoadState,
-        cancel);
+        cancellationToken);
 
-    /// <inheritdoc/>
     /// <remarks>
     /// On a lane that is lost by now it fails at once, and no call takes its place: the destination sees the loss as well and gives up
     /// before Run, so asking for the outcome is answered at once, and is right whatever the destination has seen.
     /// </remarks>
-    public async Task<long> RunAsync(CancellationToken cancel)
+    public async Task<long> RunAsync(CancellationToken cancellationToken)
     {
         // From here on the destination's word counts and not this lane: that it is lost says nothing about the others.
         _mayEnd = true;
-        await OrderAsync(new HandoverOrder { Run = new RunRequest() }, patience.Run, cancel).ConfigureAwait(false);
+        await OrderAsync(new HandoverOrder { Run = new RunRequest() }, patience.Run, cancellationToken).ConfigureAwait(false);
         long answered = Stopwatch.GetTimestamp();
         await Task.Yield();
         return answered;
@@ -70,7 +63,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
             while (call.TryReadMessage(out int length))
             {
                 HandoverAnswer answer = Read(length);
-                TakePending().SetResult(answer);
+                RemovePending().SetResult(answer);
             }
 
             throw new LaneException(LaneFailure.PeerClosed, $"the destination {call.RemoteEndPoint} has ended the handover lane");
@@ -87,7 +80,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
         }
     }
 
-    /// <summary>The guest runs on the destination: no order follows.</summary>
+    /// <summary>Ends the orders, as the guest runs on the destination.</summary>
     public void Finish()
     {
         try
@@ -102,15 +95,13 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
 
     public void Dispose() => call.Dispose();
 
-    private static Refusal Explain(Exception error) => error is Refusal refusal
-        ? refusal
-        : new Refusal(Because.Unreachable, error.Message, error);
+    private static Refusal Explain(Exception error) => error as Refusal ?? new Refusal(Because.Unreachable, error.Message, error);
 
-    private async Task OrderAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancel)
+    private async Task OrderAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancellationToken)
     {
         try
         {
-            await AskAsync(order, deadline, cancel).ConfigureAwait(false);
+            await AskAsync(order, deadline, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -119,7 +110,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
         }
     }
 
-    private async Task AskAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancel)
+    private async Task AskAsync(HandoverOrder order, TimeSpan deadline, CancellationToken cancellationToken)
     {
         // Its continuation runs where it is completed: on the thread of ReadAnswers, and nowhere else.
         var pending = new TaskCompletionSource<HandoverAnswer>();
@@ -134,7 +125,8 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
         }
 
         using var timeout = new CancellationTokenSource(deadline);
-        using (cancel.Register(() => GiveUp(new OperationCanceledException($"{Describe(order)} was cancelled", cancel))))
+        using (cancellationToken.Register(
+            () => GiveUp(new OperationCanceledException($"{Describe(order)} was cancelled", cancellationToken))))
         using (timeout.Token.Register(() => GiveUp(new Refusal(
             Because.TimedOut, $"{Describe(order)}: no answer within {deadline.TotalSeconds:0.###} s"))))
         {
@@ -159,7 +151,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
 
     private string Describe(HandoverOrder order) => $"{order.OrderCase} on the handover lane to {call.RemoteEndPoint}";
 
-    /// <summary>The order that is under way is not waited for any more. Who waits on the lane wakes up at once, and says why.</summary>
+    /// <summary>Gives up waiting for the order that is under way. Who waits on the lane wakes up at once, and says why.</summary>
     private void GiveUp(Exception why)
     {
         lock (_lock)
@@ -194,7 +186,7 @@ internal sealed class HandoverLane(LaneCall call, HandoverPatience patience, ILo
         }
     }
 
-    private TaskCompletionSource<HandoverAnswer> TakePending()
+    private TaskCompletionSource<HandoverAnswer> RemovePending()
     {
         lock (_lock)
         {

@@ -17,40 +17,46 @@ internal interface IDestination : IHandover, IConsoleElsewhere, IDisposable
     /// <summary>Dials another address from now on.</summary>
     void MoveTo(string address);
 
-    /// <summary>Asks the destination to make everything ready. A repeated request replaces what the first one prepared.</summary>
-    /// <param name="request">What is to come.</param>
-    /// <param name="again">Whether it has prepared before, and the link was lost: then it is dialled as long as any lost link is.</param>
-    /// <param name="cancel">Gives up.</param>
-    Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancel);
+    /// <summary>
+    /// Asks the destination to make everything ready. A request <paramref name="again"/>, after a lost link, replaces what the first one
+    /// prepared, and is dialled as long as any lost link is.
+    /// </summary>
+    Task<PrepareResponse> PrepareAsync(PrepareRequest request, bool again, CancellationToken cancellationToken);
 
-    /// <summary>Opens the first lanes of a session; tries again for a while.</summary>
-    /// <param name="prepared">The destination's answer to Prepare.</param>
-    /// <param name="push">How many push lanes there are to be.</param>
-    /// <param name="outgoing">What they send.</param>
-    /// <param name="cancel">Gives up.</param>
-    Task<ISourceLanes> OpenLanesAsync(PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancel);
+    /// <summary>Opens the first lanes of a session, so many of them for the push; tries again for a while.</summary>
+    Task<ISourceLanes> OpenLanesAsync(PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Restores the link: asks which pages the destination holds and opens new lanes, until both have been done.
+    /// Restores the link: asks which pages the destination holds and opens new lanes, so many of them for the push, until both have been
+    /// done. Gives null when the destination holds every page.
     /// </summary>
-    /// <param name="push">How many push lanes there are to be.</param>
-    /// <param name="outgoing">What they send, after what the destination holds.</param>
-    /// <param name="cancel">Gives up.</param>
-    /// <returns>The lanes, or null when the destination holds every page.</returns>
     /// <exception cref="Refusal">NotFound, NotNow or Gone: the destination answers, and does not have the guest.</exception>
-    Task<ISourceLanes?> RecoverAsync(int push, Func<RecoverResponse, OutgoingMemory> outgoing, CancellationToken cancel);
+    Task<ISourceLanes?> RecoverAsync(int push, Func<RecoverResponse, OutgoingMemory> outgoing, CancellationToken cancellationToken);
 
     /// <summary>Asks whether the guest ever ran there, until there is an answer.</summary>
-    Task<Outcome> AskOutcomeAsync(CancellationToken cancel);
+    Task<Outcome> AskOutcomeAsync(CancellationToken cancellationToken);
 
     /// <summary>
     /// Asks once, at <see cref="Home"/>, what the destination knows of the guest; on a new connection, as the old one may be dead.
     /// </summary>
-    Task<DestinationWord> AskOnceAsync(CancellationToken cancel);
+    Task<DestinationWord> AskOnceAsync(CancellationToken cancellationToken);
 
     /// <summary>Ends when the destination holds every page; asked again when the control connection breaks meanwhile.</summary>
-    Task<CompleteResponse> CompleteAsync(CancellationToken cancel);
+    Task<CompleteResponse> CompleteAsync(CancellationToken cancellationToken);
 
     /// <summary>Tells the destination to forget the session, if it can be told; it finds out by itself otherwise.</summary>
     Task TryAbortAsync(string reason);
+}
+
+/// <summary>What a destination says when it is asked once whether it has the guest.</summary>
+internal enum DestinationWord
+{
+    /// <summary>It has the guest.</summary>
+    HasGuest,
+
+    /// <summary>It answers, where the guest was last known to be, and does not have it: the process that ran it has ended.</summary>
+    KnowsNothing,
+
+    /// <summary>It does not answer.</summary>
+    Silent,
 }

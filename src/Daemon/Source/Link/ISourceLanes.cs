@@ -23,18 +23,15 @@ internal interface ISourceLanes : IDisposable
     RamMap Map();
 
     /// <summary>
-    /// Sends a round of precopy: every page that is not marked as sent. Ends when the destination has put all of them into their places.
+    /// Sends a round of precopy: every page that is not marked as sent, and a mark behind them. Ends when the destination has put all of
+    /// them into their places; earlier when <paramref name="mustStop"/>, which any thread asks now and then, says so.
     /// </summary>
-    /// <param name="mustStop">Asked now and then, by any thread; true ends the round early.</param>
-    /// <param name="mark">What to say behind it.</param>
-    /// <param name="isPaced">Whether it keeps to the bandwidth.</param>
-    /// <param name="cancel">Gives up waiting.</param>
     /// <returns>Pages sent.</returns>
     /// <exception cref="LinkLostException">The lanes are lost.</exception>
-    Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel);
+    Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancellationToken);
 
     /// <summary>Sends a mark alone; ends as <see cref="SendRoundAsync"/> does.</summary>
-    Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel);
+    Task SendMarkAsync(PrecopyMark mark, CancellationToken cancellationToken);
 
     /// <summary>
     /// Begins to send pages that are not asked for: the first block now, the rest once <see cref="GuestRuns"/> is said, because until then
@@ -42,10 +39,12 @@ internal interface ISourceLanes : IDisposable
     /// </summary>
     void StartPush();
 
-    /// <summary>The guest runs on the destination.</summary>
-    /// <param name="hottest">Pages that it is likely to need first, the likeliest first.</param>
+    /// <summary>Sends the rest, as the guest runs on the destination: pages first that it is likely to need, the likeliest first.</summary>
     void GuestRuns(ReadOnlyMemory<long> hottest);
 
     /// <summary>Closes all lanes and waits until no thread uses the guest's memory any more.</summary>
     Task CloseAsync(bool complete);
 }
+
+/// <summary>A page lane broke in precopy.</summary>
+internal sealed class LinkLostException(Exception cause) : Exception($"a page lane is lost: {cause.Message}", cause);

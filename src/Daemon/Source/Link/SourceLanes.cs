@@ -51,16 +51,12 @@ internal sealed class SourceLanes : ISourceLanes
         _ping = new Timer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
     }
 
-    /// <inheritdoc/>
     public Task<Exception> Lost => _lost.Task;
 
-    /// <inheritdoc/>
     public IHandover? Handover => _handover;
 
-    /// <inheritdoc/>
     public SentPages Sent => _outgoing.Sent;
 
-    /// <inheritdoc/>
     public LiveFigures Figures
     {
         get
@@ -75,16 +71,11 @@ internal sealed class SourceLanes : ISourceLanes
     private IEnumerable<LaneCall> Calls =>
         [_urgent, .. _push.Select(lane => lane.Call), .. _handover is null ? [] : (LaneCall[])[_handover.Call]];
 
-    /// <inheritdoc/>
     public RamMap Map() => RamMap.OfSent(_outgoing.Sent.CountBlocks());
 
     /// <summary>Dials all lanes; the urgent one answers from now on. Blocks.</summary>
-    /// <param name="dial">What each is dialled with.</param>
-    /// <param name="wanted">Which the session has.</param>
-    /// <param name="outgoing">What they send.</param>
-    /// <param name="logger">The log.</param>
-    /// <param name="cancel">Gives up.</param>
-    public static SourceLanes Open(LaneDial dial, LanesWanted wanted, OutgoingMemory outgoing, ILogger logger, CancellationToken cancel)
+    public static SourceLanes Open(
+        LaneDial dial, LanesWanted wanted, OutgoingMemory outgoing, ILogger logger, CancellationToken cancellationToken)
     {
         var opened = new List<LaneCall>();
         try
@@ -112,26 +103,23 @@ internal sealed class SourceLanes : ISourceLanes
         return lanes;
 
         void Open(string path, int lane = 0) => opened.Add(LaneClient.Open(
-            dial.Address, path, LaneMetadata.For(dial.Session, dial.Secret.Span, lane), dial.Options, cancel));
+            dial.Address, path, LaneMetadata.For(dial.Session, dial.Secret.Span, lane), dial.Options, cancellationToken));
     }
 
-    /// <inheritdoc/>
-    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
+    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancellationToken)
     {
         long before = _outgoing.Sent.Count();
         var blocks = new RoundBlocks(_outgoing.Memory.BlockCount);
         await SendMarkedAsync(
-            push => push.SendRound(blocks, () => cancel.IsCancellationRequested || mustStop(), isPaced), mark, cancel).ConfigureAwait(false);
+            push => push.SendRound(blocks, () => cancellationToken.IsCancellationRequested || mustStop(), isPaced), mark, cancellationToken)
+            .ConfigureAwait(false);
         return _outgoing.Sent.Count() - before;
     }
 
-    /// <inheritdoc/>
-    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => SendMarkedAsync(_ => { }, mark, cancel);
+    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancellationToken) => SendMarkedAsync(_ => { }, mark, cancellationToken);
 
-    /// <inheritdoc/>
     public void StartPush() => _push[0].Add(push => push.SendFirst());
 
-    /// <inheritdoc/>
     public void GuestRuns(ReadOnlyMemory<long> hottest)
     {
         _mayRelease = true;
@@ -153,7 +141,6 @@ internal sealed class SourceLanes : ISourceLanes
         }
     }
 
-    /// <inheritdoc/>
     public async Task CloseAsync(bool complete)
     {
         _closing = true;
@@ -231,7 +218,7 @@ internal sealed class SourceLanes : ISourceLanes
         }
         catch (Exception error)
         {
-            // Whatever ends a lane thread, the other lanes are of no use alone: both sides see the loss at once.
+            // When a lane thread ends, the other lanes are of no use alone: both sides see the loss at once.
             if (!_closing)
             {
                 _lost.TrySetResult(error);
@@ -256,10 +243,10 @@ internal sealed class SourceLanes : ISourceLanes
         }
     }
 
-    /// <summary>Has every push thread send something that ends in a mark, and waits until the destination says that all of it is there.</summary>
-    private async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancel)
+    /// <summary>Has every push thread send something that ends in a mark, and waits until the destination says that all is there.</summary>
+    private async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancellationToken)
     {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task sent = Task.WhenAll(_push.Select(lane => lane.SendMarkedAsync(send, mark, stop.Token)));
         if (await Task.WhenAny(sent, _lost.Task).ConfigureAwait(false) == _lost.Task)
         {
@@ -303,8 +290,4 @@ internal sealed class SourceLanes : ISourceLanes
 internal sealed record LanesWanted(int Push, HandoverPatience? Handover = null);
 
 /// <summary>What each lane of a session is dialled with.</summary>
-/// <param name="Address">Where to.</param>
-/// <param name="Session">The session's name.</param>
-/// <param name="Secret">Its secret.</param>
-/// <param name="Options">How.</param>
 internal sealed record LaneDial(EndPoint Address, string Session, ByteString Secret, LaneOptions Options);

@@ -9,7 +9,7 @@ internal static class StalePages
     // Some hundreds of KiB, far below what a message may have.
     private const int RunsInOneMessage = 65536;
 
-    /// <summary>As many messages as it takes; none when nothing is stale.</summary>
+    /// <summary>Gives as many messages as it takes; none when nothing is stale.</summary>
     public static IEnumerable<ForgetRequest> Messages(IEnumerable<(long First, long Count)> stale) =>
         stale.Chunk(RunsInOneMessage).Select(some => new ForgetRequest { StaleRuns = { RunList.Pack(some) } });
 }

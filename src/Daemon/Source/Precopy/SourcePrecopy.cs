@@ -14,8 +14,8 @@ namespace MigrationD.Daemon.Source.Precopy;
 /// went stale. One attempt: a lost link takes a new one.
 /// </summary>
 /// <remarks>
-/// <see cref="SentPages"/> is the one truth about what the destination has as it is now: a harvest takes pages out of it, a round sends what
-/// is not in it, and what is not in it at the switchover follows by post-copy. Always harvest first, send then: see
+/// <see cref="SentPages"/> is the one truth about what the destination has as it is now: a harvest takes pages out of it, a round sends
+/// what is not in it, and what is not in it at the switchover follows by post-copy. Always harvest first, send then: see
 /// <see cref="IDirtyLog"/>.
 /// </remarks>
 internal sealed class SourcePrecopy : IDisposable
@@ -41,14 +41,10 @@ internal sealed class SourcePrecopy : IDisposable
     private bool _timedOut;
     private bool _looked;
 
-    /// <summary>Precopy over lanes that have sent nothing yet.</summary>
-    /// <param name="guest">The guest.</param>
-    /// <param name="limits">How far to go.</param>
-    /// <param name="lanes">Where to send.</param>
-    /// <param name="throttle">What holds the guest back when it writes too fast; null when it is not to be. Ends with precopy.</param>
-    /// <param name="record">Told of figures.</param>
-    /// <param name="time">The clock.</param>
-    /// <param name="began">When the first attempt began, as a timestamp of that clock.</param>
+    /// <summary>
+    /// Precopy over lanes that have sent nothing yet. The throttle holds the guest back when it writes too fast, and ends with precopy;
+    /// time has been counted since the first attempt <paramref name="began"/>.
+    /// </summary>
     public SourcePrecopy(
         IGuest guest, PrecopyLimits limits, ISourceLanes lanes, VcpuThrottle? throttle, MigrationRecord record, TimeProvider time,
         long began)
@@ -68,20 +64,20 @@ internal sealed class SourcePrecopy : IDisposable
 
     private TimeSpan Elapsed => _time.GetElapsedTime(_began);
 
-    /// <summary>Goes by other limits from now on.</summary>
+    /// <summary>Keeps to other limits from now on.</summary>
     public void Change(PrecopyLimits limits) => _limits = limits;
 
-    /// <summary>The operator wants no further page before the switchover.</summary>
+    /// <summary>Ends precopy by an operator's order: no further page goes before the switchover.</summary>
     public void SwitchOverNow() => _switchOverNow = true;
 
     /// <summary>Sends rounds until one is the last. Then the lane is at rest: everything that was sent is in its place.</summary>
     /// <returns>Why it ended.</returns>
     /// <exception cref="PrecopyException">It gives up: the guest writes faster than the limits allow for.</exception>
-    public async Task<string> RunAsync(CancellationToken cancel)
+    public async Task<string> RunAsync(CancellationToken cancellationToken)
     {
         try
         {
-            return await SendRoundsAsync(cancel).ConfigureAwait(false);
+            return await SendRoundsAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -94,17 +90,17 @@ internal sealed class SourcePrecopy : IDisposable
     }
 
     /// <summary>
-    /// While the guest still runs: says that precopy is over, and gives what is stale by now, so that little is left for the downtime.
+    /// Says that precopy is over, while the guest still runs, and gives what is stale by now, so that little is left for the downtime.
     /// </summary>
-    public async Task<IEnumerable<(long First, long Count)>> EndAsync(CancellationToken cancel)
+    public async Task<IEnumerable<(long First, long Count)>> EndAsync(CancellationToken cancellationToken)
     {
-        await _lanes.SendMarkAsync(PrecopyMark.PrecopyEnded, cancel).ConfigureAwait(false);
+        await _lanes.SendMarkAsync(PrecopyMark.PrecopyEnded, cancellationToken).ConfigureAwait(false);
         // Not what was harvested last: a round that was stopped has left older pages behind.
         return _sent.UnsentRuns(_pages);
     }
 
     /// <summary>
-    /// The guest is paused: counts what it wrote last. In hybrid mode that is stale; what <see cref="SendLastAsync"/> sends in pure precopy.
+    /// Counts what a guest that is paused wrote last. In hybrid mode that is stale; in pure precopy <see cref="SendLastAsync"/> sends it.
     /// </summary>
     public void HarvestLast()
     {
@@ -114,8 +110,8 @@ internal sealed class SourcePrecopy : IDisposable
     }
 
     /// <summary>
-    /// The pages that the guest works on, the hottest first: what it will need first. What it writes once and leaves is not among them, if there
-    /// was time to look.
+    /// Lists the pages that the guest works on, the hottest first: what it will need first. What it writes once and leaves is not among
+    /// them, if there was time to look.
     /// </summary>
     public ReadOnlyMemory<long> Hottest()
     {
@@ -124,7 +120,7 @@ internal sealed class SourcePrecopy : IDisposable
         return hottest.AsMemory(0, _looked ? _history.CopyHottest(hottest, least: 2, harvests: Looks + 1) : _history.CopyHottest(hottest));
     }
 
-    /// <summary>What the last harvest made stale.</summary>
+    /// <summary>Lists what the last harvest made stale.</summary>
     public IEnumerable<(long First, long Count)> Stale()
     {
         for (long from = 0; _dirty.TryNextRun(from, out long first, out long count); from = first + count)
@@ -133,14 +129,14 @@ internal sealed class SourcePrecopy : IDisposable
         }
     }
 
-    /// <summary>In pure precopy, the guest being paused: sends what is left.</summary>
+    /// <summary>Sends what is left in pure precopy, the guest being paused.</summary>
     /// <exception cref="PrecopyException">It takes much longer than the downtime limit.</exception>
-    public async Task SendLastAsync(TimeSpan grace, CancellationToken cancel)
+    public async Task SendLastAsync(TimeSpan grace, CancellationToken cancellationToken)
     {
-        Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, isPaced: false, cancel);
+        Task last = _lanes.SendRoundAsync(() => false, PrecopyMark.PrecopyEnded, isPaced: false, cancellationToken);
         try
         {
-            await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, _time, cancel)
+            await last.WaitAsync(_limits.MoveAnyway ? Timeout.InfiniteTimeSpan : _limits.Downtime + grace, _time, cancellationToken)
                 .ConfigureAwait(false);
         }
         catch (TimeoutException)
@@ -154,16 +150,17 @@ internal sealed class SourcePrecopy : IDisposable
     /// <summary>Ends the log: the guest writes at full speed again.</summary>
     public void Dispose() => _log.Dispose();
 
-    private async Task<string> SendRoundsAsync(CancellationToken cancel)
+    private async Task<string> SendRoundsAsync(CancellationToken cancellationToken)
     {
-        await Task.Run(_log.Arm, cancel).ConfigureAwait(false);
+        await Task.Run(_log.Arm, cancellationToken).ConfigureAwait(false);
         long dirtyBefore = _pages;
         for (int number = 1; ; number++)
         {
             long start = _time.GetTimestamp();
-            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancel).ConfigureAwait(false);
+            long sent = await _lanes.SendRoundAsync(MustStop, PrecopyMark.RoundEnded, isPaced: true, cancellationToken)
+                .ConfigureAwait(false);
             TimeSpan took = _time.GetElapsedTime(start);
-            long dirty = await Task.Run(Harvest, cancel).ConfigureAwait(false);
+            long dirty = await Task.Run(Harvest, cancellationToken).ConfigureAwait(false);
             var round = new PrecopyRound(number, sent, dirty, took, Elapsed);
             _record.Change(migration => Add(round, migration.Precopy));
             PrecopyDecision next = _switchOverNow
@@ -172,7 +169,7 @@ internal sealed class SourcePrecopy : IDisposable
             switch (next.Step)
             {
                 case PrecopyStep.SwitchOver:
-                    await LookAsync(round, cancel).ConfigureAwait(false);
+                    await LookAsync(round, cancellationToken).ConfigureAwait(false);
                     return next.Why;
                 case PrecopyStep.GiveUp:
                     throw new PrecopyException(next.Why);
@@ -185,10 +182,10 @@ internal sealed class SourcePrecopy : IDisposable
     }
 
     /// <summary>
-    /// Harvests a few times more, and sends nothing: rounds are so long that in the end every hot page is in each of them, and with it what the
-    /// guest wrote once.
+    /// Harvests a few times more, and sends nothing: rounds are so long that in the end every hot page is in each of them, and with it what
+    /// the guest wrote once.
     /// </summary>
-    private async Task LookAsync(PrecopyRound last, CancellationToken cancel)
+    private async Task LookAsync(PrecopyRound last, CancellationToken cancellationToken)
     {
         TimeSpan look = _limits.IsPure || _switchOverNow ? TimeSpan.Zero : PrecopyPolicy.LookFor(last);
         if (look == TimeSpan.Zero)
@@ -199,8 +196,8 @@ internal sealed class SourcePrecopy : IDisposable
         for (int i = 0; i < Looks; i++)
         {
             look /= 2;
-            await Task.Delay(look, _time, cancel).ConfigureAwait(false);
-            await Task.Run(Harvest, cancel).ConfigureAwait(false);
+            await Task.Delay(look, _time, cancellationToken).ConfigureAwait(false);
+            await Task.Run(Harvest, cancellationToken).ConfigureAwait(false);
         }
 
         _looked = true;

@@ -7,19 +7,14 @@ namespace MigrationD.Daemon.Source.Precopy;
 /// Holds a running guest back so that it writes less: its vCPUs run for a while and stand still for a while, in turn. Nobody else pauses or
 /// resumes the guest until this is disposed of, and then it runs.
 /// </summary>
-internal sealed class VcpuThrottle : IDisposable
+internal sealed class VcpuThrottle(IGuest guest) : IDisposable
 {
     // As long as QEMU's: long enough for a pause to cost little beside it, short enough for a guest to stay responsive.
     private static readonly TimeSpan RunsFor = TimeSpan.FromMilliseconds(10);
 
-    private readonly IGuest _guest;
     private readonly ManualResetEventSlim _over = new();
     private Task? _thread;
     private volatile int _percent;
-
-    /// <summary>A throttle that does nothing yet.</summary>
-    /// <param name="guest">A guest that runs.</param>
-    public VcpuThrottle(IGuest guest) => _guest = guest;
 
     /// <summary>Which part of the time the vCPUs stand still, in percent; 0 to 99.</summary>
     public int Percent
@@ -32,7 +27,7 @@ internal sealed class VcpuThrottle : IDisposable
             _percent = value;
             if (value > 0)
             {
-                _thread ??= DedicatedThread.Start($"throttle {_guest.Spec.Name}", TakeTurns);
+                _thread ??= DedicatedThread.Start($"throttle {guest.Spec.Name}", TakeTurns);
             }
         }
     }
@@ -52,14 +47,14 @@ internal sealed class VcpuThrottle : IDisposable
     {
         while (!_over.Wait(RunsFor))
         {
-            _guest.Pause();
+            guest.Pause();
             try
             {
                 _over.Wait(PauseFor(_percent));
             }
             finally
             {
-                _guest.Resume();
+                guest.Resume();
             }
         }
     }

@@ -11,9 +11,6 @@ namespace MigrationD.Daemon.Source.Push;
 /// Packs what one push lane sends, batch by batch, as far as that makes the transfer shorter. Used by the lane's thread; allocates what it
 /// needs at the first batch that is packed, and nothing after that.
 /// </summary>
-/// <param name="compression">The way that the destination can unpack.</param>
-/// <param name="mode">Whether to choose, or to pack all that gets smaller.</param>
-/// <param name="figures">Where to count.</param>
 internal sealed class BatchPacker(PageCompression compression, CompressMode mode, PushCompression figures) : IDisposable
 {
     private readonly CompressionChoice _choice = new(mode);
@@ -23,14 +20,12 @@ internal sealed class BatchPacker(PageCompression compression, CompressMode mode
     private double _packing;
     private int _packedLength;
 
-    /// <summary>The way of those that are packed.</summary>
+    /// <summary>The way in which batches are packed, which the destination can unpack.</summary>
     public PageCompression Compression => compression;
 
-    /// <summary>Packs a batch, or decides that it goes as it is.</summary>
-    /// <param name="memory">The guest's.</param>
-    /// <param name="page">The first page.</param>
-    /// <param name="count">How many; at most 512.</param>
-    /// <param name="packed">What to send; valid until the next call.</param>
+    /// <summary>
+    /// Packs a batch of at most 512 pages, or decides that it goes as it is. <paramref name="packed"/> is valid until the next call.
+    /// </summary>
     public bool TryPack(GuestMemory memory, long page, int count, out NativeBuffer packed)
     {
         packed = default;
@@ -60,9 +55,7 @@ internal sealed class BatchPacker(PageCompression compression, CompressMode mode
         return _packedLength != 0;
     }
 
-    /// <summary>The batch has been sent.</summary>
-    /// <param name="count">Pages in it.</param>
-    /// <param name="sending">How long it waited for its turn and for the link.</param>
+    /// <summary>Counts a batch that has been sent, and how long it waited for its turn and for the link.</summary>
     public void Sent(int count, TimeSpan sending)
     {
         int bytes = count * GuestPage.Size;
@@ -74,6 +67,5 @@ internal sealed class BatchPacker(PageCompression compression, CompressMode mode
         _choice.Sent(bytes, _packedLength != 0 ? _packedLength : bytes, _packing, sending.TotalSeconds);
     }
 
-    /// <summary>Frees what the packer has.</summary>
     public void Dispose() => _packer?.Dispose();
 }

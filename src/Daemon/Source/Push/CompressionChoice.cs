@@ -68,8 +68,7 @@ internal sealed class CompressionChoice(CompressMode mode)
     private double _windowSending;
     private bool _windowPacked;
 
-    /// <summary>Whether to pack the next batch.</summary>
-    /// <param name="bytes">What it has.</param>
+    /// <summary>Whether to pack the next batch, of so many bytes.</summary>
     public bool ShouldPack(int bytes)
     {
         if (mode != CompressMode.Auto)
@@ -81,10 +80,7 @@ internal sealed class CompressionChoice(CompressMode mode)
         return _packs != _tries;
     }
 
-    /// <summary>A batch was packed.</summary>
-    /// <param name="bytes">What it had.</param>
-    /// <param name="packed">What is left; as much when it is sent as it is.</param>
-    /// <param name="seconds">How long it took.</param>
+    /// <summary>Counts a batch that was packed to so many bytes, or to all of them when it is sent as it is.</summary>
     public void Packed(int bytes, int packed, double seconds)
     {
         double ratio = (double)packed / bytes;
@@ -92,11 +88,10 @@ internal sealed class CompressionChoice(CompressMode mode)
         _packing = (_packing + (bytes / Math.Max(seconds, 1e-9))) / 2;
     }
 
-    /// <summary>A batch was sent.</summary>
-    /// <param name="bytes">Of pages.</param>
-    /// <param name="sent">On the wire.</param>
-    /// <param name="packing">Seconds that packing it took; 0 when it was not tried.</param>
-    /// <param name="sending">Seconds that it waited for its turn and for the link.</param>
+    /// <summary>
+    /// Counts a batch of so many bytes of pages that was sent as so many on the wire. <paramref name="packing"/> are the seconds that
+    /// packing took, 0 when it was not tried; <paramref name="sending"/> those that it waited for its turn and for the link.
+    /// </summary>
     public void Sent(int bytes, int sent, double packing, double sending)
     {
         if (mode != CompressMode.Auto)

@@ -8,14 +8,13 @@ namespace MigrationD.Daemon.Source.Push;
 /// How one migration packs what it pushes, over all its lanes, those after a lost link included, and what has come of it. Each push lane
 /// packs for itself: it has a thread, and with it a packer, of its own.
 /// </summary>
-/// <param name="mode">What the operator wants.</param>
 internal sealed class PushCompression(CompressMode mode)
 {
     private volatile PageCompression _agreed;
     private long _pages;
     private long _saved;
 
-    /// <summary>What it has come to; null when pages go over as they are.</summary>
+    /// <summary>What packing has come to; null when pages go over as they are.</summary>
     public CompressionFigures? Figures => _agreed == PageCompression.None ? null : new CompressionFigures
     {
         Format = Words.Of(_agreed),
@@ -23,7 +22,7 @@ internal sealed class PushCompression(CompressMode mode)
         BytesSaved = (ulong)Interlocked.Read(ref _saved),
     };
 
-    /// <summary>The destination has said what it can unpack.</summary>
+    /// <summary>Agrees to what the destination has said that it can unpack.</summary>
     /// <exception cref="ArgumentException">It was not offered that.</exception>
     public void Agree(PageCompression compression)
     {
@@ -36,13 +35,13 @@ internal sealed class PushCompression(CompressMode mode)
         _agreed = compression;
     }
 
-    /// <summary>What to offer to a destination; nothing when nothing is to be packed.</summary>
+    /// <summary>Lists what to offer to a destination; nothing when nothing is to be packed.</summary>
     public static IReadOnlyList<PageCompression> Offer(CompressMode mode) => mode == CompressMode.Off ? [] : PageCompressions.Known;
 
-    /// <summary>What packs for one push lane; null when pages go over as they are.</summary>
+    /// <summary>Makes the packer of one push lane; null when pages go over as they are.</summary>
     public BatchPacker? CreatePacker() => _agreed == PageCompression.None ? null : new BatchPacker(_agreed, mode, this);
 
-    /// <summary>Pages have gone over packed.</summary>
+    /// <summary>Counts pages that have gone over packed.</summary>
     public void Count(int pages, long saved)
     {
         Interlocked.Add(ref _pages, pages);

@@ -6,7 +6,7 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Source.Push;
 
 /// <summary>
-/// One push lane on its source: what its thread is to send, in order, and what the destination says of it on the same connection.
+/// A push lane on its source: what its thread is to send, in order, and what the destination says on the same connection.
 /// </summary>
 internal sealed class PushLane(LaneCall call) : IDisposable
 {
@@ -16,17 +16,13 @@ internal sealed class PushLane(LaneCall call) : IDisposable
     private uint _marksSent;
     private volatile uint _marksPlaced;
 
-    /// <summary>The connection.</summary>
     public LaneCall Call => call;
 
     /// <summary>Has its thread do this when it has done everything before.</summary>
     public void Add(Action<PushSender> work) => _work.Add(work);
 
-    /// <summary>Has its thread send something and a mark behind it; ends when the destination says that all of it is in its place.</summary>
-    /// <param name="send">What to send.</param>
-    /// <param name="mark">The mark.</param>
-    /// <param name="cancel">Gives up waiting.</param>
-    public async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancel)
+    /// <summary>Has its thread send something and a mark behind it; ends when the destination says that all is in its place.</summary>
+    public async Task SendMarkedAsync(Action<PushSender> send, PrecopyMark mark, CancellationToken cancellationToken)
     {
         uint marks = ++_marksSent;
         _work.Add(
@@ -35,7 +31,7 @@ internal sealed class PushLane(LaneCall call) : IDisposable
                 send(push);
                 push.SendMark(mark);
             },
-            cancel);
+            cancellationToken);
         while (true)
         {
             Task next = _reported.Task;
@@ -44,7 +40,7 @@ internal sealed class PushLane(LaneCall call) : IDisposable
                 return;
             }
 
-            await next.WaitAsync(cancel).ConfigureAwait(false);
+            await next.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -74,7 +70,7 @@ internal sealed class PushLane(LaneCall call) : IDisposable
         }
     }
 
-    /// <summary>No more work comes; what there is, is done only if the lane is <paramref name="complete"/>.</summary>
+    /// <summary>Takes no more work; what there is, is done only if the lane is <paramref name="complete"/>.</summary>
     public void Close(bool complete)
     {
         _work.CompleteAdding();

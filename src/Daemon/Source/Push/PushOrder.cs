@@ -10,7 +10,7 @@ namespace MigrationD.Daemon.Source.Push;
 /// </remarks>
 internal sealed class PushOrder
 {
-    /// <summary>As many as a guest has vCPUs, each of which walks somewhere else.</summary>
+    // As many as a guest has vCPUs, each of which walks somewhere else.
     private const int MaxPivots = 4;
 
     private const long None = -1;
@@ -30,10 +30,10 @@ internal sealed class PushOrder
         _left = blockCount;
     }
 
-    /// <summary>The guest waits, or has just waited, for a page of this block. Of hints that nobody took the newest counts.</summary>
+    /// <summary>Hints at a block for a page of which the guest waits, or just did. Of hints that nobody took the newest counts.</summary>
     public void Hint(long block) => Volatile.Write(ref _hint, block);
 
-    /// <summary>The next block to push; false when all have been handed out.</summary>
+    /// <summary>Takes the next block to push; false when all have been handed out.</summary>
     public bool TryTake(out long block)
     {
         lock (_lock)
@@ -44,7 +44,7 @@ internal sealed class PushOrder
                 return false;
             }
 
-            int pivot = TakeHint() ?? NextTurn();
+            int pivot = PivotAtHint() ?? NextTurn();
             block = NextFree(_pivots[pivot]);
             _pivots[pivot] = block;
             _taken[block] = true;
@@ -54,7 +54,7 @@ internal sealed class PushOrder
     }
 
     /// <summary>Puts the oldest pivot where the guest waits now, and says which that is; null when there is nothing new.</summary>
-    private int? TakeHint()
+    private int? PivotAtHint()
     {
         long hint = Interlocked.Exchange(ref _hint, None);
         if (hint == None || _taken[hint])

@@ -9,7 +9,7 @@ namespace MigrationD.Daemon.Source.Push;
 /// </summary>
 /// <remarks>
 /// Waits come before a page is claimed, not between claiming and sending: a page that lay here would have to be sent twice if the guest
-/// asked for it meanwhile. So how long the message will be is not known when it is let through: until it is, the longest one counts as under
+/// asked for it meanwhile. So how long the message will be is not known when it is let through: until then the longest one counts as under
 /// way. Without that every lane that waits would find the same room and take it. No lane waits for another one to do something: what is
 /// under way is made up for by time, as what was sent is.
 /// </remarks>
@@ -36,9 +36,10 @@ internal sealed class PushPace(TimeProvider clock)
 
     private TimeSpan Now => clock.GetElapsedTime(_began);
 
-    /// <summary>Sets both limits, in bytes a second; 0 for none. Whoever waits goes by them at once.</summary>
-    /// <param name="all">For everything.</param>
-    /// <param name="postcopy">For what is pushed after the switchover.</param>
+    /// <summary>
+    /// Sets the limits for everything and for what is pushed after the switchover, in bytes a second; 0 for none. They hold at once, for
+    /// those that wait as well.
+    /// </summary>
     public void Set(long all, long postcopy)
     {
         lock (_lock)
@@ -50,13 +51,10 @@ internal sealed class PushPace(TimeProvider clock)
     }
 
     /// <summary>
-    /// Blocks until one message may be pushed, whoever came first being let through first, or until there is no point in it any more.
+    /// Blocks until one message may be pushed, in the order in which lanes came, or until there is no point in it any more, which is asked
+    /// at least ten times a second. A message that may be pushed counts as the longest one until <see cref="Pushed"/> or
+    /// <see cref="GiveBack"/> is called.
     /// </summary>
-    /// <param name="isPostcopy">Whether the guest has been switched over.</param>
-    /// <param name="isPointless">Asked at least ten times a second; true ends the wait.</param>
-    /// <returns>
-    /// Whether it may be pushed: then it counts as the longest one until <see cref="Pushed"/> or <see cref="GiveBack"/> is called.
-    /// </returns>
     public bool Wait(bool isPostcopy, Func<bool> isPointless)
     {
         LinkedListNode<object>? place = null;
@@ -95,24 +93,22 @@ internal sealed class PushPace(TimeProvider clock)
         }
     }
 
-    /// <summary>A message that was let through has been pushed, or is about to be.</summary>
-    /// <param name="bytes">Its length.</param>
-    /// <param name="isPostcopy">Whether the guest has been switched over.</param>
+    /// <summary>Counts a message that was let through, and has been pushed or is about to be.</summary>
     public void Pushed(long bytes, bool isPostcopy)
     {
         lock (_lock)
         {
-            _all.Take(bytes, Now);
+            _all.Withdraw(bytes, Now);
             if (isPostcopy)
             {
-                _postcopy.Take(bytes, Now);
+                _postcopy.Withdraw(bytes, Now);
             }
 
             GiveBack();
         }
     }
 
-    /// <summary>A message that was let through is not pushed.</summary>
+    /// <summary>Gives the place of a message that was let through to others, as it is not pushed.</summary>
     public void GiveBack()
     {
         lock (_lock)
@@ -125,12 +121,12 @@ internal sealed class PushPace(TimeProvider clock)
         }
     }
 
-    /// <summary>Bytes were sent that did not wait, because somebody waits for them. Never blocks.</summary>
+    /// <summary>Counts bytes that were sent without waiting here, because somebody waits for them. Never blocks.</summary>
     public void SentUrgently(long bytes) => Interlocked.Add(ref _urgent, bytes);
 
     private TimeSpan Delay(bool isPostcopy)
     {
-        _all.TakeUrgent(Interlocked.Exchange(ref _urgent, 0), Now);
+        _all.WithdrawUrgent(Interlocked.Exchange(ref _urgent, 0), Now);
         TimeSpan all = _all.Delay(Now, _underWay);
         TimeSpan postcopy = isPostcopy ? _postcopy.Delay(Now, _underWay) : TimeSpan.Zero;
         return all > postcopy ? all : postcopy;

@@ -10,15 +10,9 @@ namespace MigrationD.Daemon.Source.Push;
 
 /// <summary>
 /// Sends every page that has not been asked for, block by block. A block that nobody has touched goes as one message, so that the
-/// destination can move it as one huge page. Zeros go as runs without data, across blocks.
+/// destination can move it as one huge page. Zeros go as runs without data, across blocks. While the guest stands still, pages go as fast
+/// as they can: it waits for them. No wait goes on when <paramref name="isOver"/> says that it has no point any more.
 /// </summary>
-/// <param name="lane">Where they go.</param>
-/// <param name="outgoing">
-/// Where they are, which have been sent, and how fast they may go. While the guest stands still they go as fast as they can: it waits for them.
-/// </param>
-/// <param name="order">Which come next, after the switchover.</param>
-/// <param name="gate">Lets urgent pages go first.</param>
-/// <param name="isOver">Whether waiting for that has no point any more.</param>
 internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrder order, UrgentGate gate, Func<bool> isOver) : IDisposable
 {
     // Around a few pages that were asked for, sending them again costs less than a message for each run between them.
@@ -66,10 +60,11 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         _turn.GiveBack();
     }
 
-    /// <summary>Sends every page that is not marked as sent, block after block, for one round of precopy.</summary>
-    /// <param name="blocks">The round's blocks, of which this lane takes some.</param>
-    /// <param name="mustStop">Asked before each block, and while it waits; the rest stays unsent.</param>
-    /// <param name="isPaced">Whether it keeps to the bandwidth: not when the guest stands still for it.</param>
+    /// <summary>
+    /// Sends every page that is not marked as sent, of those of the round's blocks that this lane takes. <paramref name="mustStop"/> is
+    /// asked before each block and while it waits; the rest stays unsent. A round that the guest stands still for does not keep to the
+    /// bandwidth.
+    /// </summary>
     /// <exception cref="LaneException">The lane broke.</exception>
     public void SendRound(RoundBlocks blocks, Func<bool> mustStop, bool isPaced)
     {
@@ -120,7 +115,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         lane.Write(_head.AsSpan(0, length));
     }
 
-    /// <summary>Lets go of what it looked at the memory and packed it with.</summary>
+    /// <summary>Frees the scanner and the packer, and gives the turn back.</summary>
     public void Dispose()
     {
         _turn.Dispose();
@@ -135,7 +130,7 @@ internal sealed class PushSender(LaneCall lane, OutgoingMemory outgoing, PushOrd
         _mustStop = isOver;
     }
 
-    /// <summary>The next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
+    /// <summary>Takes the next block, chosen when it may be sent: where the guest waits may have changed until then.</summary>
     private bool TakeInTime(out long block)
     {
         block = -1;

@@ -2,18 +2,14 @@ namespace MigrationD.Daemon.Source.Push;
 
 /// <summary>
 /// The turn of one push lane to send a message, for one thread. What is sent with it counts as pushed, what is sent without it as urgent:
-/// whatever has not waited is not made up for beyond what the others can be held back for.
+/// what has not waited is not made up for beyond what the others can be held back for.
 /// </summary>
-/// <param name="pace">That of all lanes.</param>
 internal sealed class PushTurn(PushPace pace) : IDisposable
 {
     private bool _isMine;
     private bool _isPostcopy;
 
-    /// <summary>Blocks until it is this lane's turn; at once when it still is.</summary>
-    /// <param name="isPostcopy">Whether the guest has been switched over.</param>
-    /// <param name="isPointless">Asked at least ten times a second; true ends the wait.</param>
-    /// <returns>Whether it is; false when there is no point in it any more.</returns>
+    /// <summary>Blocks until it is this lane's turn, as <see cref="PushPace.Wait"/> does; not at all when it still is.</summary>
     public bool Wait(bool isPostcopy, Func<bool> isPointless)
     {
         if (!_isMine)
@@ -25,7 +21,7 @@ internal sealed class PushTurn(PushPace pace) : IDisposable
         return _isMine;
     }
 
-    /// <summary>A message of so many bytes goes now, and the turn is over.</summary>
+    /// <summary>Counts a message that goes now, and ends the turn.</summary>
     public void Send(long bytes)
     {
         if (_isMine)
@@ -39,7 +35,7 @@ internal sealed class PushTurn(PushPace pace) : IDisposable
         }
     }
 
-    /// <summary>Nothing goes for now: others may.</summary>
+    /// <summary>Gives the turn to others, as nothing goes for now.</summary>
     public void GiveBack()
     {
         if (_isMine)

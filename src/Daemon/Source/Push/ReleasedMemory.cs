@@ -3,14 +3,13 @@ using MigrationD.Guest.Memory;
 namespace MigrationD.Daemon.Source.Push;
 
 /// <summary>
-/// Gives a guest's memory back to this host, block by block, once the destination has said that it holds all of the block. From the first one
-/// on the guest cannot go on here: pages are gone.
+/// Gives a guest's memory, which stands still, back to this host, block by block, once the destination has said that it holds all of the
+/// block. From the first one on the guest cannot go on here: pages are gone.
 /// </summary>
 /// <remarks>
-/// Nobody needs a block that is released. The push may still be sending it, when every page of it was asked for meanwhile; what it sends then
-/// is dropped, because the pages are there.
+/// Nobody needs a block that is released. The push may still be sending it, when every page of it was asked for meanwhile; what it sends
+/// then is dropped, because the pages are there.
 /// </remarks>
-/// <param name="memory">The memory, which stands still.</param>
 internal sealed class ReleasedMemory(GuestMemory memory)
 {
     private readonly Lock _lock = new();
@@ -23,10 +22,9 @@ internal sealed class ReleasedMemory(GuestMemory memory)
     /// <summary>Bytes that were given back.</summary>
     public long Bytes => Interlocked.Read(ref _blocks) * GuestPage.BlockSize;
 
-    /// <summary>Whether a block was given back.</summary>
     public bool Has(long block) => Volatile.Read(ref _released[block]);
 
-    /// <summary>The destination holds these blocks.</summary>
+    /// <summary>Takes down that the destination holds these blocks.</summary>
     public void Confirm(long firstBlock, long count)
     {
         lock (_lock)
@@ -53,7 +51,7 @@ internal sealed class ReleasedMemory(GuestMemory memory)
             {
                 if (_confirmed[block] && !_released[block])
                 {
-                    // First said, then done: who finds it not released has it whole.
+                    // First said, then done: a block that is found not released is whole.
                     Volatile.Write(ref _released[block], true);
                     Interlocked.Increment(ref _blocks);
                     memory.Discard(block * GuestPage.PerBlock, GuestPage.PerBlock);
@@ -64,7 +62,7 @@ internal sealed class ReleasedMemory(GuestMemory memory)
         }
     }
 
-    /// <summary>Gives nothing back any more; whether nothing was given back until now, so that the guest is whole here.</summary>
+    /// <summary>Gives nothing back any more; says whether nothing was given back until now, so that the guest is whole here.</summary>
     public bool TryKeep()
     {
         lock (_lock)

@@ -18,10 +18,9 @@ internal sealed class RunAhead
     private readonly int[] _length = new int[Walks];
     private int _oldest;
 
-    /// <summary>Knows no walk yet.</summary>
     public RunAhead() => Array.Fill(_next, -1);
 
-    /// <summary>Pages to send from <paramref name="page"/> on, that one included.</summary>
+    /// <summary>Says how many pages to send from <paramref name="page"/> on, that one included.</summary>
     public int Answer(long page)
     {
         int walk = Array.IndexOf(_next, page);

@@ -12,10 +12,10 @@ internal sealed class SentPages
 {
     private readonly ulong[] _words;
 
-    /// <summary>Nothing has been sent.</summary>
+    /// <summary>A map by which nothing has been sent.</summary>
     public SentPages(long pageCount) => _words = new ulong[PageBits.WordsFor(pageCount)];
 
-    /// <summary>What the destination holds: page p is bit p % 8 of byte p / 8, in words of 8 bytes.</summary>
+    /// <summary>A map of what the destination holds: page p is bit p % 8 of byte p / 8, in words of 8 bytes.</summary>
     public SentPages(ReadOnlySpan<byte> received)
     {
         _words = new ulong[received.Length / sizeof(ulong)];
@@ -27,10 +27,10 @@ internal sealed class SentPages
 
     private long AllPages => (long)_words.Length * PageBits.PerWord;
 
-    /// <summary>How many pages are marked.</summary>
+    /// <summary>Counts the pages that are marked.</summary>
     public long Count() => PageBits.CountIn(_words, 0, AllPages);
 
-    /// <summary>The runs of pages, of those from 0 to <paramref name="pages"/> - 1, that are not marked, in order.</summary>
+    /// <summary>Lists the runs of pages, of those from 0 to <paramref name="pages"/> - 1, that are not marked, in order.</summary>
     public IEnumerable<(long First, long Count)> UnsentRuns(long pages)
     {
         for (long first = NextUnsent(0, pages); first < pages;)
@@ -41,7 +41,7 @@ internal sealed class SentPages
         }
     }
 
-    /// <summary>Takes the marks of pages away that were written after they were sent. In precopy, while nothing is being sent.</summary>
+    /// <summary>Removes the marks of pages that were written after they were sent. In precopy, while nothing is being sent.</summary>
     public void Remove(PageSet written)
     {
         ReadOnlySpan<ulong> words = written.Words;
@@ -54,19 +54,19 @@ internal sealed class SentPages
         }
     }
 
-    /// <summary>Marks one page; whether it was not marked before.</summary>
+    /// <summary>Marks one page; says whether it was not marked before.</summary>
     public bool Mark(long page)
     {
         (int word, ulong bit, _) = PageBits.FirstPart(page, page + 1);
         return (Interlocked.Or(ref _words[word], bit) & bit) == 0;
     }
 
-    /// <summary>The first page from <paramref name="from"/> on, before <paramref name="end"/>, that is not marked; else the end.</summary>
+    /// <summary>Finds the first page from one on, before <paramref name="end"/>, that is not marked; else the end.</summary>
     public long NextUnsent(long from, long end) => PageBits.NextClear(_words, from, end);
 
     /// <summary>
-    /// Marks pages from <paramref name="from"/> on until one is marked already or <paramref name="end"/> is reached; the number of pages
-    /// that are now this caller's to send.
+    /// Marks pages from <paramref name="from"/> on until one is marked already or <paramref name="end"/> is reached; counts the pages that
+    /// are now this caller's to send.
     /// </summary>
     public int ClaimRun(long from, long end)
     {
@@ -85,20 +85,14 @@ internal sealed class SentPages
         return (int)(page - from);
     }
 
-    /// <summary>How many pages of a range are marked.</summary>
+    /// <summary>Counts the pages of a range that are marked.</summary>
     public int CountIn(long from, long end) => (int)PageBits.CountIn(_words, from, end);
 
-    /// <summary>How many pages of each block of 2 MiB are marked.</summary>
+    /// <summary>Counts the pages of each block of 2 MiB that are marked.</summary>
     public int[] CountBlocks()
     {
-        int[] counts = new int[AllPages / GuestPage.PerBlock];
-        for (int block = 0; block < counts.Length; block++)
-        {
-            long first = (long)block * GuestPage.PerBlock;
-            counts[block] = CountIn(first, first + GuestPage.PerBlock);
-        }
-
-        return counts;
+        var firsts = Enumerable.Range(0, (int)(AllPages / GuestPage.PerBlock)).Select(block => (long)block * GuestPage.PerBlock);
+        return [.. firsts.Select(first => CountIn(first, first + GuestPage.PerBlock))];
     }
 
     /// <summary>Marks all pages of a range.</summary>
@@ -112,8 +106,8 @@ internal sealed class SentPages
     }
 
     /// <summary>
-    /// Marks the pages of a word, lowest first, up to the first one that is marked already; how many. Those behind it must not be marked in
-    /// the same step: whoever marks a page has to send it.
+    /// Marks the pages of a word, lowest first, up to the first one that is marked already, and counts them. Those behind it must not be
+    /// marked in the same step: who marks a page has to send it.
     /// </summary>
     private static int ClaimIn(ref ulong word, ulong bits)
     {

@@ -1,8 +1,9 @@
 namespace MigrationD.Daemon.Source.Push;
 
 /// <summary>
-/// How many bytes may be sent now at a rate, without a clock of its own. Whoever sends takes what was sent, which may be more than there
-/// was; the next one waits until that is made up for. So over any time it is the rate, what <see cref="Burst"/> saves up, and one message.
+/// How many bytes may be sent now at a rate, without a clock of its own: each time is from one beginning, and never less than the one
+/// before. What was sent is withdrawn, and may be more than there was; the next sender waits until that is made up for. So over any time it
+/// is the rate, what <see cref="Burst"/> saves up, and one message.
 /// </summary>
 internal sealed class TokenBucket
 {
@@ -19,8 +20,6 @@ internal sealed class TokenBucket
     public long Rate { get; private set; }
 
     /// <summary>Changes the rate; what is owed stays owed, but where there is no limit.</summary>
-    /// <param name="rate">Bytes a second; 0 for no limit.</param>
-    /// <param name="now">The time, from whatever beginning; never less than the one before, here and below.</param>
     public void SetRate(long rate, TimeSpan now)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rate);
@@ -29,9 +28,9 @@ internal sealed class TokenBucket
         Fill(now);
     }
 
-    /// <summary>How long to wait before something is sent.</summary>
-    /// <param name="now">The time.</param>
-    /// <param name="underWay">Bytes that others may be sending and that nobody has taken yet.</param>
+    /// <summary>
+    /// Says how long to wait before something is sent, while others may be sending so many bytes that nobody has withdrawn yet.
+    /// </summary>
     public TimeSpan Delay(TimeSpan now, long underWay = 0)
     {
         Fill(now);
@@ -39,15 +38,15 @@ internal sealed class TokenBucket
         return Rate == 0 || level >= 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(-level / Rate);
     }
 
-    /// <summary>Something was sent that has waited.</summary>
-    public void Take(long bytes, TimeSpan now)
+    /// <summary>Withdraws what was sent after a wait.</summary>
+    public void Withdraw(long bytes, TimeSpan now)
     {
         Fill(now);
         _level -= Rate == 0 ? 0 : bytes;
     }
 
-    /// <summary>Something was sent that does not wait; it shortens what others may send.</summary>
-    public void TakeUrgent(long bytes, TimeSpan now)
+    /// <summary>Withdraws what was sent without waiting; it shortens what others may send.</summary>
+    public void WithdrawUrgent(long bytes, TimeSpan now)
     {
         Fill(now);
         double deepest = Math.Min(_level, -Rate * LongestMemory.TotalSeconds);

@@ -10,13 +10,11 @@ internal sealed class UrgentGate
 {
     private int _open;
 
-    /// <summary>A request is being answered.</summary>
     public void Enter() => Interlocked.Increment(ref _open);
 
-    /// <summary>It has been answered.</summary>
     public void Leave() => Interlocked.Decrement(ref _open);
 
-    /// <summary>Lets whoever is ready run first while something urgent is open.</summary>
+    /// <summary>Lets other threads that are ready run first while something urgent is open.</summary>
     public void YieldToUrgent()
     {
         if (Volatile.Read(ref _open) != 0)

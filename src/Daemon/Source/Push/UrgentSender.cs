@@ -58,7 +58,7 @@ internal sealed class UrgentSender(LaneCall lane, OutgoingMemory outgoing, PushO
         }
     }
 
-    /// <summary>Lets go of what it looked at the memory with.</summary>
+    /// <summary>Frees the scanner.</summary>
     public void Dispose() => _scanner.Dispose();
 
     private void Send(long page, Span<byte> head)

@@ -6,31 +6,20 @@ namespace MigrationD.Daemon.Source.Queue;
 /// How many migrations away from this node are under way at a time. The others wait, in the order in which they were asked for: by ticket,
 /// so that one that leaves and comes back is where it was.
 /// </summary>
-internal sealed class MigrationQueue
+internal sealed class MigrationQueue(int limit)
 {
     private readonly Lock _lock = new();
     private readonly SortedDictionary<long, MigrationTurn> _waiting = [];
-    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _tickets;
-    private int _limit;
+    private volatile int _limit = limit;
     private int _underWay;
     private bool _closed;
-
-    /// <summary>A queue in which nobody waits.</summary>
-    /// <param name="limit">How many may be under way at a time; at least 1.</param>
-    public MigrationQueue(int limit) => _limit = limit;
 
     /// <summary>How many may be under way at a time. More at once lets the next ones begin; fewer ends none that has begun.</summary>
     public int Limit
     {
-        get
-        {
-            lock (_lock)
-            {
-                return _limit;
-            }
-        }
-
+        get => _limit;
         set
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
@@ -43,22 +32,15 @@ internal sealed class MigrationQueue
     }
 
     /// <summary>A task that ends when a place in the queue has changed.</summary>
-    public Task Changed
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _changed.Task;
-            }
-        }
-    }
+    public Task Changed => _changed.Task;
 
-    /// <summary>A number behind all that were taken before.</summary>
+    /// <summary>Draws a number behind all that were drawn before.</summary>
     public long TakeTicket() => Interlocked.Increment(ref _tickets);
 
-    /// <summary>Begins to wait. The turn is disposed of when it is over, or not wanted any more.</summary>
-    /// <param name="ticket">From <see cref="TakeTicket"/>; waits at no other place at this time.</param>
+    /// <summary>
+    /// Begins to wait by a ticket, which waits at no other place at this time. The turn is disposed of when it is over, or not wanted any
+    /// more.
+    /// </summary>
     public MigrationTurn Join(long ticket)
     {
         var turn = new MigrationTurn(this, ticket);
@@ -77,7 +59,7 @@ internal sealed class MigrationQueue
         return turn;
     }
 
-    /// <summary>Where in the queue a turn waits: 1 for the next one, 0 for one that does not wait; and how many are under way.</summary>
+    /// <summary>Says where in the queue a turn waits, 1 for the next, 0 for one that does not wait; and how many are under way.</summary>
     public (int Place, int UnderWay) PlaceOf(MigrationTurn turn)
     {
         lock (_lock)
@@ -102,7 +84,7 @@ internal sealed class MigrationQueue
         }
     }
 
-    /// <summary>A turn is over, or given up.</summary>
+    /// <summary>Gives the place of a turn that is over, or given up, to the next.</summary>
     internal void Leave(MigrationTurn turn)
     {
         lock (_lock)
@@ -137,4 +119,32 @@ internal sealed class MigrationQueue
         _changed.SetResult();
         _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
+}
+
+/// <summary>One migration's place in a <see cref="MigrationQueue"/>, and then among those under way, until it is disposed of.</summary>
+internal sealed class MigrationTurn(MigrationQueue queue, long ticket) : IDisposable
+{
+    private readonly TaskCompletionSource _come = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _left;
+
+    public long Ticket => ticket;
+
+    /// <summary>Ends when the migration may begin; fails when none may any more.</summary>
+    public Task WhenCome => _come.Task;
+
+    /// <summary>Whether the migration may have begun.</summary>
+    public bool HasCome => _come.Task.IsCompletedSuccessfully;
+
+    /// <summary>Ends a turn that is over, or not wanted.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _left, 1) == 0)
+        {
+            queue.Leave(this);
+        }
+    }
+
+    internal void Come() => _come.SetResult();
+
+    internal void Refuse(Exception why) => _come.SetException(why);
 }

@@ -13,8 +13,8 @@ public sealed class TokenBucketTests
     public void Without_a_limit_nobody_waits()
     {
         var bucket = new TokenBucket();
-        bucket.Take(long.MaxValue / 2, TimeSpan.Zero);
-        bucket.TakeUrgent(long.MaxValue / 2, TimeSpan.Zero);
+        bucket.Withdraw(long.MaxValue / 2, TimeSpan.Zero);
+        bucket.WithdrawUrgent(long.MaxValue / 2, TimeSpan.Zero);
         Assert.Equal(TimeSpan.Zero, bucket.Delay(TimeSpan.Zero));
     }
 
@@ -24,7 +24,7 @@ public sealed class TokenBucketTests
         var bucket = new TokenBucket();
         bucket.SetRate(4 * Mebibyte, TimeSpan.Zero);
         Assert.Equal(TimeSpan.Zero, bucket.Delay(TimeSpan.Zero));
-        bucket.Take(Message, TimeSpan.Zero);
+        bucket.Withdraw(Message, TimeSpan.Zero);
         Assert.Equal(TimeSpan.FromSeconds(0.5), bucket.Delay(TimeSpan.Zero));
         Assert.Equal(0.1, bucket.Delay(TimeSpan.FromSeconds(0.4)).TotalSeconds, tolerance: 1e-6);
         Assert.Equal(TimeSpan.Zero, bucket.Delay(TimeSpan.FromSeconds(0.5)));
@@ -36,9 +36,9 @@ public sealed class TokenBucketTests
         var bucket = new TokenBucket();
         bucket.SetRate(100 * Mebibyte, TimeSpan.Zero);
         var later = TimeSpan.FromHours(1);
-        bucket.Take((long)(100 * Mebibyte * TokenBucket.Burst.TotalSeconds), later);
+        bucket.Withdraw((long)(100 * Mebibyte * TokenBucket.Burst.TotalSeconds), later);
         Assert.Equal(TimeSpan.Zero, bucket.Delay(later));
-        bucket.Take(Mebibyte, later);
+        bucket.Withdraw(Mebibyte, later);
         Assert.Equal(0.01, bucket.Delay(later).TotalSeconds, tolerance: 1e-4);
     }
 
@@ -47,7 +47,7 @@ public sealed class TokenBucketTests
     {
         var bucket = new TokenBucket();
         bucket.SetRate(Mebibyte, TimeSpan.Zero);
-        bucket.Take(Message, TimeSpan.Zero);
+        bucket.Withdraw(Message, TimeSpan.Zero);
         bucket.SetRate(2 * Mebibyte, TimeSpan.FromSeconds(1));
         Assert.Equal(TimeSpan.FromSeconds(0.5), bucket.Delay(TimeSpan.FromSeconds(1)));
         bucket.SetRate(0, TimeSpan.FromSeconds(1));
@@ -61,12 +61,12 @@ public sealed class TokenBucketTests
     {
         var bucket = new TokenBucket();
         bucket.SetRate(Mebibyte, TimeSpan.Zero);
-        bucket.TakeUrgent(1000 * Mebibyte, TimeSpan.Zero);
+        bucket.WithdrawUrgent(1000 * Mebibyte, TimeSpan.Zero);
         Assert.Equal(TokenBucket.LongestMemory, bucket.Delay(TimeSpan.Zero));
 
         // What the push owes is its own, and not forgiven by that.
-        bucket.Take(Message, TimeSpan.Zero);
-        bucket.TakeUrgent(1000 * Mebibyte, TimeSpan.Zero);
+        bucket.Withdraw(Message, TimeSpan.Zero);
+        bucket.WithdrawUrgent(1000 * Mebibyte, TimeSpan.Zero);
         Assert.Equal(TimeSpan.FromSeconds(3), bucket.Delay(TimeSpan.Zero));
     }
 
@@ -91,7 +91,7 @@ public sealed class TokenBucketTests
                     now += delay > TimeSpan.FromMilliseconds(1) ? delay : TimeSpan.FromMilliseconds(1);
                 }
 
-                bucket.Take(size, now);
+                bucket.Withdraw(size, now);
                 sent.Add((now, size));
             }
 
@@ -123,7 +123,7 @@ public sealed class TokenBucketTests
         {
             // Every sleep ends up to 5 ms late.
             now += bucket.Delay(now) is { Ticks: > 0 } delay ? delay + TimeSpan.FromMilliseconds(message % 6) : TimeSpan.Zero;
-            bucket.Take(Message, now);
+            bucket.Withdraw(Message, now);
         }
 
         Assert.InRange(now.TotalSeconds, 19.7, 19.9);
