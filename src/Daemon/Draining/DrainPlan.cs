@@ -62,11 +62,7 @@ internal static class DrainPlan
         : null;
 }
 
-/// <summary>A guest that is to be moved off this node.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Kind">What a peer has to be able to run.</param>
-/// <param name="MemoryBytes">Its RAM.</param>
-/// <param name="Refusals">By address, the peers that a migration of it has failed to, with the reason.</param>
+/// <summary>A guest that is to be moved off this node; refusals are why migrations of it have failed, by the address of the peer.</summary>
 internal sealed record DrainCandidate(string Name, GuestKind Kind, long MemoryBytes, IReadOnlyDictionary<string, string> Refusals);
 
 /// <summary>A guest and the peer that it goes to.</summary>

@@ -6,11 +6,10 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Migrations;
 
-/// <summary>How a guest is to be moved, as an operator asked for it, with every default filled in.</summary>
-/// <param name="To">HOST:PORT of the destination's control address.</param>
-/// <param name="Placement">How the destination places pages.</param>
-/// <param name="Mode">How memory goes over.</param>
-/// <param name="Precopy">How far precopy may go, if there is any.</param>
+/// <summary>
+/// How a guest is to be moved to a HOST:PORT, as an operator asked for it, with every default filled in: limits of precopy as well where
+/// there is none.
+/// </summary>
 internal sealed record MigrationPlan(string To, Placement Placement, MigrationMode Mode, PrecopyLimits Precopy)
 {
     // More than any link carries.

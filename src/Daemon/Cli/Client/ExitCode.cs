@@ -3,25 +3,13 @@ namespace MigrationD.Daemon.Cli.Client;
 /// <summary>What the process tells the script that started it. The only list of these; the help text is made from it.</summary>
 internal static class ExitCode
 {
-    /// <summary>Done; for migrate and migration watch: the migration completed; for drain: no guest stayed.</summary>
     public const int Ok = 0;
-
-    /// <summary>The operation failed.</summary>
     public const int Failed = 1;
-
-    /// <summary>The command line, or a value in it, is wrong.</summary>
     public const int Usage = 2;
-
-    /// <summary>The daemon does not answer on its control socket.</summary>
     public const int Unreachable = 3;
-
-    /// <summary>The guest or migration does not exist.</summary>
     public const int NotFound = 4;
-
-    /// <summary>The daemon refuses in the state it is in.</summary>
     public const int Refused = 5;
-
-    /// <summary>Ended by Ctrl-C or SIGTERM: 128 + SIGINT, as shells count.</summary>
+    // 128 + SIGINT, as shells count.
     public const int Interrupted = 130;
 
     /// <summary>Each code with its meaning for the help text.</summary>

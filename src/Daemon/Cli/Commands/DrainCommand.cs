@@ -31,7 +31,7 @@ internal sealed class DrainCommand : ClientCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
-    private readonly CountOption _parallel = new(
+    private readonly ValueOption<uint> _parallel = ValueOption.Count(
         "--parallel", MostParallel, $"How many guests are on their way at a time, from 1 to {MostParallel} [default: {DefaultParallel}].");
 
     private readonly MigrationPlanOptions _plan;

@@ -42,8 +42,7 @@ internal sealed class DemoCommand : CliCommand
     private async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
     {
         var json = parse.GetValue(_json);
-        var console = new ConsoleDemoView(_console);
-        IDemoView view = json ? new SilentDemoView() : console;
+        var view = new DemoView(json ? new CliConsole(TextWriter.Null, TextWriter.Null, isTerminal: false) : _console);
 
         // System.CommandLine turns SIGINT and SIGTERM into a cancellation; a closed terminal has to end the daemons as well.
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -77,7 +76,7 @@ internal sealed class DemoCommand : CliCommand
             return problems.Count == 0 ? ExitCode.Ok : ExitCode.Failed;
         }
 
-        console.Report(evidence, problems);
+        view.Report(evidence, problems);
         return problems.Count == 0 ? ExitCode.Ok : throw new CliException(
             ExitCode.Failed, "demo-failed", "the demo failed: " + string.Join("\n", problems));
     }
@@ -100,7 +99,7 @@ internal sealed class DemoCommand : CliCommand
                 .Select(finding => $"{finding.Name}: {finding.Found}; to mend: {finding.Remedy}"));
     }
 
-    private GuestKind ChooseKind(ParseResult parse, IDemoView view)
+    private GuestKind ChooseKind(ParseResult parse, DemoView view)
     {
         if (_guest.IsGiven(parse))
         {

@@ -9,7 +9,7 @@ namespace MigrationD.Daemon.Cli.Demo;
 /// One demo: two daemons on loopback, a guest on the first, its migration to the second, and a look at it there. Nothing in here is
 /// special to the demo: the daemons are real processes, and everything goes through their control sockets.
 /// </summary>
-internal sealed class DemoRun(GuestSpec spec, MigrateRequest plan, IDemoView view)
+internal sealed class DemoRun(GuestSpec spec, MigrateRequest plan, DemoView view)
 {
     private static readonly TimeSpan SweepDeadline = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan MigrationDeadline = TimeSpan.FromMinutes(5);

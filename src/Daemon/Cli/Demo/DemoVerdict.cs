@@ -1,6 +1,6 @@
-using System.Globalization;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
+using static System.FormattableString;
 
 namespace MigrationD.Daemon.Cli.Demo;
 
@@ -57,6 +57,4 @@ internal static class DemoVerdict
             }
         }
     }
-
-    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -12,8 +12,8 @@ internal sealed class GuestSpecOptions
     private const uint DefaultVcpus = 2;
     private static readonly ByteSize DefaultMemory = new(256L << 20);
 
-    private readonly Option<ByteSize?> _memory = Size("--memory", $"RAM; a multiple of 2 MiB [default: {DefaultMemory}]");
-    private readonly Option<ByteSize?> _workingSet = Size("--working-set",
+    private readonly ValueOption<ByteSize> _memory = ValueOption.Size("--memory", $"RAM; a multiple of 2 MiB [default: {DefaultMemory}]");
+    private readonly ValueOption<ByteSize> _workingSet = ValueOption.Size("--working-set",
         "How much of RAM the guest's program goes over again and again [default: three quarters of the memory]");
 
     private readonly Option<uint?> _vcpus = new("--vcpus")
@@ -52,19 +52,4 @@ internal sealed class GuestSpecOptions
         spec.RunPulse(new Pulse { WorkingSetBytes = (ulong)workingSet, Pattern = _pattern.Read(parse), Content = _content.Read(parse) });
         return spec;
     }
-
-    private static Option<ByteSize?> Size(string name, string description) => new(name)
-    {
-        Description = description,
-        HelpName = "SIZE",
-        CustomParser = result =>
-        {
-            if (!ByteSize.TryParse(result.Tokens[0].Value, out var size))
-            {
-                result.AddError($"{name} {result.Tokens[0].Value}: no size; write bytes or a whole number of KiB, MiB or GiB, e.g. 256MiB");
-            }
-
-            return size;
-        },
-    };
 }

@@ -20,13 +20,13 @@ internal sealed class MigrationPlanOptions
     private readonly WordOption<MigrationMode> _mode = new("--mode", MigrationMode.Hybrid,
         "How memory goes over: after the switchover, before it, or before it while that pays and the rest after it");
 
-    private readonly CountOption _maxRounds = new(
+    private readonly ValueOption<uint> _maxRounds = ValueOption.Count(
         "--max-rounds", MostRounds, $"Before the switchover: how often to go over memory at most [default: {Unsaid.MaxRounds}]");
 
-    private readonly Option<TimeSpan?> _precopyTimeout = Time(
+    private readonly ValueOption<TimeSpan> _precopyTimeout = ValueOption.Time(
         "--precopy-timeout", $"Before the switchover: how long to copy memory at most [default: {Unsaid.Timeout.TotalMinutes:0}m]");
 
-    private readonly Option<TimeSpan?> _downtimeLimit = Time(
+    private readonly ValueOption<TimeSpan> _downtimeLimit = ValueOption.Time(
         "--downtime-limit",
         $"With --mode precopy: how long the guest may stand still for its last pages [default: {Unsaid.Downtime.TotalMilliseconds:0}ms]");
 
@@ -49,15 +49,15 @@ internal sealed class MigrationPlanOptions
         "Pack pages on their way, but for those that the guest waits for: when the transfer gets shorter by it (thin links), never, or "
         + "whatever gets smaller");
 
-    private readonly BandwidthOption _bandwidth = new(
+    private readonly ValueOption<Bandwidth> _bandwidth = ValueOption.Bandwidth(
         "--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; pages that the guest waits for count and never wait "
             + $"[default: {Bandwidth.Unlimited}]");
 
-    private readonly BandwidthOption _postcopyBandwidth = new(
+    private readonly ValueOption<Bandwidth> _postcopyBandwidth = ValueOption.Bandwidth(
         "--postcopy-bandwidth", "How fast to send pages that nobody waits for, after the switchover; --bandwidth holds as well "
             + $"[default: {Bandwidth.Unlimited}]");
 
-    private readonly CountOption _lanes = new(
+    private readonly ValueOption<uint> _lanes = ValueOption.Count(
         "--lanes", PageLanePaths.MaxPushLanes,
         $"Connections to push pages over at the same time, from 1 to {PageLanePaths.MaxPushLanes}: more than one is faster where one "
             + "processor core cannot fill the network [default: 1]");
@@ -98,22 +98,5 @@ internal sealed class MigrationPlanOptions
         Bandwidth = parse.GetValue(_bandwidth)?.BytesPerSecond ?? 0,
         PostcopyBandwidth = parse.GetValue(_postcopyBandwidth)?.BytesPerSecond ?? 0,
         Lanes = parse.GetValue(_lanes) ?? 0,
-    };
-
-    /// <summary>An option whose value is a time of at least a millisecond.</summary>
-    internal static Option<TimeSpan?> Time(string name, string description) => new(name)
-    {
-        Description = description,
-        HelpName = "TIME",
-        CustomParser = result =>
-        {
-            string text = result.Tokens[0].Value;
-            if (!Duration.TryParse(text, out TimeSpan time) || time < TimeSpan.FromMilliseconds(1))
-            {
-                result.AddError($"{name} {text}: no time from 1ms to 7 days; use a number with ms, s, m or h, e.g. 30s");
-            }
-
-            return time;
-        },
     };
 }

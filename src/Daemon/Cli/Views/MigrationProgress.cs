@@ -14,10 +14,6 @@ internal static class MigrationProgress
     /// <summary>Plain lines are written at each change of state and whenever this much more of the pages has come.</summary>
     private const double PlainStepPercent = 10;
 
-    /// <summary>Waits in silence.</summary>
-    /// <returns>The migration in its last state; so all methods here.</returns>
-    public static Task<Migration> WaitAsync(IAsyncEnumerable<Migration> updates) => FollowAsync(updates, (_, _) => { });
-
     /// <summary>Shows the progress.</summary>
     public static Task<Migration> ShowAsync(CliConsole console, IAsyncEnumerable<Migration> updates) =>
         console.CanRedraw ? ShowLiveAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);

@@ -4,6 +4,7 @@ using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
+using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
@@ -13,15 +14,16 @@ internal sealed class MigrationSetCommand : ClientCommand
 {
     private readonly Argument<string> _id = MigrationCommand.IdArgument();
 
-    private readonly BandwidthOption _bandwidth = new("--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; 0 lifts the limit");
+    private readonly ValueOption<Bandwidth> _bandwidth = ValueOption.Bandwidth(
+        "--bandwidth", "How fast to send at most, e.g. 500MiB/s or 1Gbit; 0 lifts the limit");
 
-    private readonly BandwidthOption _postcopyBandwidth = new(
+    private readonly ValueOption<Bandwidth> _postcopyBandwidth = ValueOption.Bandwidth(
         "--postcopy-bandwidth", "How fast to send pages that nobody waits for, after the switchover; 0 lifts the limit");
 
-    private readonly CountOption _maxRounds = new(
+    private readonly ValueOption<uint> _maxRounds = ValueOption.Count(
         "--max-rounds", MigrationPlanOptions.MostRounds, "Until the switchover: how often to go over memory at most");
 
-    private readonly Option<TimeSpan?> _downtimeLimit = MigrationPlanOptions.Time(
+    private readonly ValueOption<TimeSpan> _downtimeLimit = ValueOption.Time(
         "--downtime-limit", "In a migration with --mode precopy: how long the guest may stand still for its last pages");
 
     public MigrationSetCommand(CliConsole console)

@@ -1,12 +1,12 @@
-using System.Globalization;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Cli.Views;
 using MigrationD.Protocol.V1;
+using static System.FormattableString;
 
 namespace MigrationD.Daemon.Cli.Demo;
 
 /// <summary>Tells the demo to a person.</summary>
-internal sealed class ConsoleDemoView(CliConsole console) : IDemoView
+internal sealed class DemoView(CliConsole console)
 {
     private const string Faster =
         """
@@ -23,7 +23,7 @@ internal sealed class ConsoleDemoView(CliConsole console) : IDemoView
 
     public Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates) => MigrationProgress.ShowAsync(console, updates);
 
-    /// <summary>The report at the end.</summary>
+    /// <summary>Reports at the end.</summary>
     public void Report(DemoEvidence evidence, IReadOnlyList<string> problems)
     {
         Say("");
@@ -37,11 +37,10 @@ internal sealed class ConsoleDemoView(CliConsole console) : IDemoView
         {
             FieldView.Write(console.Ansi,
             [
-                ("guest's steps", $"{Numbers.Number(before.Steps)} before the migration, {Numbers.Number(after.Steps)} at the end"),
-                ("guest's sweeps", $"{Numbers.Number(before.Sweeps)} before the migration, {Numbers.Number(after.Sweeps)} at the end"),
-                ("corrupt pages", Numbers.Number(after.CorruptPages)),
-                ("largest gap", string.Create(CultureInfo.InvariantCulture,
-                    $"{after.LargestGapUs / 1000.0:N1} ms between two steps, as the guest itself measured")),
+                ("guest's steps", Invariant($"{before.Steps:N0} before the migration, {after.Steps:N0} at the end")),
+                ("guest's sweeps", Invariant($"{before.Sweeps:N0} before the migration, {after.Sweeps:N0} at the end")),
+                ("corrupt pages", Invariant($"{after.CorruptPages:N0}")),
+                ("largest gap", Invariant($"{after.LargestGapUs / 1000.0:N1} ms between two steps, as the guest itself measured")),
             ]);
             Say("");
         }
