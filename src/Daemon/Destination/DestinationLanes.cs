@@ -21,11 +21,11 @@ internal sealed class DestinationLanes : IDisposable
     private const int UrgentSlots = 64;
 
     private readonly Lock _lock = new();
-    private readonly IncomingMemory _incoming;
+    private readonly IIncomingMemory _incoming;
     private readonly string _guest;
     private readonly ILogger _logger;
-    private readonly PagePlacer _urgentPlacer;
-    private readonly PagePlacer[] _pushPlacers;
+    private readonly IPagePlacer _urgentPlacer;
+    private readonly IPagePlacer[] _pushPlacers;
     private readonly FaultRequester _requester;
     private readonly LaneSlot _urgent = new("urgent");
     private readonly LaneSlot[] _push;
@@ -37,7 +37,7 @@ internal sealed class DestinationLanes : IDisposable
 
     /// <summary>Lanes that nobody has opened yet; staging is populated now, not when the first page comes.</summary>
     /// <exception cref="SystemCallException">The host has no memory left for the staging.</exception>
-    public DestinationLanes(IncomingMemory incoming, string guest, LanesAgreed agreed, ILogger logger)
+    public DestinationLanes(IIncomingMemory incoming, string guest, LanesAgreed agreed, ILogger logger)
     {
         Agreed = agreed;
         Precopy = agreed.Precopy ? new IncomingPrecopy(incoming, guest, agreed.Push) : null;
@@ -47,7 +47,7 @@ internal sealed class DestinationLanes : IDisposable
         _requester = new FaultRequester(incoming, logger);
         _push = [.. Enumerable.Range(0, agreed.Push).Select(lane => new LaneSlot(lane == 0 ? "push" : $"push {lane}"))];
         _handover = agreed.Handover ? new LaneSlot("handover") : null;
-        var placers = new List<PagePlacer>();
+        var placers = new List<IPagePlacer>();
         try
         {
             _urgentPlacer = Add(placers, UrgentSlots);
@@ -185,7 +185,7 @@ internal sealed class DestinationLanes : IDisposable
     public void Dispose()
     {
         _urgentPlacer.Dispose();
-        foreach (PagePlacer placer in _pushPlacers)
+        foreach (IPagePlacer placer in _pushPlacers)
         {
             placer.Dispose();
         }
@@ -247,9 +247,9 @@ internal sealed class DestinationLanes : IDisposable
         });
     }
 
-    private PagePlacer Add(List<PagePlacer> placers, int slots)
+    private IPagePlacer Add(List<IPagePlacer> placers, int slots)
     {
-        PagePlacer placer = _incoming.CreatePlacer(slots);
+        IPagePlacer placer = _incoming.CreatePlacer(slots);
         placers.Add(placer);
         return placer;
     }

@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Metrics;
 using MigrationD.Daemon.Migrations;
+using MigrationD.Guest.Memory;
+using MigrationD.Guest.Userfault;
 
 namespace MigrationD.Daemon.Destination;
 
@@ -22,4 +24,10 @@ internal sealed record DestinationNode(GuestRegistry Guests, MigrationLog Migrat
 
     /// <summary>The clock that sources are waited for by.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>
+    /// What lets the pages of untouched memory come one by one, placed so, and is told how long each that was waited for took:
+    /// <see cref="IncomingMemory.Register"/>, which needs a userfaultfd.
+    /// </summary>
+    public Func<GuestMemory, Placement, Action<long>?, IIncomingMemory> Register { get; init; } = IncomingMemory.Register;
 }

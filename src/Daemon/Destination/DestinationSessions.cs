@@ -195,7 +195,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
     private DestinationSession Prepare(PrepareRequest request, GuestSpec spec)
     {
         IGuest? guest = null;
-        IncomingMemory? incoming = null;
+        IIncomingMemory? incoming = null;
         DestinationLanes? lanes = null;
         HostedGuest hosted = node.Guests.Expect(spec, share =>
         {
@@ -203,7 +203,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
             try
             {
                 // Registered before anything can touch it: a page that is there already would never be asked for.
-                incoming = IncomingMemory.Register(
+                incoming = node.Register(
                     memory, PlacementMessages.FromMessage(request.Placement), node.Meter is { } meter ? meter.FaultServed : null);
                 guest = GuestFactory.Incoming(spec, memory, request.MachineProfile.Span);
                 incoming.SetVcpus(guest.VcpuThreads);

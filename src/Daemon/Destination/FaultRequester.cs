@@ -11,7 +11,7 @@ namespace MigrationD.Daemon.Destination;
 /// The fault thread: reads userfaults and asks the source for each page that somebody waits for, over whichever urgent lane there is. It
 /// outlives lanes: what nobody could be asked for is asked for when the next lane opens.
 /// </summary>
-internal sealed class FaultRequester(IncomingMemory incoming, ILogger logger)
+internal sealed class FaultRequester(IIncomingMemory incoming, ILogger logger)
 {
     // As many as a busy guest can have open at once; one read takes them all.
     private const int FaultsARead = 64;

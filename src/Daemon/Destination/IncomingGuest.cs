@@ -19,7 +19,7 @@ namespace MigrationD.Daemon.Destination;
 /// only remembered costs nothing.
 /// </summary>
 internal sealed class IncomingGuest(
-    GuestRegistry registry, HostedGuest hosted, IGuest guest, IncomingMemory memory, DestinationLanes lanes, bool runOnArrival,
+    GuestRegistry registry, HostedGuest hosted, IGuest guest, IIncomingMemory memory, DestinationLanes lanes, bool runOnArrival,
     ILogger logger) : IIncomingGuest
 {
     private readonly StandbyThread _loader = new($"load {hosted.Name}");

@@ -9,7 +9,7 @@ namespace MigrationD.Daemon.Destination;
 /// on each of them, what went stale is forgotten, and only then the guest is loaded.
 /// </summary>
 /// <remarks>The push lanes' threads count their ends; control calls come after they have counted the last one, which they check.</remarks>
-internal sealed class IncomingPrecopy(IncomingMemory memory, string guest, int pushLanes)
+internal sealed class IncomingPrecopy(IIncomingMemory memory, string guest, int pushLanes)
 {
     private int _underWay = pushLanes;
 

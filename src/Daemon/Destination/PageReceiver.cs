@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Google.Protobuf;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Figures;
@@ -17,17 +16,17 @@ namespace MigrationD.Daemon.Destination;
 /// Receives the pages of one lane on the lane's own thread: straight from the socket into staging, and from there with one ioctl to where
 /// they belong.
 /// </summary>
-internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPages arriving) : IDisposable
+internal sealed class PageReceiver(LaneCall lane, IPagePlacer placer, ArrivingPages arriving) : IDisposable
 {
     private static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
 
-    private readonly IncomingMemory _memory = arriving.Memory;
+    private readonly IIncomingMemory _memory = arriving.Memory;
     private readonly IncomingPrecopy? _precopy = arriving.Precopy;
     private readonly PagePath _path = arriving.Path;
     private readonly ConfirmedBlocks _confirmed = new(arriving.Memory.Received);
     private PageUnpacker? _unpacker;
     private byte[] _packed = [];
-    private long _reportedAt = Stopwatch.GetTimestamp();
+    private long _reportedAt = arriving.Time.GetTimestamp();
     private uint _marks;
     private bool _precopyEnded;
 
@@ -179,7 +178,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
 
     private void ReportNowAndThen()
     {
-        if (_path != PagePath.Push || Stopwatch.GetElapsedTime(_reportedAt) < ReportInterval)
+        if (_path != PagePath.Push || arriving.Time.GetElapsedTime(_reportedAt) < ReportInterval)
         {
             return;
         }
@@ -189,7 +188,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
 
     private void Report()
     {
-        _reportedAt = Stopwatch.GetTimestamp();
+        _reportedAt = arriving.Time.GetTimestamp();
         var report = new PushReport
         {
             PagesReceived = (ulong)_memory.Received.Count,
@@ -209,7 +208,7 @@ internal sealed class PageReceiver(LaneCall lane, PagePlacer placer, ArrivingPag
 /// <param name="Memory">The memory that they are of.</param>
 /// <param name="Path">Which way they come.</param>
 /// <param name="AllReceived">Called when every page is here; more than once.</param>
-internal sealed record ArrivingPages(IncomingMemory Memory, PagePath Path, Action AllReceived)
+internal sealed record ArrivingPages(IIncomingMemory Memory, PagePath Path, Action AllReceived)
 {
     /// <summary>Precopy, where they come before the guest, and again; null where they do not.</summary>
     public IncomingPrecopy? Precopy { get; init; }
@@ -219,4 +218,7 @@ internal sealed record ArrivingPages(IncomingMemory Memory, PagePath Path, Actio
 
     /// <summary>Asked with each report: whether the source is told which blocks are here for good.</summary>
     public Func<bool> Confirms { get; init; } = () => false;
+
+    /// <summary>The clock that reports go by.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
 }

@@ -12,7 +12,7 @@ namespace MigrationD.Daemon.Migrations;
 internal sealed record RamMap(IReadOnlyList<int> Pages, string Paths)
 {
     /// <summary>The map of a destination.</summary>
-    public static RamMap Of(IncomingMemory incoming)
+    public static RamMap Of(IIncomingMemory incoming)
     {
         int[] pages =
         [

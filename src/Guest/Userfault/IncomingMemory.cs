@@ -20,7 +20,7 @@ namespace MigrationD.Guest.Userfault;
 /// every page is there, and the second only after that, or after the memory itself has been taken away.
 /// </para>
 /// </remarks>
-public sealed unsafe class IncomingMemory : IDisposable
+public sealed unsafe class IncomingMemory : IIncomingMemory
 {
     private const int MessagesPerRead = 64;
 
@@ -198,6 +198,9 @@ public sealed unsafe class IncomingMemory : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
         return new PagePlacer(this, singlePageSlots);
     }
+
+    /// <inheritdoc/>
+    IPagePlacer IIncomingMemory.CreatePlacer(int singlePageSlots) => CreatePlacer(singlePageSlots);
 
     /// <summary>
     /// Makes pages that have come missing again, because they are not any more what they are on the source. Before the guest has run, and

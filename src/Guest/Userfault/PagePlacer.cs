@@ -13,7 +13,7 @@ namespace MigrationD.Guest.Userfault;
 /// Used by one thread only, and shares its staging with no other. Several placers may place the same page: the kernel lets one win, the
 /// others count it as redundant. Nothing here allocates managed memory after the first whole block.
 /// </remarks>
-public sealed class PagePlacer : IDisposable
+public sealed class PagePlacer : IPagePlacer
 {
     /// <summary>
     /// How often a page that answers EAGAIN without progress is tried again before it is copied: compaction holds a page for some

@@ -1,7 +1,6 @@
 using MigrationD.Daemon.Destination;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
-using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Destination;
 
@@ -117,7 +116,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
 
     // ---- those that come
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Guest_is_prepared_for_and_found_by_its_session_and_its_migration()
     {
         PrepareRequest request = ReceivingNode.Request();
@@ -134,7 +133,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
             (record.Id, record.Guest, record.Role, record.Peer, record.Mode, record.PagesTotal));
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Session_that_was_given_up_is_still_known_and_its_guest_is_not()
     {
         DestinationSession session = await _node.Sessions.PrepareAsync(ReceivingNode.Request());
@@ -149,7 +148,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
             Assert.Throws<Refusal>(() => _node.Sessions.FindGuest(session.Id)).Message);
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Prepare_of_the_same_migration_takes_the_place_of_the_one_before()
     {
         _node.Sessions.Limit = 1;
@@ -159,7 +158,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         Assert.Same(second, _node.Sessions.FindMigration("0123456789ab"));
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task One_more_comes_when_another_is_not_coming_any_more()
     {
         _node.Sessions.Limit = 1;
@@ -170,7 +169,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         await _node.Sessions.PrepareAsync(next);
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Guest_whose_name_is_taken_does_not_come()
     {
         DestinationSession first = await _node.Sessions.PrepareAsync(ReceivingNode.Request());
@@ -181,7 +180,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         Assert.Single(_node.Migrations.All());
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Machine_that_cannot_be_made_leaves_nothing()
     {
         PrepareRequest request = ReceivingNode.Request();
@@ -190,7 +189,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         AssertNothingIsHere();
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Node_that_stops_gives_up_who_has_not_run_here()
     {
         DestinationSession session = await _node.Sessions.PrepareAsync(ReceivingNode.Request());

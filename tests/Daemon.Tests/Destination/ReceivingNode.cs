@@ -25,7 +25,14 @@ internal sealed class ReceivingNode : IAsyncDisposable
         Guests = new GuestRegistry(new MemoryBudget(4 * Size), GuestJournal.None, Log);
         var timeouts = new MigrationTimeouts(TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20));
         Sessions = new DestinationSessions(
-            new DestinationNode(Guests, Migrations, timeouts) { Name = "beta", Logger = Log, LaneLogger = LaneLog }, limit);
+            new DestinationNode(Guests, Migrations, timeouts)
+            {
+                Name = "beta",
+                Logger = Log,
+                LaneLogger = LaneLog,
+                Register = (memory, _, _) => new ScriptedMemory(memory),
+            },
+            limit);
     }
 
     public RecordedLog Log { get; } = new();

@@ -10,7 +10,6 @@ using MigrationD.Daemon.Tests.Destination;
 using MigrationD.Daemon.Tests.Hosting;
 using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
-using MigrationD.TestSupport;
 
 namespace MigrationD.Daemon.Tests.Services;
 
@@ -64,7 +63,7 @@ public sealed class TransportServiceTests : IAsyncDisposable
         Assert.StartsWith(Busy, refusal.Message, StringComparison.Ordinal);
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Answer_to_Prepare_is_what_opens_lanes()
     {
         PrepareResponse response = await _service.Prepare(ReceivingNode.Request(), new DirectCall());
@@ -75,7 +74,7 @@ public sealed class TransportServiceTests : IAsyncDisposable
         Assert.False(session.IsEnded);
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Session_whose_source_has_not_waited_is_given_up()
     {
         PrepareResponse response = await _service.Prepare(ReceivingNode.Request(), new DirectCall(new CancellationToken(canceled: true)));
@@ -106,7 +105,7 @@ public sealed class TransportServiceTests : IAsyncDisposable
         }
     }
 
-    [MachineFact(Needs.Userfaultfd)]
+    [Fact]
     public async Task Calls_reach_their_session()
     {
         PrepareRequest request = ReceivingNode.Request();
