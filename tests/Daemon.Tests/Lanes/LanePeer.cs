@@ -1,5 +1,3 @@
-using System.Net;
-using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
@@ -11,15 +9,12 @@ internal sealed class LanePeer : IDisposable
 {
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
 
-    private readonly LaneListener _listener;
+    private readonly LaneServer _server;
 
-    public LanePeer(Action<LaneCall> serve, LaneOptions? options = null)
+    public LanePeer(Action<LaneCall> serve, LaneOptions? options = null, string path = PageLanePaths.Handover)
     {
-        _listener = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), options ?? new LaneOptions(), serve, NullLogger.Instance);
-        _listener.Start();
-        Call = LaneClient.Open(
-            _listener.LocalEndPoint, PageLanePaths.Handover, new Dictionary<string, string>(), options ?? new LaneOptions(),
-            CancellationToken.None);
+        _server = new LaneServer(serve, options);
+        Call = _server.Open(path);
     }
 
     /// <summary>The client's end.</summary>
@@ -33,9 +28,12 @@ internal sealed class LanePeer : IDisposable
     public static Task<T> Start<T>(Func<T> work) =>
         Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
+    /// <summary>Waits until this is so.</summary>
+    public static void Until(Func<bool> condition, string what) => Assert.True(SpinWait.SpinUntil(condition, Deadline), $"never: {what}");
+
     public void Dispose()
     {
         Call.Dispose();
-        _listener.Dispose();
+        _server.Dispose();
     }
 }
