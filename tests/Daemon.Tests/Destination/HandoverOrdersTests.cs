@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Google.Protobuf;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Destination;
@@ -136,7 +135,7 @@ public sealed class HandoverOrdersTests
 
         public Scene() => _peer = new LanePeer(Serve);
 
-        public Target Target { get; } = new();
+        public ScriptedTarget Target { get; } = new();
 
         public HandoverOrders? Orders { get; private set; }
 
@@ -177,24 +176,5 @@ public sealed class HandoverOrdersTests
                 throw;
             }
         }
-    }
-
-    private sealed class Target : IHandoverTarget
-    {
-        public ConcurrentQueue<(string What, Thread On)> CarriedOut { get; } = [];
-
-        public Action OnRun { get; set; } = () => { };
-
-        public void Forget(IReadOnlyList<ulong> staleRuns) => Note($"Forget {string.Join(',', staleRuns)}");
-
-        public void LoadState(ReadOnlyMemory<byte> state) => Note($"LoadState {state.Span[0]}");
-
-        public void Run()
-        {
-            OnRun();
-            Note("Run");
-        }
-
-        private void Note(string what) => CarriedOut.Enqueue((what, Thread.CurrentThread));
     }
 }
