@@ -67,7 +67,9 @@ internal sealed class DestinationLanes : IDisposable
     /// <summary>What precopy has brought; null without it.</summary>
     public IncomingPrecopy? Precopy { get; }
 
-    /// <summary>A lane broke; which, and how. Raised on the lane's thread.</summary>
+    /// <summary>
+    /// A lane broke; which, and how. Raised on the lane's thread, and not once more for those that end with it.
+    /// </summary>
     public event Action<string, Exception>? Lost;
 
     /// <summary>All lanes are open. Raised on a lane's thread, before it receives.</summary>
@@ -338,7 +340,7 @@ internal sealed class DestinationLanes : IDisposable
         lock (_lock)
         {
             // Nor does the handover lane end anything once it has done its work.
-            ours = _shut || _closing || (slot == _handover && _guestRuns);
+            ours = _shut || slot.IsAborted || (slot == _handover && _guestRuns);
             if (!ours)
             {
                 // One lane is of no use without the others, and the source notices the end of all at once.

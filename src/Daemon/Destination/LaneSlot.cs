@@ -14,6 +14,9 @@ internal sealed class LaneSlot(string name)
 
     public bool IsOpen => _call is not null;
 
+    /// <summary>Whether this side has ended the connection that serves as it.</summary>
+    public bool IsAborted { get; private set; }
+
     /// <summary>Ends when no thread serves this lane.</summary>
     public Task WhenClosed => IsOpen ? _closed.Task : Task.CompletedTask;
 
@@ -25,10 +28,15 @@ internal sealed class LaneSlot(string name)
     {
         _call = call;
         _end = end;
+        IsAborted = false;
         _closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    public void Abort(string reason) => _end?.Invoke(reason);
+    public void Abort(string reason)
+    {
+        IsAborted = true;
+        _end?.Invoke(reason);
+    }
 
     /// <summary>Ends the connection's time as this lane, when the thread that served it is done; another may take its place.</summary>
     public void Close()

@@ -310,6 +310,21 @@ public sealed class DestinationLanesTests
         LanePeer.Until(() => scene.Opened == 2, "opened again");
     }
 
+    [Theory]
+    [InlineData("urgent")]
+    [InlineData("push")]
+    [InlineData("handover")]
+    public async Task Loss_is_told_of_once_by_the_lane_that_broke(string lane)
+    {
+        using var scene = new Scene(OneAndHandover);
+        scene.OpenAll()[lane].Abort("cut");
+        LanePeer.Until(() => !scene.Lost.IsEmpty, "the loss");
+        await scene.Lanes.CloseAsync("others come").WaitAsync(LanePeer.Deadline);
+        // No thread serves any of them any more, that of the handover lane included.
+        scene.OpenWhenFree("handover");
+        Assert.Equal(lane, Assert.Single(scene.Losses()).Lane);
+    }
+
     [Fact]
     public void Urgent_lane_is_not_closed_while_pages_are_missing()
     {
