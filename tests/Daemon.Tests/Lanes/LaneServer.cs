@@ -27,7 +27,8 @@ internal sealed class LaneServer : IDisposable
     /// <summary>Lanes that are served so.</summary>
     public LaneServer(Action<LaneCall>? serve, LaneOptions? options = null)
     {
-        Options = options ?? new LaneOptions();
+        // What does not come is a failed test and no test that hangs.
+        Options = options ?? new LaneOptions { IdleTimeout = LanePeer.Deadline };
         _listener = new LaneListener(new IPEndPoint(IPAddress.Loopback, 0), Options, serve ?? Keep, NullLogger.Instance);
         _listener.Start();
     }

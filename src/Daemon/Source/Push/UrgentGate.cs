@@ -10,6 +10,9 @@ internal sealed class UrgentGate
 {
     private int _open;
 
+    /// <summary>Whether a request is being answered.</summary>
+    public bool IsOpen => Volatile.Read(ref _open) != 0;
+
     public void Enter() => Interlocked.Increment(ref _open);
 
     public void Leave() => Interlocked.Decrement(ref _open);
@@ -17,7 +20,7 @@ internal sealed class UrgentGate
     /// <summary>Lets other threads that are ready run first while something urgent is open.</summary>
     public void YieldToUrgent()
     {
-        if (Volatile.Read(ref _open) != 0)
+        if (IsOpen)
         {
             Thread.Yield();
         }
