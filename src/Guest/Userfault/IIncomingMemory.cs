@@ -17,14 +17,17 @@ public interface IIncomingMemory : IDisposable
     /// <inheritdoc cref="IncomingMemory.Blocks"/>
     ReceivedBlocks Blocks { get; }
 
+    /// <inheritdoc cref="IncomingMemory.Counters"/>
+    PlacementCounters Counters { get; }
+
     /// <inheritdoc cref="IncomingMemory.WaitFaults"/>
     int WaitFaults(Span<PageFault> into);
 
     /// <inheritdoc cref="IncomingMemory.StopFaults"/>
     void StopFaults();
 
-    /// <inheritdoc cref="IncomingMemory.NoteHuge"/>
-    void NoteHuge(long block);
+    /// <inheritdoc cref="IncomingMemory.MarkHuge"/>
+    void MarkHuge(long block);
 
     /// <inheritdoc cref="IncomingMemory.HugeBlocks"/>
     IReadOnlyList<long> HugeBlocks();
@@ -32,20 +35,17 @@ public interface IIncomingMemory : IDisposable
     /// <inheritdoc cref="IncomingMemory.OpenFaults"/>
     IReadOnlyList<PageFault> OpenFaults();
 
-    /// <inheritdoc cref="IncomingMemory.KnowVcpus"/>
-    void KnowVcpus(IReadOnlyList<int> threads);
+    /// <inheritdoc cref="IncomingMemory.SetVcpus"/>
+    void SetVcpus(IReadOnlyList<int> threads);
 
-    /// <inheritdoc cref="IncomingMemory.NoteRequest"/>
-    void NoteRequest(long page);
+    /// <inheritdoc cref="IncomingMemory.RecordRequest"/>
+    void RecordRequest(long page);
 
     /// <inheritdoc cref="IncomingMemory.CreatePlacer"/>
     IPagePlacer CreatePlacer(int singlePageSlots);
 
     /// <inheritdoc cref="IncomingMemory.Forget"/>
     long Forget(long firstPage, long pageCount);
-
-    /// <inheritdoc cref="IncomingMemory.Snapshot"/>
-    PlacementSnapshot Snapshot();
 
     /// <inheritdoc cref="IncomingMemory.Complete"/>
     void Complete();

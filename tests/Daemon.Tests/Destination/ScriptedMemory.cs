@@ -13,7 +13,6 @@ internal sealed class ScriptedMemory : IIncomingMemory
 {
     private readonly ConcurrentQueue<string> _calls = new();
     private readonly ConcurrentDictionary<long, bool> _huge = new();
-    private readonly PlacementCounters _counters = new();
     private readonly FaultLedger _ledger;
     private readonly BlockingCollection<PageFault> _faults = [];
     private readonly CancellationTokenSource _stop = new();
@@ -27,6 +26,7 @@ internal sealed class ScriptedMemory : IIncomingMemory
         Received = new ReceivedPages(memory.PageCount);
         Blocks = new ReceivedBlocks(memory.BlockCount);
         _ledger = new FaultLedger(Received);
+        Counters = new PlacementCounters(_ledger);
     }
 
     public GuestMemory Memory { get; }
@@ -34,6 +34,8 @@ internal sealed class ScriptedMemory : IIncomingMemory
     public ReceivedPages Received { get; }
 
     public ReceivedBlocks Blocks { get; }
+
+    public PlacementCounters Counters { get; }
 
     /// <summary>Called with each call before it is carried out: throws where it is to fail, waits where it is to take long.</summary>
     public Action<string> OnCall { get; set; } = _ => { };
@@ -86,15 +88,15 @@ internal sealed class ScriptedMemory : IIncomingMemory
         _stop.Cancel();
     }
 
-    public void NoteHuge(long block) => _huge[block] = true;
+    public void MarkHuge(long block) => _huge[block] = true;
 
     public IReadOnlyList<long> HugeBlocks() => [.. _huge.Keys.Order()];
 
     public IReadOnlyList<PageFault> OpenFaults() => _ledger.OpenFaults();
 
-    public void KnowVcpus(IReadOnlyList<int> threads) => _ledger.Know(threads);
+    public void SetVcpus(IReadOnlyList<int> threads) => _ledger.SetVcpus(threads);
 
-    public void NoteRequest(long page) => _ledger.NoteRequest(page);
+    public void RecordRequest(long page) => _ledger.RecordRequest(page);
 
     public IPagePlacer CreatePlacer(int singlePageSlots)
     {
@@ -111,11 +113,9 @@ internal sealed class ScriptedMemory : IIncomingMemory
         long forgotten = Received.CountIn(firstPage, pageCount);
         Memory.Discard(firstPage, pageCount);
         Received.Unmark(firstPage, pageCount);
-        PlacementCounters.Add(ref _counters.PagesForgotten, forgotten);
+        Counters.PagesForgotten.Add(forgotten);
         return forgotten;
     }
-
-    public PlacementSnapshot Snapshot() => _counters.Snapshot(_ledger);
 
     public void Complete()
     {
@@ -162,15 +162,15 @@ internal sealed class ScriptedMemory : IIncomingMemory
         public void Replace(long firstPage, int pageCount, PagePath path)
         {
             memory.Note($"replace {firstPage}+{pageCount} {path}");
-            PlacementCounters.Add(ref memory._counters.PagesReplaced, memory.Received.CountIn(firstPage, pageCount));
+            memory.Counters.PagesReplaced.Add(memory.Received.CountIn(firstPage, pageCount));
             Put(firstPage, pageCount, path, replaces: true);
         }
 
         public long PlaceZeros(long firstPage, long pageCount, PagePath path)
         {
             memory.Note($"zeros {firstPage}+{pageCount} {path}");
-            long placed = memory.Received.Mark(firstPage, pageCount, ref memory._counters.PagesZero);
-            memory.Blocks.NoteZeros(firstPage, pageCount);
+            long placed = memory.Received.Mark(firstPage, pageCount, memory.Counters.PagesZero);
+            memory.Blocks.MarkZeros(firstPage, pageCount);
             memory._ledger.Close(firstPage, pageCount, Stopwatch.GetTimestamp());
             return placed;
         }
@@ -197,9 +197,9 @@ internal sealed class ScriptedMemory : IIncomingMemory
                 }
             }
 
-            memory.Blocks.Note(firstPage, path);
-            ref long counter = ref path == PagePath.Urgent ? ref memory._counters.PagesUrgent : ref memory._counters.PagesPush;
-            long placed = memory.Received.Mark(firstPage, pageCount, ref counter);
+            memory.Blocks.MarkContent(firstPage, path);
+            PlacementCounter counter = path == PagePath.Urgent ? memory.Counters.PagesUrgent : memory.Counters.PagesPush;
+            long placed = memory.Received.Mark(firstPage, pageCount, counter);
             memory._ledger.Close(firstPage, pageCount, Stopwatch.GetTimestamp());
             return (int)placed;
         }

@@ -16,7 +16,7 @@ public sealed class PlacementMessagesTests
     {
         var received = new ReceivedPages(2);
         var ledger = new FaultLedger(received);
-        ledger.Know([7]);
+        ledger.SetVcpus([7]);
         var counted = new MigrationD.Guest.Userfault.PlacementCounters(ledger);
         PlacementCounter[] counters = [.. typeof(MigrationD.Guest.Userfault.PlacementCounters).GetProperties()
             .Where(property => property.PropertyType == typeof(PlacementCounter))
@@ -30,7 +30,7 @@ public sealed class PlacementMessagesTests
         ledger.Open(0, 7);
         ledger.Open(1, 8);
         long opened = Stopwatch.GetTimestamp();
-        ledger.NoteRequest(0);
+        ledger.RecordRequest(0);
         SpinWait.SpinUntil(() => Stopwatch.GetElapsedTime(opened) > Wait);
         long arrived = Stopwatch.GetTimestamp();
         received.Mark(0, 2);

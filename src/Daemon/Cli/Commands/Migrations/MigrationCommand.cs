@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using MigrationD.Daemon.Cli.Help;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Cli.Views;
@@ -26,13 +27,13 @@ internal sealed class MigrationCommand : CliCommand
             "migrationd migration recover ID",
             "migrationd migration resolve ID --resume-here",
         ];
-        Subcommands.Add(new ListCommand<Migration, MigrationJson>(
+        Subcommands.Add(new ListCommand<Migration, JsonObject>(
             "List the daemon's migrations.", console, (client, cancellationToken) => client.ListMigrationsAsync(cancellationToken),
             JsonShapes.Of, "no migrations; start one with 'migrationd migrate NAME --to HOST:PORT'", MigrationView.WriteList)
         {
             Examples = ["migrationd migration list", "migrationd migration list --json"],
         });
-        Subcommands.Add(new SubjectCommand<Migration, MigrationJson>(
+        Subcommands.Add(new SubjectCommand<Migration, JsonObject>(
             "show", "Show a migration as it is now: times, pages by path, fault latency.", console, IdArgument(),
             (client, id, cancellationToken) => client.GetMigrationAsync(id, cancellationToken),
             (_, migration) => JsonShapes.Detailed(migration), (terminal, _, migration) => MigrationView.Write(terminal.Ansi, migration))
