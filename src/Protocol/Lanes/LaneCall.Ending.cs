@@ -6,7 +6,7 @@ using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Lanes;
 
-/// <content>Failures and ends. The first failure is the one that everybody sees.</content>
+/// <content>Failures and ends. Everybody sees the first failure.</content>
 public sealed partial class LaneCall
 {
     // Bytes that a lingering end throws away at most.
@@ -40,7 +40,7 @@ public sealed partial class LaneCall
     /// <summary>
     /// On a server: ends the call with a status; nothing can be written after it. Instead of <see cref="Accept"/> it refuses the call.
     /// </summary>
-    /// <param name="refusal">Why it ends, with a sentence of which up to 4096 bytes, as encoded, are sent; null for OK.</param>
+    /// <param name="refusal">Why the call ends; up to 4096 bytes of its sentence, as encoded, are sent. Null for OK.</param>
     /// <exception cref="InvalidOperationException">This is a client, or the call is finished.</exception>
     /// <exception cref="LaneException">The connection failed. The call is over.</exception>
     public void Finish(Refusal? refusal = null)
@@ -143,29 +143,25 @@ public sealed partial class LaneCall
     /// <summary>The reader met an error: tells the peer, ends the lane, and gives the exception to throw.</summary>
     private LaneException ReadingFailed(Exception error)
     {
-        switch (error)
+        LaneException failure;
+        if (error is LaneException failed)
         {
-            case Http2Exception broken:
-                return Leave(broken.Message, broken, Goodbye.GoAway(_streamId, broken.Code, broken.Message));
-            case GrpcRuleException refusal when _isServer && !_writingEnded && _streamId != 0:
-                return Leave(refusal.Message, refusal, LastFrames(refusal.Why, refusal.Message, refusal.HttpStatus));
-            case GrpcRuleException refusal:
-                return Leave(refusal.Message, refusal, Goodbye.Cancel(_streamId));
-            case LaneException failed:
-                LaneException failure = Fail(failed.Kind, failed.Message, failed, default);
-                _transport.Interrupt();
-                return failure;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(error));
-        }
-
-        LaneException Leave(string why, Exception cause, byte[] lastWords)
-        {
-            LaneException failure = Fail(LaneFailure.ProtocolError, why, cause, lastWords);
-            _transport.ShutdownSend();
-            Volatile.Write(ref _lingers, true);
+            failure = Fail(failed.Kind, failed.Message, failed, default);
+            _transport.Interrupt();
             return failure;
         }
+
+        byte[] lastWords = error switch
+        {
+            Http2Exception broken => Goodbye.GoAway(_streamId, broken.Code, broken.Message),
+            GrpcRuleException refusal when _isServer && !_writingEnded && _streamId != 0 =>
+                LastFrames(refusal.Why, refusal.Message, refusal.HttpStatus),
+            _ => Goodbye.Cancel(_streamId),
+        };
+        failure = Fail(LaneFailure.ProtocolError, error.Message, error, lastWords);
+        _transport.ShutdownSend();
+        Volatile.Write(ref _lingers, true);
+        return failure;
     }
 
     /// <summary>

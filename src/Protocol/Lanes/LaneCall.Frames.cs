@@ -12,7 +12,7 @@ public sealed partial class LaneCall
     private bool _settingsAcknowledged;
     private int _highestStreamId;
 
-    /// <summary>Reads one frame, or the start of one that carries DATA of the call.</summary>
+    /// <summary>Reads one frame, or the start of a frame that carries DATA of the call.</summary>
     private void ReadFrame()
     {
         FrameHeader frame = FrameHeader.Parse(_receive.Take(FrameHeader.Size));

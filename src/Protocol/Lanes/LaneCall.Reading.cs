@@ -165,8 +165,8 @@ public sealed partial class LaneCall
     }
 
     /// <summary>
-    /// For a writer that waits: handles frames while nobody else reads and the next thing to come is no message. False when that
-    /// is for somebody else to do.
+    /// Handles frames for a writer that waits, while nobody else reads and the next thing to come is no message. False when that is for
+    /// somebody else to do.
     /// </summary>
     private bool TryPump()
     {

@@ -156,7 +156,7 @@ public sealed partial class LaneCall
                 Volatile.Write(ref _sent, _sent + start.Length + head.Length + payload.Length);
             }
 
-            // The reader leaves its frames to whoever is sending; it may have done so just before the lock was free.
+            // The reader leaves its frames to the thread that is sending, perhaps just before the lock was free.
             while (_control.IsPending)
             {
                 lock (_sending)
@@ -182,7 +182,7 @@ public sealed partial class LaneCall
         }
     }
 
-    /// <summary>For the reader: sends what it owes without ever waiting. False when the socket would not take all of it.</summary>
+    /// <summary>Sends what the reader owes without ever waiting. False when the socket would not take all of it.</summary>
     private bool TrySendControl()
     {
         if (!Monitor.TryEnter(_sending))

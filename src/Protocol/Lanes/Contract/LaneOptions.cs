@@ -6,8 +6,8 @@ namespace MigrationD.Protocol.Lanes.Contract;
 public sealed record LaneOptions
 {
     /// <summary>
-    /// How often whoever keeps a lane alive shall <see cref="LaneCall.Ping"/>: several times in the shortest silence that either end may be
-    /// told to take for a lost link, which is 2 s.
+    /// How often the side that keeps a lane alive calls <see cref="LaneCall.Ping"/>: several times in the shortest silence that either end
+    /// may be told to take for a lost link, which is 2 s.
     /// </summary>
     public static TimeSpan PingInterval { get; } = TimeSpan.FromMilliseconds(400);
 
@@ -20,7 +20,7 @@ public sealed record LaneOptions
     /// </summary>
     public int MaxHeaderListBytes { get; init; } = 8 * 1024;
 
-    /// <summary>From dialling or accepting a connection until the call has begun.</summary>
+    /// <summary>The time from dialling or accepting a connection until the call has begun.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long a call may wait for the peer's next byte; null waits as long as TCP says that the peer is there.</summary>

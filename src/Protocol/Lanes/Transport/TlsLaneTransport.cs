@@ -197,12 +197,12 @@ internal sealed class TlsLaneTransport : LaneTransport
                 break;
             }
 
-            if ((wire & Readiness.Writable) != 0 && TrySendKept())
+            if ((wire & Readiness.Writable) != 0 && (!_stream.HasKept || _stream.TryWriting(_stream.TrySendKept)))
             {
                 ready |= Readiness.Writable;
             }
 
-            // What has come may be a part of a record only, of which nothing can be received yet.
+            // Perhaps only a part of a record has come, and nothing can be received yet.
             if ((wire & Readiness.Readable) != 0 && ReadAhead(0))
             {
                 ready |= Readiness.Readable;
@@ -369,28 +369,6 @@ internal sealed class TlsLaneTransport : LaneTransport
         return 0;
     }
 
-    private bool TrySendKept()
-    {
-        if (!_stream.HasKept)
-        {
-            return true;
-        }
-
-        if (!_stream.Writing.TryEnter())
-        {
-            return false;
-        }
-
-        try
-        {
-            return _stream.TrySendKept();
-        }
-        finally
-        {
-            _stream.Writing.Exit();
-        }
-    }
-
     /// <summary>Says that nothing more comes (close_notify; RFC 8446, section 6.1), when that goes without waiting for anybody.</summary>
     private void TrySayClose()
     {
@@ -401,38 +379,37 @@ internal sealed class TlsLaneTransport : LaneTransport
 
         try
         {
-            if (!_stream.Writing.TryEnter())
-            {
-                return;
-            }
-
-            try
-            {
-                if (_closeSaid || !_stream.TrySendKept())
-                {
-                    return;
-                }
-
-                _closeSaid = true;
-                _stream.KeepsWhatWouldWait = true;
-
-                // Has ended when it returns, because the stream under it writes at once.
-                _ssl.ShutdownAsync().GetAwaiter().GetResult();
-            }
-            catch (Exception error) when (IsFailure(error))
-            {
-                // The connection is gone already.
-            }
-            finally
-            {
-                _stream.KeepsWhatWouldWait = false;
-                _stream.Writing.Exit();
-            }
+            _stream.TryWriting(SayClose);
         }
         finally
         {
             Monitor.Exit(_receiving);
         }
+    }
+
+    private bool SayClose()
+    {
+        try
+        {
+            if (!_closeSaid && _stream.TrySendKept())
+            {
+                _closeSaid = true;
+                _stream.KeepsWhatWouldWait = true;
+
+                // The shutdown has ended when it returns, because the stream under it writes at once.
+                _ssl.ShutdownAsync().GetAwaiter().GetResult();
+            }
+        }
+        catch (Exception error) when (IsFailure(error))
+        {
+            // The connection is gone already.
+        }
+        finally
+        {
+            _stream.KeepsWhatWouldWait = false;
+        }
+
+        return _closeSaid;
     }
 
     private LaneException Describe(Exception error, string what)

@@ -45,6 +45,24 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
     /// <summary>Whether something is kept. Any thread may ask.</summary>
     public bool HasKept => Volatile.Read(ref _keptEnd) != 0;
 
+    /// <summary>Does what needs the right to write, when that is free; false when it is not, or the work says so.</summary>
+    public bool TryWriting(Func<bool> work)
+    {
+        if (!Writing.TryEnter())
+        {
+            return false;
+        }
+
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            Writing.Exit();
+        }
+    }
+
     /// <summary>
     /// Sends what was kept, as far as that goes without waiting. True when nothing is left. The caller holds <see cref="Writing"/>.
     /// </summary>
@@ -151,33 +169,27 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
         while (HasKept)
         {
             Readiness ready = AwaitWire(Readiness.Readable | Readiness.Writable, ReadDeadline);
-            if ((ready & Readiness.Writable) != 0)
-            {
-                if (!Writing.TryEnter())
-                {
-                    return;
-                }
-
-                try
-                {
-                    TrySendKept();
-                }
-                catch (LaneException)
-                {
-                    // Sending is broken. What the peer said before that may still be there, and may say why.
-                    ForgetKept();
-                }
-                finally
-                {
-                    Writing.Exit();
-                }
-            }
-
-            if ((ready & Readiness.Readable) != 0)
+            bool isTheWriters = (ready & Readiness.Writable) != 0 && !TryWriting(SendKeptOrForget);
+            if (isTheWriters || (ready & Readiness.Readable) != 0)
             {
                 return;
             }
         }
+    }
+
+    private bool SendKeptOrForget()
+    {
+        try
+        {
+            TrySendKept();
+        }
+        catch (LaneException)
+        {
+            // Sending is broken. What the peer said before that may still be there, and may say why.
+            ForgetKept();
+        }
+
+        return true;
     }
 
     private void Keep(ReadOnlySpan<byte> bytes)
