@@ -64,8 +64,8 @@ internal sealed class FaultInjection(string step, string action, int delay)
         {
             throw new IOException(
                 $"{Variable} is '{text}', which is no STEP:ACTION; steps: {string.Join(", ", Steps.Order(StringComparer.Ordinal))}; "
-                + $"actions: kill, stop, throw, wait, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere but "
-                + "in a test");
+                + $"actions: kill, stop, throw, wait, delay:MS up to {LongestDelay}. It makes a daemon fail on purpose: unset it anywhere "
+                + "but in a test");
         }
 
         if (Configured is { } fault)

@@ -78,13 +78,12 @@ internal sealed class DaemonHost : IAsyncDisposable
         _outgoing = new SourceMigrations(_source);
     }
 
-    /// <summary>Serves until <paramref name="stop"/>, then ends in order; 0 when it did.</summary>
+    /// <summary>Serves until <paramref name="cancellationToken"/> fires, then ends in order; 0 when it did.</summary>
     /// <param name="options">What to serve, and how.</param>
-    /// <param name="reload">Reads the options anew, on SIGHUP: certificates, lists of names, and how many guests may be on their
-    /// way.</param>
-    /// <param name="stop">Ends the daemon.</param>
+    /// <param name="reload">Reads anew, on SIGHUP: certificates, lists of names, and how many guests may be on their way.</param>
+    /// <param name="cancellationToken">Ends the daemon.</param>
     /// <exception cref="IOException">An address or the control socket cannot be had; the message says which and what to do.</exception>
-    public static async Task<int> RunAsync(DaemonOptions options, Func<DaemonOptions> reload, CancellationToken stop)
+    public static async Task<int> RunAsync(DaemonOptions options, Func<DaemonOptions> reload, CancellationToken cancellationToken)
     {
         // Threads inherit the rank, so none is started before. Guests step back by themselves.
         _ = ThreadRank.TryRaiseToControl();
@@ -108,7 +107,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         Task rehearsal = FaultInjection.IsOn
             ? Task.CompletedTask
             : Rehearsal.RunAsync(Path.GetDirectoryName(Path.GetFullPath(options.ControlPath))!);
-        await Task.Delay(Timeout.InfiniteTimeSpan, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         DaemonLog.Stopping(host._logger, options.Node);
         service.Stopping(options.StopTimeout);
         await rehearsal.ConfigureAwait(false);

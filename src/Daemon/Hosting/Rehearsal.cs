@@ -48,8 +48,8 @@ internal static class Rehearsal
             catch (Exception)
 #pragma warning restore CA1031
             {
-                // The kind cannot run here, or the path is too long for a socket, or there is no loopback. Whoever creates such a guest
-                // gets the reason; a rehearsal has nobody to tell.
+                // The kind cannot run here, or the path is too long for a socket, or there is no loopback. An operator who creates such a
+                // guest gets the reason; a rehearsal has nobody to tell.
             }
         }
 

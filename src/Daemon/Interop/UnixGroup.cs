@@ -24,7 +24,7 @@ internal static class UnixGroup
 
     /// <summary>Gives a file to a group; its owner stays.</summary>
     /// <exception cref="IOException">The system refused.</exception>
-    public static void Give(string path, string group)
+    public static void SetGroup(string path, string group)
     {
         if (!TryFind(group, out uint id))
         {

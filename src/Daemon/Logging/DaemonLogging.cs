@@ -14,10 +14,10 @@ namespace MigrationD.Daemon.Logging;
 /// </summary>
 internal static class DaemonLogging
 {
-    /// <summary>Under which name lanes log.</summary>
+    /// <summary>The name under which lanes log.</summary>
     public const string LanesSource = "migrationd.lanes";
 
-    // What a stranger can make a daemon log by connecting to it: what is wrong with lanes and calls, and the limits of the server.
+    // A stranger who connects can make a daemon log this much: what is wrong with lanes and calls, and the limits of the server.
     private static readonly string[] StrangersSources = [LanesSource, "Microsoft.", "Grpc.", "MigrationD.Protocol.Calls."];
 
     private const string Text = "{Timestamp:HH:mm:ss.fff} {Level:u3} {Message:lj}{NewLine}{Exception}";
@@ -26,11 +26,11 @@ internal static class DaemonLogging
     {
         LoggerConfiguration configuration = new LoggerConfiguration()
             .MinimumLevel.Is(LevelConvert.ToSerilogLevel(options.LogLevel))
-            // The server's own chatter is of interest only to who asks for details.
+            // The server's own chatter is of interest only to those who ask for details.
             .MinimumLevel.Override("Microsoft", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Warning)
-            // What a handler could not do, HandlerRefusals says; what is left to the library are strangers' mistakes.
+            // HandlerRefusals says what a handler could not do; the library is left with strangers' mistakes.
             .MinimumLevel.Override("Grpc", options.LogLevel <= LogLevel.Debug ? LogEventLevel.Debug : LogEventLevel.Fatal)
-            // A server that cannot start is the daemon's own error, and is told by whoever started it.
+            // A server that cannot start is the daemon's own error, and is told where it was started.
             .MinimumLevel.Override("Microsoft.Extensions.Hosting", LogEventLevel.Fatal)
             .Enrich.WithProperty("Node", options.Node);
         configuration.WriteTo.Sink(LoggerSinkConfiguration.Wrap(

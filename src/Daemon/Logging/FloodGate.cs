@@ -10,10 +10,10 @@ namespace MigrationD.Daemon.Logging;
 /// </summary>
 internal sealed class FloodGate : ILogEventSink, IDisposable
 {
-    /// <summary>Lines that pass in each <see cref="Window"/>, of each source.</summary>
+    /// <summary>How many lines of each source pass in each <see cref="Window"/>.</summary>
     public const int Most = 50;
 
-    /// <summary>From the first line on.</summary>
+    /// <summary>How long lines are counted, from the first one on.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromSeconds(10);
 
     private static readonly MessageTemplate LeftOut = new MessageTemplateParser().Parse(
@@ -24,8 +24,8 @@ internal sealed class FloodGate : ILogEventSink, IDisposable
     private readonly TimeProvider _clock;
     private readonly Source[] _sources;
 
-    /// <param name="log">Where lines go that pass.</param>
-    /// <param name="sources">What is held back: how the names of the sources begin that log what strangers cause.</param>
+    /// <param name="log">Takes the lines that pass.</param>
+    /// <param name="sources">How the names of the sources begin that log what strangers cause.</param>
     /// <param name="clock">The clock of the windows.</param>
     public FloodGate(ILogEventSink log, IEnumerable<string> sources, TimeProvider clock)
     {
@@ -83,7 +83,7 @@ internal sealed class FloodGate : ILogEventSink, IDisposable
         }
     }
 
-    /// <summary>The window is over.</summary>
+    /// <summary>Ends the window of a source.</summary>
     private void Open(object? state)
     {
         var source = (Source)state!;
@@ -99,7 +99,7 @@ internal sealed class FloodGate : ILogEventSink, IDisposable
 
         if (last is not null)
         {
-            // With what every line of this daemon carries besides its own text.
+            // The line has what every line of this daemon carries besides its own text.
             _log.Emit(new LogEvent(_clock.GetLocalNow(), LogEventLevel.Warning, null, LeftOut,
             [
                 .. last.Properties.Where(one => one.Key is "Node" or Constants.SourceContextPropertyName)

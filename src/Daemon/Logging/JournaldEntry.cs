@@ -8,12 +8,12 @@ using Serilog.Formatting.Display;
 namespace MigrationD.Daemon.Logging;
 
 /// <summary>
-/// A log event in the journal's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL): fields of text, of which MESSAGE and PRIORITY are what
-/// journalctl shows, and MIGRATIOND_GUEST and its like what it can be asked for.
+/// Writes a log event in the journal's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL): fields of text. MESSAGE and PRIORITY are what
+/// journalctl shows, MIGRATIOND_GUEST and its like what it can be asked for.
 /// </summary>
 internal static class JournaldEntry
 {
-    /// <summary>Most bytes of one value. With all its fields an entry stays below what a datagram may hold by default, 208 KiB.</summary>
+    /// <summary>The most bytes of a value. With all its fields an entry stays below what a datagram may hold by default, 208 KiB.</summary>
     public const int MaxValueBytes = 32 * 1024;
 
     // The journal's own bound on names.
@@ -23,7 +23,7 @@ internal static class JournaldEntry
 
     private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
 
-    /// <summary>The event as one datagram.</summary>
+    /// <summary>Makes one datagram of the event.</summary>
     public static byte[] Of(LogEvent logEvent)
     {
         using var entry = new MemoryStream();
@@ -43,7 +43,7 @@ internal static class JournaldEntry
         return entry.ToArray();
     }
 
-    /// <summary>The event in one line of text, with the exception's own words.</summary>
+    /// <summary>Writes the event in one line of text, with the exception's own words.</summary>
     public static string Text(LogEvent logEvent)
     {
         using var text = new StringWriter(CultureInfo.InvariantCulture);
@@ -56,7 +56,7 @@ internal static class JournaldEntry
         return text.ToString().TrimEnd();
     }
 
-    /// <summary>The priority of syslog(3) that means the same.</summary>
+    /// <summary>Finds the priority of syslog(3) that means the same.</summary>
     public static int Priority(LogEventLevel level) => level switch
     {
         LogEventLevel.Fatal => 2,
@@ -66,7 +66,7 @@ internal static class JournaldEntry
         _ => 7,
     };
 
-    /// <summary>MemoryBytes becomes MIGRATIOND_MEMORY_BYTES; the journal takes A-Z, 0-9 and '_' in names.</summary>
+    /// <summary>Makes MIGRATIOND_MEMORY_BYTES of MemoryBytes; the journal takes A-Z, 0-9 and '_' in names.</summary>
     public static string FieldName(string property)
     {
         var name = new StringBuilder(Prefix);
@@ -88,7 +88,7 @@ internal static class JournaldEntry
     {
         if (name == "EventId" && value is StructureValue parts)
         {
-            // What the logging library makes of a number and a name.
+            // The logging library makes this of a number and a name.
             foreach (LogEventProperty part in parts.Properties)
             {
                 Write(entry, Prefix + (part.Name == "Name" ? "EVENT" : "EVENT_ID"), TextOf(part.Value));
@@ -131,7 +131,7 @@ internal static class JournaldEntry
         entry.WriteByte((byte)'\n');
     }
 
-    /// <summary>How many bytes to take, at most so many, without a part of a character at the end.</summary>
+    /// <summary>Counts bytes, at most so many, that do not end in a part of a character.</summary>
     private static int Whole(byte[] utf8, int most)
     {
         while (most > 0 && (utf8[most] & 0xC0) == 0x80)

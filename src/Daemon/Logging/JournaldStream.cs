@@ -1,6 +1,6 @@
 namespace MigrationD.Daemon.Logging;
 
-/// <summary>Whether standard error leads to the journal (JOURNAL_STREAM in systemd.exec(5)).</summary>
+/// <summary>Finds out whether standard error leads to the journal (JOURNAL_STREAM in systemd.exec(5)).</summary>
 internal static class JournaldStream
 {
     /// <summary>Where systemd says which stream it made: device and inode, decimal, with a colon between them.</summary>
@@ -13,7 +13,7 @@ internal static class JournaldStream
     public static bool Is(string? stream, string? target) =>
         stream?.Split(':') is [_, { Length: > 0 } inode] && target == $"socket:[{inode}]";
 
-    /// <summary>Whether this process's standard error is.</summary>
+    /// <summary>Whether this process's standard error leads to the journal.</summary>
     public static bool IsStandardError() =>
         Is(Environment.GetEnvironmentVariable(Variable), new FileInfo("/proc/self/fd/2").LinkTarget);
 }

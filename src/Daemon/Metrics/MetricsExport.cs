@@ -86,8 +86,8 @@ internal sealed class MetricsExport(MeterProvider provider, CollectorTroubles? t
     }
 
     /// <summary>
-    /// Writes the page into memory first: the exporter lets nobody else read while it writes, and whoever takes no answer would keep all
-    /// others waiting.
+    /// Writes the page into memory first: the exporter lets nobody else read while it writes, and a reader that takes no answer would keep
+    /// all others waiting.
     /// </summary>
     private static async Task WriteWholeAsync(HttpContext http, RequestDelegate write)
     {

@@ -27,7 +27,7 @@ internal readonly record struct Bandwidth(ulong BytesPerSecond)
         ("Gbit", 1e9 / 8),
     ];
 
-    /// <summary>Reads one; false when the text is none, or one that no migration can keep to.</summary>
+    /// <summary>Reads a rate; false when the text is none, or no migration can keep to it.</summary>
     public static bool TryParse(string text, out Bandwidth bandwidth)
     {
         bandwidth = default;
@@ -56,7 +56,7 @@ internal readonly record struct Bandwidth(ulong BytesPerSecond)
         return false;
     }
 
-    /// <summary>For reading: <c>500.0 MiB/s</c>, or the word for no limit.</summary>
+    /// <summary>Writes it for reading: <c>500.0 MiB/s</c>, or the word for no limit.</summary>
     public override string ToString() =>
         BytesPerSecond == 0 ? Unlimited : new ByteSize((long)Math.Min(BytesPerSecond, long.MaxValue)).ToRoundedString() + "/s";
 }

@@ -37,7 +37,7 @@ internal readonly record struct ByteSize(long Bytes)
         return true;
     }
 
-    /// <summary>Exact, in the largest unit that divides it: <c>256MiB</c>, <c>4097</c>.</summary>
+    /// <summary>Writes it exactly, in the largest unit that divides it: <c>256MiB</c>, <c>4097</c>.</summary>
     public override string ToString()
     {
         var bytes = Bytes;
@@ -47,7 +47,7 @@ internal readonly record struct ByteSize(long Bytes)
             : (bytes >> unit.Shift).ToString(CultureInfo.InvariantCulture) + unit.Suffix;
     }
 
-    /// <summary>For reading, not exact: one decimal in the largest unit that the size reaches, e.g. <c>31.4 MiB</c>.</summary>
+    /// <summary>Writes it for reading, not exactly: one decimal in the largest unit that the size reaches, e.g. <c>31.4 MiB</c>.</summary>
     public string ToRoundedString()
     {
         var bytes = Bytes;

@@ -5,7 +5,7 @@ namespace MigrationD.Daemon.Notation;
 /// <summary>A time as people write it: a number with ms, s, m or h.</summary>
 internal static class Duration
 {
-    /// <summary>Reads one of up to seven days.</summary>
+    /// <summary>Reads a time of up to seven days.</summary>
     public static bool TryParse(string text, out TimeSpan time)
     {
         (string number, double milliseconds) = text switch

@@ -2,14 +2,14 @@ using System.Text.Json;
 
 namespace MigrationD.Daemon.Notation;
 
-/// <summary>The protocol's enums as the words that people and scripts see: lower case, with dashes (<c>postcopy-active</c>).</summary>
+/// <summary>Writes the protocol's enums as words for people and scripts: lower case, with dashes (<c>postcopy-active</c>).</summary>
 internal static class Words
 {
     /// <summary>The words of <typeparamref name="T"/> that may be chosen, without the unspecified one.</summary>
     public static string[] Of<T>()
         where T : struct, Enum => [.. Enum.GetValues<T>().Where(value => !value.Equals(default(T))).Select(value => Of(value))];
 
-    /// <summary>The word for a value; one that this build does not know is shown as its number.</summary>
+    /// <summary>Finds the word for a value; a value that this build does not know is shown as its number.</summary>
     public static string Of<T>(T value)
         where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
 

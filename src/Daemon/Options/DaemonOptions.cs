@@ -6,7 +6,7 @@ namespace MigrationD.Daemon.Options;
 
 /// <summary>
 /// The daemon's configuration, complete and valid: what <see cref="Load(IReadOnlyDictionary{string, string})"/> returns needs no
-/// further check.
+/// further check. <see cref="DaemonOptionKey"/> describes each option; an address with port 0 leaves the port to the system.
 /// </summary>
 internal sealed partial record DaemonOptions
 {
@@ -37,10 +37,8 @@ internal sealed partial record DaemonOptions
     /// <summary>What this daemon calls itself; 1 to 253 characters of a-z, A-Z, 0-9, '-', '_' and '.'.</summary>
     public required string Node { get; init; }
 
-    /// <summary>Where other daemons reach it for control. Port 0: the system chooses.</summary>
     public required IPEndPoint Listen { get; init; }
 
-    /// <summary>Where other daemons send pages to. Port 0: the system chooses.</summary>
     public required IPEndPoint Lanes { get; init; }
 
     /// <summary>Absolute path of the unix socket for the CLI; at most <see cref="MaxSocketPathBytes"/> bytes.</summary>
@@ -58,13 +56,10 @@ internal sealed partial record DaemonOptions
     /// <summary>The directory of this node's certificates, absolute; null for plain text.</summary>
     public string? Tls { get; init; }
 
-    /// <summary>Names of who may send guests here; empty for all of the same authority.</summary>
     public IReadOnlyList<string> AllowSenders { get; init; } = [];
 
-    /// <summary>Names of who may receive guests from here; empty for all of the same authority.</summary>
     public IReadOnlyList<string> AllowReceivers { get; init; } = [];
 
-    /// <summary>Names of who may read, besides senders; empty for nobody.</summary>
     public IReadOnlyList<string> AllowReaders { get; init; } = [];
 
     /// <summary>Every option with its value as it was given, and where that came from.</summary>
@@ -73,49 +68,36 @@ internal sealed partial record DaemonOptions
     /// <summary>What is in <see cref="Tls"/>, loaded; null for plain text.</summary>
     internal NodeIdentity? Identity { get; init; }
 
-    /// <summary>Whether addresses other than loopback are allowed although peers are not authenticated.</summary>
     public bool Insecure { get; init; }
 
     /// <summary>Where /metrics and the page for browsers are read; null for nowhere. Port 0: the system chooses.</summary>
     public IPEndPoint? Web { get; init; }
 
-    /// <summary>The collector that figures are sent to by OTLP; null for none.</summary>
     public Uri? Otlp { get; init; }
 
     /// <summary>RAM that all guests of this host may have together, in bytes.</summary>
     public long GuestMemory { get; init; } = DefaultGuestMemory;
 
-    /// <summary>Connections that each listener for other hosts serves at a time.</summary>
     public int MaxConnections { get; init; } = 256;
 
-    /// <summary>Guests that may be on their way to this host at a time.</summary>
     public int MaxIncoming { get; init; } = 16;
 
-    /// <summary>Guests that may be on their way from this host at a time.</summary>
     public int MaxOutgoing { get; init; } = 2;
 
-    /// <summary>How long a destination is asked again that takes no more guests at the moment.</summary>
     public TimeSpan QueueTimeout { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>HOST:PORT of the daemons that this host's guests may go to when it is emptied.</summary>
     public IReadOnlyList<string> Peers { get; init; } = [];
 
-    /// <summary>Silence after which a connection to another daemon is lost; at least 2 s.</summary>
     public TimeSpan LinkTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long a destination may take to load a paused guest's state before the guest goes on here.</summary>
     public TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromMilliseconds(900);
 
-    /// <summary>How long a lost link is dialled, and waited for, before an operator has to decide, or precopy fails.</summary>
     public TimeSpan RecoveryTimeout { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long a daemon that stops waits for its migrations to end.</summary>
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>The least severe event that is logged.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
-    /// <summary>The form of the log on standard error.</summary>
     public LogFormat LogFormat { get; init; } = LogFormat.Auto;
 }
 

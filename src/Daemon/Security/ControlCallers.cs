@@ -5,8 +5,8 @@ using MigrationD.Daemon.Interop;
 namespace MigrationD.Daemon.Security;
 
 /// <summary>
-/// Who may use the control socket: root, the daemon's own user, and the members of the socket's group. The socket's mode says the same;
-/// this holds as well when somebody changes the mode, or passes an open connection on.
+/// Says who may use the control socket: root, the daemon's own user, and the members of the socket's group. The socket's mode says the
+/// same; this holds as well when somebody changes the mode, or passes an open connection on.
 /// </summary>
 /// <param name="group">The number of the socket's group.</param>
 internal sealed class ControlCallers(uint group)
@@ -19,7 +19,7 @@ internal sealed class ControlCallers(uint group)
 
     private readonly uint _self = EffectiveUser();
 
-    /// <summary>Operators by the name of their group; null for the daemon's own.</summary>
+    /// <summary>Admits operators by the name of their group; null for the daemon's own.</summary>
     /// <exception cref="IOException">There is no such group.</exception>
     public static ControlCallers Of(string? group)
     {
@@ -33,7 +33,7 @@ internal sealed class ControlCallers(uint group)
             : throw new IOException($"let group {group} use the control socket: there is no such group on this host");
     }
 
-    /// <summary>Who refused callers are, or null for a welcome one.</summary>
+    /// <summary>Describes a refused caller; null for a welcome one.</summary>
     public string? Refuse(Socket connection)
     {
         // struct ucred: pid, uid, gid.

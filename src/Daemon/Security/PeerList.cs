@@ -2,7 +2,7 @@ using System.Security.Cryptography.X509Certificates;
 
 namespace MigrationD.Daemon.Security;
 
-/// <summary>Names of peers that are let in; an empty list lets in whomever the authority has given a certificate.</summary>
+/// <summary>Names of peers that are let in; an empty list lets in all that the authority has given certificates.</summary>
 internal sealed class PeerList(IReadOnlyCollection<string> names, string option)
 {
     /// <summary>Why the bearer of this certificate is not on the list, or null.</summary>

@@ -7,8 +7,8 @@ using MigrationD.Protocol.Calls;
 namespace MigrationD.Daemon.Security;
 
 /// <summary>
-/// Who may send guests here and who may receive them from here, and how that is made sure of. Certificates and lists can be exchanged while
-/// connections are open: whoever connects from then on meets the new ones.
+/// Says who may send guests here and who may receive them from here, and makes sure of that. Certificates and lists can be exchanged while
+/// connections are open: later connections meet the new ones.
 /// </summary>
 internal sealed class PeerSecurity
 {
@@ -21,7 +21,7 @@ internal sealed class PeerSecurity
         _rules = rules;
     }
 
-    /// <summary>No TLS, for a daemon that talks to itself.</summary>
+    /// <summary>The security of a daemon that talks to itself: no TLS.</summary>
     public static PeerSecurity None { get; } = new(true, new Rules(null, Everybody, Everybody, null));
 
     /// <summary>Whether peers are authenticated.</summary>

@@ -12,7 +12,6 @@ internal sealed class StandbyThread : IDisposable
     private Action? _work;
     private bool _closed;
 
-    /// <summary>A thread that waits.</summary>
     public StandbyThread(string name)
     {
         _done = DedicatedThread.Start(name, () =>
@@ -23,7 +22,7 @@ internal sealed class StandbyThread : IDisposable
     }
 
     /// <summary>Runs <paramref name="work"/>; the task ends with it.</summary>
-    /// <exception cref="ObjectDisposedException">The thread was sent home, or has its work.</exception>
+    /// <exception cref="ObjectDisposedException">The thread has ended, or has its work.</exception>
     public Task Run(Action work)
     {
         lock (_lock)
@@ -37,7 +36,7 @@ internal sealed class StandbyThread : IDisposable
         return _done;
     }
 
-    /// <summary>Sends a thread home that nobody needs; one that has work keeps it.</summary>
+    /// <summary>Ends the thread when nobody has needed it; a thread that has work keeps it.</summary>
     public void Dispose()
     {
         lock (_lock)

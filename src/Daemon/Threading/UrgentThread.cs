@@ -4,7 +4,7 @@ using MigrationD.Guest.Threads;
 
 namespace MigrationD.Daemon.Threading;
 
-/// <summary>What every thread on a fault's way does first.</summary>
+/// <summary>Raises threads that a fault waits for: each of them does that first.</summary>
 internal static class UrgentThread
 {
     private static int _refusalLogged;

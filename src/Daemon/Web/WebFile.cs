@@ -23,7 +23,7 @@ internal sealed class WebFile
         _tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(_content).AsSpan(0, 12))}\"";
     }
 
-    /// <summary>All of them.</summary>
+    /// <summary>All files of the page.</summary>
     public static IReadOnlyList<WebFile> All { get; } =
     [
         new("/", "index.html", "text/html; charset=utf-8"),
@@ -35,7 +35,7 @@ internal sealed class WebFile
     public string Path { get; }
 
     /// <summary>
-    /// Asked again each time, and answered with nothing while the browser's copy is this one: after an upgrade no half is old.
+    /// Answers a browser, which asks each time, with nothing while its copy is this one: after an upgrade no half is old.
     /// </summary>
     public Task AnswerAsync(HttpContext http)
     {

@@ -14,15 +14,14 @@ using MigrationD.Protocol.V1;
 namespace MigrationD.Daemon.Web;
 
 /// <summary>The page for operators' browsers, and the figures that it asks for. Nothing here changes anything.</summary>
-/// <param name="node">This daemon; null until it knows its own addresses.</param>
-/// <param name="guests">Its guests.</param>
-/// <param name="migrations">Its migrations.</param>
+/// <param name="node">Gives this daemon; null until it knows its own addresses.</param>
+/// <param name="guests">The daemon's guests.</param>
+/// <param name="migrations">The daemon's migrations.</param>
 internal sealed class WebPage(Func<Node?> node, GuestRegistry guests, MigrationLog migrations)
 {
-    /// <summary>Ended migrations that are told of.</summary>
     private const int EndedShown = 50;
 
-    // Of a migration that has not come to lanes, or that ended long ago.
+    // A migration that has not come to lanes, or that ended long ago, has no map.
     private static readonly RamMap NoMap = new([], "");
 
     public void Map(IEndpointRouteBuilder routes)

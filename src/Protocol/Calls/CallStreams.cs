@@ -6,7 +6,7 @@ namespace MigrationD.Protocol.Calls;
 /// <summary>Makes enumerations of calls that are answered with a stream of messages, and answers calls with enumerations.</summary>
 public static class CallStreams
 {
-    /// <summary>Yields each message as it comes. Leaving the enumeration early gives the call up, which the server's handler sees.</summary>
+    /// <summary>Yields each message as it comes. Leaving the enumeration early gives up the call, as the server sees.</summary>
     /// <param name="call">The call, whose owner the enumeration becomes.</param>
     /// <param name="cancellationToken">Gives the call up.</param>
     /// <exception cref="Refusals.Refusal">The call ended with another status than OK.</exception>

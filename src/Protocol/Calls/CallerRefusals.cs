@@ -6,8 +6,8 @@ using MigrationD.Protocol.Wire;
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>
-/// The caller's side of refusals: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on what,
-/// and what came back, or as the caller's own cancellation.
+/// Makes refusals on the caller's side: whatever ends a call but its answer leaves it as a <see cref="Refusal"/> that says which call, on
+/// what, and what came back, or as the caller's own cancellation.
 /// </summary>
 internal sealed class CallerRefusals(string target) : Interceptor
 {
@@ -15,7 +15,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
 
     private volatile bool _closed;
 
-    /// <summary>From now on, calls end because the channel does.</summary>
+    /// <summary>Lets calls end, from now on, because the channel does.</summary>
     public void ChannelCloses() => _closed = true;
 
     /// <inheritdoc/>
@@ -74,7 +74,7 @@ internal sealed class CallerRefusals(string target) : Interceptor
     {
         string call = Describe(attempt);
         Status status = error.Status;
-        // Who notices first says so, on either side; a handler that gives up for a reason of its own has a sentence for it.
+        // The side that notices first says so; a handler that gives up for a reason of its own has a sentence for it.
         if (status is { StatusCode: StatusCode.DeadlineExceeded, Detail: "" or "Deadline Exceeded" } && attempt.Patience is { } patience)
         {
             return TimedOut(call, patience, error);

@@ -39,8 +39,8 @@ internal static class EndOfStreams
     }
 
     /// <summary>The messages of a client that may be silent for long, until the call is to end.</summary>
-    public static IAsyncStreamReader<T> Until<T>(this IAsyncStreamReader<T> requests, CancellationToken ended) =>
-        new Reader<T>(requests, ended);
+    public static IAsyncStreamReader<T> Until<T>(this IAsyncStreamReader<T> requests, CancellationToken cancellationToken) =>
+        new Reader<T>(requests, cancellationToken);
 
     /// <summary>Whether it is the client that has ended the call.</summary>
     public static bool IsClientGone(HttpContext http) =>

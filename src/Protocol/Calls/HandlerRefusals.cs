@@ -8,8 +8,8 @@ using MigrationD.Protocol.Wire;
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>
-/// The server's side of refusals: a <see cref="Refusal"/> of a handler becomes the call's status, and so does everything else that the
-/// handler may throw; what was not foreseen is logged under an id that the client is told.
+/// Makes refusals on the server's side: a <see cref="Refusal"/> of a handler becomes the call's status, and so does everything else that
+/// the handler may throw; what was not foreseen is logged under an id that the client is told.
 /// </summary>
 internal sealed partial class HandlerRefusals(IHostApplicationLifetime lifetime, ILogger<HandlerRefusals> logger) : Interceptor
 {

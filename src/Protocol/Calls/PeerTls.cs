@@ -6,7 +6,7 @@ namespace MigrationD.Protocol.Calls;
 
 /// <summary>
 /// TLS between daemons, on control connections and on lanes: version 1.3, ALPN <c>h2</c>, no resumption, and a certificate on either side.
-/// The same record serves who listens and who dials.
+/// The same record serves the side that listens and the side that dials.
 /// </summary>
 public sealed record PeerTls
 {
@@ -47,8 +47,8 @@ public sealed record PeerTls
     };
 
     /// <summary>The handshake of the side that has dialled <paramref name="host"/>.</summary>
-    /// <param name="host">A name or an address; what the peer is asked for, not what it is judged by.</param>
-    /// <param name="refused">As for <see cref="ServerOptions"/>.</param>
+    /// <param name="host">A name or an address that the peer is asked for; it is not judged by it.</param>
+    /// <param name="refused">Told why a peer is not welcome, before the handshake fails for it.</param>
     public SslClientAuthenticationOptions ClientOptions(string host, Action<string> refused) => new()
     {
         TargetHost = host,
@@ -64,26 +64,20 @@ public sealed record PeerTls
     // A name that differs from what was dialled is no reason here: hosts are dialled by address too, and the delegate judges names.
     private bool IsWelcome(X509Certificate? certificate, X509Chain? chain, SslPolicyErrors errors, Action<string> refused)
     {
-        if (certificate is not X509Certificate2 shown || (errors & SslPolicyErrors.RemoteCertificateNotAvailable) != 0)
+        IEnumerable<string> faults = chain?.ChainStatus.Select(status => $"{status.Status}: {status.StatusInformation.Trim()}") ?? [];
+        string? why =
+            certificate is not X509Certificate2 shown || errors.HasFlag(SslPolicyErrors.RemoteCertificateNotAvailable)
+                ? "it shows no certificate"
+            : errors.HasFlag(SslPolicyErrors.RemoteCertificateChainErrors)
+                ? $"its certificate ({shown.Subject}) is not trusted: {string.Join("; ", faults)}"
+            : Judge(shown) is { } judged ? $"its certificate ({shown.Subject}) is refused: {judged}"
+            : null;
+        if (why is not null)
         {
-            refused("it shows no certificate");
-            return false;
+            refused(why);
         }
 
-        if ((errors & SslPolicyErrors.RemoteCertificateChainErrors) != 0)
-        {
-            IEnumerable<string> reasons = chain?.ChainStatus.Select(status => $"{status.Status}: {status.StatusInformation.Trim()}") ?? [];
-            refused($"its certificate ({shown.Subject}) is not trusted: {string.Join("; ", reasons)}");
-            return false;
-        }
-
-        if (Judge(shown) is { } why)
-        {
-            refused($"its certificate ({shown.Subject}) is refused: {why}");
-            return false;
-        }
-
-        return true;
+        return why is null;
     }
 
     private string? Judge(X509Certificate2 certificate)

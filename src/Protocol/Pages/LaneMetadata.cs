@@ -24,13 +24,13 @@ public static class LaneMetadata
         return metadata;
     }
 
-    /// <summary>Which push lane it is, from 0; null when what the metadata says is no number.</summary>
+    /// <summary>Reads which push lane it is, from 0; null when what the metadata says is no number.</summary>
     public static int? LaneOf(IReadOnlyDictionary<string, string> metadata) =>
         !metadata.TryGetValue(PageLanePaths.LaneMetadata, out string? said) ? 0
         : int.TryParse(said, NumberStyles.None, CultureInfo.InvariantCulture, out int lane) ? lane
         : null;
 
-    /// <summary>Whose lane this is; false when the metadata does not say so, or not in base64.</summary>
+    /// <summary>Reads whose lane this is; false when the metadata does not say so, or not in base64.</summary>
     public static bool TryRead(
         IReadOnlyDictionary<string, string> metadata, [NotNullWhen(true)] out string? session, [NotNullWhen(true)] out byte[]? secret)
     {

@@ -5,8 +5,8 @@ using ZstdSharp;
 namespace MigrationD.Protocol.Pages;
 
 /// <summary>
-/// Unpacks pages one way, whoever packed them: what comes of it never exceeds the room for it, nor does the memory that it takes depend on
-/// what the data says. Used by one thread at a time; allocates nothing managed.
+/// Unpacks pages one way, whichever peer packed them: what comes of it never exceeds the room for it, nor does the memory that it takes
+/// depend on what the data says. Used by one thread at a time; allocates nothing managed.
 /// </summary>
 public sealed class PageUnpacker : IDisposable
 {

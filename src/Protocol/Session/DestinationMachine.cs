@@ -112,7 +112,7 @@ public enum DestinationState
     /// <summary>The source is gone, and pages with it. The guest stands still and keeps its memory; missing pages stay missing.</summary>
     Lost,
 
-    /// <summary>It was lost, and an operator deleted it.</summary>
+    /// <summary>The guest was lost, and an operator deleted it.</summary>
     Deleted,
 
     /// <summary>Every page is here.</summary>

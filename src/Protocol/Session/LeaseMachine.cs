@@ -1,8 +1,8 @@
 namespace MigrationD.Protocol.Session;
 
 /// <summary>
-/// Who may do what with a guest of one node, as a pure function: no I/O, no clock. The engines of both sides and the node's operators meet
-/// in it, and one of them has the guest at a time.
+/// Says who may do what with a guest of one node, as a pure function: no I/O, no clock. The engines of both sides and the node's operators
+/// meet in it, and one of them has the guest at a time.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -100,31 +100,31 @@ public enum Hold
 /// <summary>What can happen to the hold on a guest: the engines' steps, and what operators order.</summary>
 public enum HoldEvent
 {
-    /// <summary>An operator wants it paused or resumed.</summary>
+    /// <summary>An operator wants the guest paused or resumed.</summary>
     CommandOrdered,
 
-    /// <summary>An operator wants to read all of its memory.</summary>
+    /// <summary>An operator wants to read all of the guest's memory.</summary>
     ReadOrdered,
 
-    /// <summary>An operator wants to read what is here of its memory.</summary>
+    /// <summary>An operator wants to read what is here of the guest's memory.</summary>
     SalvageOrdered,
 
-    /// <summary>An operator wants it deleted.</summary>
+    /// <summary>An operator wants the guest deleted.</summary>
     DeleteOrdered,
 
-    /// <summary>An operator wants it moved: the source's engine takes it.</summary>
+    /// <summary>An operator wants the guest moved: the source's engine takes it.</summary>
     Taken,
 
-    /// <summary>The source gives it away; Run is sent next.</summary>
+    /// <summary>The source gives the guest away; Run is sent next.</summary>
     GivenAway,
 
     /// <summary>The migration did not happen, or its guest goes on here after all.</summary>
     Returned,
 
-    /// <summary>Every page is elsewhere: its memory here is freed.</summary>
+    /// <summary>Every page is elsewhere: the guest's memory here is freed.</summary>
     Freed,
 
-    /// <summary>It runs here; its pages follow.</summary>
+    /// <summary>The guest runs here; its pages follow.</summary>
     Arrived,
 
     /// <summary>Every page has come.</summary>
@@ -136,6 +136,6 @@ public enum HoldEvent
     /// <summary>The source is back after all.</summary>
     Revived,
 
-    /// <summary>It is not coming, or is lost and deleted: its machine ends.</summary>
+    /// <summary>The guest is not coming, or is lost and deleted: its machine ends.</summary>
     Discarded,
 }

@@ -111,17 +111,17 @@ public enum SourceState
     /// <summary>The destination holds every page; the guest is freed here.</summary>
     Completed,
 
-    /// <summary>It did not happen; the guest goes on here as before.</summary>
+    /// <summary>The migration did not happen; the guest goes on here as before.</summary>
     Failed,
 
-    /// <summary>The operator stopped it before the handover; the guest goes on here as before.</summary>
+    /// <summary>The operator stopped the migration before the handover; the guest goes on here as before.</summary>
     Cancelled,
 }
 
 /// <summary>What can happen to a migration on its source.</summary>
 public enum SourceEvent
 {
-    /// <summary>The operator asked for it.</summary>
+    /// <summary>The operator asked for the migration.</summary>
     Started,
 
     /// <summary>The destination has prepared and all lanes are open; the switchover is next.</summary>
@@ -136,10 +136,10 @@ public enum SourceEvent
     /// <summary>The destination has loaded the device state and could run the guest now.</summary>
     Ready,
 
-    /// <summary>Something failed; means a rollback before Run was sent.</summary>
+    /// <summary>Something failed before Run was sent, and the migration is rolled back.</summary>
     Failed,
 
-    /// <summary>The operator wants it stopped.</summary>
+    /// <summary>The operator wants the migration stopped.</summary>
     CancelRequested,
 
     /// <summary>Run was answered, or the destination says that the guest runs there.</summary>

@@ -46,7 +46,7 @@ internal static class GrpcStatusMessage
         return encoded.ToString();
     }
 
-    /// <summary>As much of <paramref name="message"/> as <see cref="Encode"/> has room for in <paramref name="maxBytes"/>.</summary>
+    /// <summary>Shortens a message to what <see cref="Encode"/> has room for in <paramref name="maxBytes"/>.</summary>
     public static string Shorten(string message, int maxBytes) =>
         3 * Encoding.UTF8.GetByteCount(message) <= maxBytes ? message : Decode(Encode(message, maxBytes));
 

@@ -5,7 +5,7 @@ using MigrationD.Daemon.Interop;
 namespace MigrationD.Daemon.Hosting.Doors;
 
 /// <summary>The unix socket that operators speak to: claimed from a dead daemon, never from a living one, and removed at the end.</summary>
-internal sealed class ControlSocket : IDisposable
+internal sealed class ControlSocket(string path) : IDisposable
 {
     // asm-generic/fcntl.h: O_RDONLY | O_NONBLOCK | O_CLOEXEC. A pipe without a writer must not make this wait.
     private const int ReadOnlyNonBlockingCloseOnExec = 0x800 | 0x80000;
@@ -13,12 +13,7 @@ internal sealed class ControlSocket : IDisposable
     // asm-generic/errno-base.h: ENXIO.
     private const int NoSuchDevice = 6;
 
-    private ControlSocket(string path)
-    {
-        Path = path;
-    }
-
-    public string Path { get; }
+    public string Path { get; } = path;
 
     /// <summary>Makes the path free to listen on.</summary>
     /// <exception cref="IOException">Another daemon listens there, or something is there that is no socket.</exception>
@@ -42,14 +37,15 @@ internal sealed class ControlSocket : IDisposable
         return new ControlSocket(path);
     }
 
-    /// <summary>Lets the owner and the group in, nobody else: whoever may speak here may move and delete guests.</summary>
-    /// <param name="group">The group; null for the one that the file has.</param>
+    /// <summary>
+    /// Lets the owner and the group in (null for the one that the file has) and nobody else: callers here may move and delete guests.
+    /// </summary>
     /// <exception cref="IOException">The file cannot be given to that group.</exception>
     public void Protect(string? group)
     {
         if (group is not null)
         {
-            UnixGroup.Give(Path, group);
+            UnixGroup.SetGroup(Path, group);
         }
 
         File.SetUnixFileMode(

@@ -78,7 +78,7 @@ internal sealed class ServiceNotifier : IAsyncDisposable
         _end.Dispose();
     }
 
-    private async Task KeepStatusAsync(CancellationToken stop)
+    private async Task KeepStatusAsync(CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(StatusInterval);
         try
@@ -87,7 +87,7 @@ internal sealed class ServiceNotifier : IAsyncDisposable
             {
                 TellStatus();
             }
-            while (await timer.WaitForNextTickAsync(stop).ConfigureAwait(false));
+            while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false));
         }
         catch (OperationCanceledException)
         {

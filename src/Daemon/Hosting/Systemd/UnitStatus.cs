@@ -4,7 +4,7 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
 
-/// <summary>What the daemon does, in the one line that 'systemctl status' shows.</summary>
+/// <summary>Says what the daemon does, in the one line that 'systemctl status' shows.</summary>
 internal static class UnitStatus
 {
     // The line is for a glance: 'migrationd top' has all of them.
@@ -12,7 +12,7 @@ internal static class UnitStatus
 
     private static readonly GuestState[] Order = [GuestState.Running, GuestState.Paused, GuestState.Incoming, GuestState.Failed];
 
-    /// <summary>For instance "2 guests running; web is on its way to host-b:7461, 63 %".</summary>
+    /// <summary>Says for instance "2 guests running; web is on its way to host-b:7461, 63 %".</summary>
     /// <param name="guests">The states of the guests; those that went elsewhere do not count.</param>
     /// <param name="migrations">Migrations; those that have ended are left out.</param>
     public static string Describe(IEnumerable<GuestState> guests, IEnumerable<Migration> migrations)

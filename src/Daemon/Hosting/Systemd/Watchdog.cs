@@ -44,7 +44,8 @@ internal sealed class Watchdog(NotifySocket socket, TimeSpan timeout, Func<Cance
             }
 
             // After an answer half of the time is left for the next one, which may take half of that and then be asked for again.
-            await Task.Delay(answered ? timeout / 2 : timeout / 16, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            TimeSpan pause = answered ? timeout / 2 : timeout / 16;
+            await Task.Delay(pause, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -60,8 +60,9 @@ internal sealed class CertificateAuthority(X509Certificate2 root) : IDisposable
     }
 
     /// <summary>
-    /// Writes the TLS directory of one node: a certificate that it shows to those who dial it, one for those that it dials, their keys, and the
-    /// authority that it trusts. Hosts are further names and addresses under which it is dialled; no certificate outlives the authority's own.
+    /// Writes the TLS directory of one node: a certificate that it shows to those who dial it, one for those that it dials, their keys, and
+    /// the authority that it trusts. Hosts are further names and addresses under which it is dialled; no certificate outlives the
+    /// authority's own.
     /// </summary>
     /// <exception cref="IOException">A file is there already, or cannot be written.</exception>
     public void Issue(string folder, string node, IReadOnlyCollection<string> hosts, TimeSpan validity, bool replace)

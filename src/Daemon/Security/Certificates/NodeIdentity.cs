@@ -16,10 +16,10 @@ internal sealed class NodeIdentity
         Policy = PolicyOf(authorities);
     }
 
-    /// <summary>Shown to who dials this node.</summary>
+    /// <summary>What this node shows to those who dial it.</summary>
     public SslStreamCertificateContext Server { get; }
 
-    /// <summary>Shown to whom this node dials.</summary>
+    /// <summary>What this node shows to those that it dials.</summary>
     public SslStreamCertificateContext Client { get; }
 
     /// <summary>How a peer's certificate has to chain up.</summary>
@@ -49,7 +49,7 @@ internal sealed class NodeIdentity
         var policy = new X509ChainPolicy
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
-            // Whoever is to be kept out is taken off the list of names, which needs nobody to be asked.
+            // A peer that is to be kept out is taken off the list of names, and nobody has to be asked.
             RevocationMode = X509RevocationMode.NoCheck,
             DisableCertificateDownloads = true,
         };
@@ -71,7 +71,7 @@ internal sealed class NodeIdentity
         X509Certificate2 whole;
         try
         {
-            // Loaded anew: the key that PEM gives has no form in which every implementation of TLS takes it.
+            // The certificate is loaded anew: the key that PEM gives has no form in which every implementation of TLS takes it.
             using var both = X509Certificate2.CreateFromPem(own.ExportCertificatePem(), key);
             whole = X509CertificateLoader.LoadPkcs12(both.Export(X509ContentType.Pkcs12), null);
         }
@@ -106,7 +106,7 @@ internal sealed class NodeIdentity
         return problems.Count == before ? SslStreamCertificateContext.Create(whole, chain, offline: true) : null;
     }
 
-    /// <summary>A node whose own peers would refuse it says so when it starts, not when a guest has to move.</summary>
+    /// <summary>Checks that peers would not refuse this node: it says so when it starts, not when a guest has to move.</summary>
     private static void CheckChain(
         string certificateFile, X509Certificate2Collection shown, X509Certificate2Collection authorities, List<string> problems)
     {
@@ -160,4 +160,21 @@ internal sealed class NodeIdentity
             return null;
         }
     }
+}
+
+/// <summary>The five files of a node's TLS directory, under the names that other VMMs' operators know.</summary>
+internal sealed class TlsFiles(string folder)
+{
+    /// <summary>Whom this node trusts: certificates of authorities, one behind the other.</summary>
+    public string Authority { get; } = Path.Combine(folder, CertificateAuthority.CertificateFile);
+
+    /// <summary>What this node shows to those who dial it, with what lies between it and the authority.</summary>
+    public string ServerCertificate { get; } = Path.Combine(folder, "server-cert.pem");
+
+    public string ServerKey { get; } = Path.Combine(folder, "server-key.pem");
+
+    /// <summary>What this node shows to those that it dials.</summary>
+    public string ClientCertificate { get; } = Path.Combine(folder, "client-cert.pem");
+
+    public string ClientKey { get; } = Path.Combine(folder, "client-key.pem");
 }
