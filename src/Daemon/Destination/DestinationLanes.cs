@@ -61,7 +61,6 @@ internal sealed class DestinationLanes : IDisposable
         }
     }
 
-    /// <summary>Which lanes there are, and for what.</summary>
     public LanesAgreed Agreed { get; }
 
     /// <summary>What precopy has brought; null without it.</summary>

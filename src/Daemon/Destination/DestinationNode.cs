@@ -11,7 +11,6 @@ namespace MigrationD.Daemon.Destination;
 /// <summary>What every migration to this node has in common.</summary>
 internal sealed record DestinationNode(GuestRegistry Guests, MigrationLog Migrations, MigrationTimeouts Timeouts)
 {
-    /// <summary>What the node calls itself.</summary>
     public string Name { get; init; } = "";
 
     public ILogger Logger { get; init; } = NullLogger.Instance;

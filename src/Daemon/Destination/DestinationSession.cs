@@ -71,10 +71,8 @@ internal sealed partial class DestinationSession : IHandoverTarget
 
     public ReadOnlySpan<byte> Secret => _secret;
 
-    /// <summary>How the source may pack what it pushes.</summary>
     public PageCompression Compression { get; }
 
-    /// <summary>Whether what is said at the switchover comes on a lane.</summary>
     public bool HasHandoverLane { get; }
 
     /// <summary>Whether nothing can change any more.</summary>

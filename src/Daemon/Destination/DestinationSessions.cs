@@ -139,7 +139,6 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
             .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    /// <summary>Serves one lane on the lane's own thread.</summary>
     public void ServeLane(LaneCall call)
     {
         try

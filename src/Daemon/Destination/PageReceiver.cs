@@ -66,7 +66,6 @@ internal sealed class PageReceiver(LaneCall lane, IPagePlacer placer, ArrivingPa
         }
     }
 
-    /// <summary>Frees the unpacker.</summary>
     public void Dispose() => _unpacker?.Dispose();
 
     private void Place(in PageRunHeader run)

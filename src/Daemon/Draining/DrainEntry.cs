@@ -71,7 +71,6 @@ internal sealed class DrainEntry(HostedGuest guest)
         }
     }
 
-    /// <summary>Enters a migration that has begun.</summary>
     public void EnterBegun(MigrationRecord record)
     {
         NotNow = null;

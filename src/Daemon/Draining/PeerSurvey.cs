@@ -130,7 +130,6 @@ internal sealed record PeerAnswer(string Address, Capacity? Capacity, string? Pr
 /// <param name="Kinds">What it can run.</param>
 internal sealed record PeerOffer(string Address, string? Problem, long FreeBytes, int FreePlaces, IReadOnlyList<GuestKind> Kinds)
 {
-    /// <summary>A peer that can have no guest.</summary>
     public static PeerOffer Unusable(string address, string problem) => new(address, problem, 0, 0, []);
 
     /// <summary>What is left of the offer when guests are on their way there that it may not know of yet.</summary>

@@ -41,7 +41,6 @@ internal sealed class HostedConsole(ConsoleRing? ring)
         return _returned;
     }
 
-    /// <summary>Says where the console is to be read now.</summary>
     public ConsolePlace Place(string migration, string? failure, bool isComing) =>
         new(_ring, _switchover, _elsewhere, migration, failure, isComing, _returned.Token);
 }

@@ -30,7 +30,6 @@ internal sealed record JournalEntry(
     /// <summary>The form in which this build writes; it reads no other.</summary>
     public const int Version = 1;
 
-    /// <summary>The content of the entry's file.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(new JournalFile(Version, this), JournalJson.Default.JournalFile);
 
     /// <summary>Reads the content of a file, which has to be about this guest.</summary>

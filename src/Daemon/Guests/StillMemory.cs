@@ -16,7 +16,6 @@ internal sealed class StillMemory(GuestMemory memory, ReceivedPages? received, F
     /// <summary>Whether the guest stands still to this moment: a lost guest goes on when its source comes back after all.</summary>
     public bool IsStill => isStill();
 
-    /// <summary>Whether a page is here.</summary>
     public bool IsHere(long page) => received is null || received.IsReceived(page);
 
     public void Dispose()

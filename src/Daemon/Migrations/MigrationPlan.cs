@@ -24,7 +24,6 @@ internal sealed record MigrationPlan(string To, Placement Placement, MigrationMo
     /// <summary>Whether memory is given back to this host as the destination confirms it.</summary>
     public bool ReleaseRam { get; init; }
 
-    /// <summary>Whether pages that are pushed are packed.</summary>
     public CompressMode Compress { get; init; } = CompressMode.Auto;
 
     /// <summary>Bytes a second, over all lanes; 0 for no limit.</summary>

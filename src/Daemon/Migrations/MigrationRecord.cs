@@ -20,7 +20,6 @@ internal sealed class MigrationRecord
     private long _precopyBegan;
     private volatile TaskCompletionSource _changed = NewSignal();
 
-    /// <summary>A migration that begins now.</summary>
     public MigrationRecord(string id, string guest, MigrationRole role, string peer, MigrationMode mode, long pagesTotal)
     {
         Id = id;

@@ -44,7 +44,6 @@ internal sealed partial class SourceMigration
         }
     }
 
-    /// <summary>Changes limits of the migration.</summary>
     /// <exception cref="Refusal">NotNow: the migration has no such limit, or not any more; nothing is changed.</exception>
     public void Set(SetMigrationRequest change)
     {

@@ -13,7 +13,6 @@ internal sealed class SourceMigrations(SourceNode node)
     private readonly ConcurrentDictionary<string, (SourceMigration Migration, Task Ended)> _running = new(StringComparer.Ordinal);
     private volatile bool _stopping;
 
-    /// <summary>Begins to move a guest.</summary>
     /// <exception cref="Refusal">The guest cannot be migrated now.</exception>
     public MigrationRecord Begin(HostedGuest guest, MigrationPlan plan, CancellationToken shutdown)
     {

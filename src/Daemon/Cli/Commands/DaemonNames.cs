@@ -13,7 +13,6 @@ internal static class DaemonNames
     public static IEnumerable<string> Guests(CompletionContext context) => Ask(context, async (client, cancellationToken) =>
         (await client.ListGuestsAsync(cancellationToken)).Select(guest => guest.Spec.Name));
 
-    /// <summary>The ids of the daemon's migrations.</summary>
     public static IEnumerable<string> Migrations(CompletionContext context) => Ask(context, async (client, cancellationToken) =>
         (await client.ListMigrationsAsync(cancellationToken)).Select(migration => migration.Id));
 

@@ -62,7 +62,6 @@ internal static class CompletionScripts
 
         """;
 
-    /// <summary>The shells there are scripts for.</summary>
     public static IReadOnlyList<string> Shells { get; } = ["bash", "fish", "zsh"];
 
     /// <summary>The script for one of <see cref="Shells"/>.</summary>

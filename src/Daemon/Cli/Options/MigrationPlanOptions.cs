@@ -81,7 +81,6 @@ internal sealed class MigrationPlanOptions
     /// <summary>Whether the guest cannot go on where it was once it has been switched over.</summary>
     public bool ReleasesRam(ParseResult parse) => parse.GetValue(_releaseRam);
 
-    /// <summary>What the user asked for.</summary>
     public MigrateRequest Read(ParseResult parse, string guest, string to) => new()
     {
         Guest = guest,

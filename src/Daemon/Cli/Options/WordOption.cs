@@ -39,9 +39,7 @@ internal sealed class WordOption<T> : Option<T>
         _default = defaultValue;
     }
 
-    /// <summary>Whether the user gave it.</summary>
     public bool IsGiven(ParseResult parse) => parse.GetResult(this) is { Implicit: false };
 
-    /// <summary>The value given, or the default.</summary>
     public T Read(ParseResult parse) => IsGiven(parse) ? parse.GetValue(this) : _default;
 }

@@ -37,7 +37,6 @@ internal sealed class CliConsole
 
     public TextWriter Error { get; }
 
-    /// <summary>Whether the output is a terminal.</summary>
     public bool IsTerminal { get; }
 
     /// <summary>Whether what was written can be drawn anew: a terminal that moves its cursor, which not every one does.</summary>

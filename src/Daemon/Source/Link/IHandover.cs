@@ -26,7 +26,6 @@ internal interface IHandover
 /// <param name="Run">For saying that the guest runs.</param>
 internal sealed record HandoverPatience(TimeSpan Forget, TimeSpan LoadState, TimeSpan Run)
 {
-    /// <summary>Reads patience from a migration's timeouts.</summary>
     public static HandoverPatience Of(MigrationTimeouts timeouts) =>
         new(TimeSpan.FromSeconds(30), timeouts.Switchover, TimeSpan.FromSeconds(5));
 }

@@ -64,7 +64,6 @@ internal sealed class SourcePrecopy : IDisposable
 
     private TimeSpan Elapsed => _time.GetElapsedTime(_began);
 
-    /// <summary>Keeps to other limits from now on.</summary>
     public void Change(PrecopyLimits limits) => _limits = limits;
 
     /// <summary>Ends precopy by an operator's order: no further page goes before the switchover.</summary>

@@ -41,7 +41,6 @@ internal sealed class PushCompression(CompressMode mode)
     /// <summary>Makes the packer of one push lane; null when pages go over as they are.</summary>
     public BatchPacker? CreatePacker() => _agreed == PageCompression.None ? null : new BatchPacker(_agreed, mode, this);
 
-    /// <summary>Counts pages that have gone over packed.</summary>
     public void Count(int pages, long saved)
     {
         Interlocked.Add(ref _pages, pages);

@@ -19,7 +19,6 @@ internal sealed class ReleasedMemory(GuestMemory memory)
     private bool _closed;
     private long _blocks;
 
-    /// <summary>Bytes that were given back.</summary>
     public long Bytes => Interlocked.Read(ref _blocks) * GuestPage.BlockSize;
 
     public bool Has(long block) => Volatile.Read(ref _released[block]);

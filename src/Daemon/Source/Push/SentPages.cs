@@ -27,7 +27,6 @@ internal sealed class SentPages
 
     private long AllPages => (long)_words.Length * PageBits.PerWord;
 
-    /// <summary>Counts the pages that are marked.</summary>
     public long Count() => PageBits.CountIn(_words, 0, AllPages);
 
     /// <summary>Lists the runs of pages, of those from 0 to <paramref name="pages"/> - 1, that are not marked, in order.</summary>
@@ -85,7 +84,6 @@ internal sealed class SentPages
         return (int)(page - from);
     }
 
-    /// <summary>Counts the pages of a range that are marked.</summary>
     public int CountIn(long from, long end) => (int)PageBits.CountIn(_words, from, end);
 
     /// <summary>Counts the pages of each block of 2 MiB that are marked.</summary>
@@ -95,7 +93,6 @@ internal sealed class SentPages
         return [.. firsts.Select(first => CountIn(first, first + GuestPage.PerBlock))];
     }
 
-    /// <summary>Marks all pages of a range.</summary>
     public void MarkAll(long from, long end)
     {
         for (long page = from; page < end;)

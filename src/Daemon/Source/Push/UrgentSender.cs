@@ -58,7 +58,6 @@ internal sealed class UrgentSender(LaneCall lane, OutgoingMemory outgoing, PushO
         }
     }
 
-    /// <summary>Frees the scanner.</summary>
     public void Dispose() => _scanner.Dispose();
 
     private void Send(long page, Span<byte> head)

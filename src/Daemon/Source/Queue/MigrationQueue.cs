@@ -132,10 +132,8 @@ internal sealed class MigrationTurn(MigrationQueue queue, long ticket) : IDispos
     /// <summary>Ends when the migration may begin; fails when none may any more.</summary>
     public Task WhenCome => _come.Task;
 
-    /// <summary>Whether the migration may have begun.</summary>
     public bool HasCome => _come.Task.IsCompletedSuccessfully;
 
-    /// <summary>Ends a turn that is over, or not wanted.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _left, 1) == 0)

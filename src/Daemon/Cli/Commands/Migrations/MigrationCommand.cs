@@ -54,7 +54,6 @@ internal sealed class MigrationCommand : CliCommand
         Subcommands.Add(new MigrationResolveCommand(console));
     }
 
-    /// <summary>The argument that names a migration.</summary>
     public static Argument<string> IdArgument()
     {
         var id = new Argument<string>("ID") { Description = "The migration's id; 'migration list' shows it." };
