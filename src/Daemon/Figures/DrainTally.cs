@@ -44,7 +44,7 @@ internal sealed class DrainTally
     /// <summary>Guests in this state, by name.</summary>
     public IEnumerable<DrainGuest> In(DrainState state) => Guests.Where(guest => guest.State == state);
 
-    /// <summary>Takes an update in.</summary>
+    /// <summary>Adds an update.</summary>
     public void Add(DrainUpdate update)
     {
         foreach (var guest in update.Guests)

@@ -201,13 +201,14 @@ internal static class MigrationFigures
             ? $", {Numbers.Number(others.Faults)} faults of the kernel's threads and of the loading of device state" : "")),
     ];
 
-    /// <summary>What people are shown of fault latencies: percentiles, and what they are made of.</summary>
+    /// <summary>What people are shown of fault latencies: percentiles, what they are made of, and the heading of their histogram.</summary>
     public static IEnumerable<string> LatencyLines(TransferFigures of) => of.FaultLatency.Count == 0 ? ["fault latency: no faults"] :
     [
         $"fault latency, {Numbers.Number(of.FaultLatency.Count)} faults: {FaultLatency.Shown(of)}",
         .. LatencyPart(of.Placement.FaultQueue, $"queue, until the request went to the lane: {FaultQueue.Shown(of)}"),
         .. LatencyPart(of.Placement.FaultNetwork, $"network, until the page's bytes had come:  {FaultNetwork.Shown(of)}"),
         .. LatencyPart(of.Placement.FaultPlace, $"place, until the page was at its address:  {FaultPlace.Shown(of)}"),
+        $"{FaultLatencyBuckets.Label}:",
     ];
 
     /// <summary>The limits that are in force, in a line.</summary>

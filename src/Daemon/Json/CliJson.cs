@@ -41,3 +41,17 @@ internal sealed partial class CliJson : JsonSerializerContext
         writer.WriteLine(JsonSerializer.Serialize(value, type));
     }
 }
+
+/// <summary>An error with --json, on standard error: <c>{"error":{"code":"not-found","message":"...","exitCode":4}}</c>.</summary>
+internal sealed record ErrorJson(ErrorJson.Detail Error)
+{
+    /// <summary>What went wrong: a word for scripts, a sentence for people, and the process's exit code.</summary>
+    internal sealed record Detail(string Code, string Message, int ExitCode);
+}
+
+/// <summary>One option of the daemon's configuration.</summary>
+/// <param name="Key">Its key in the file.</param>
+/// <param name="Value">As it was written, or the default.</param>
+/// <param name="Origin">flag, environment, file or default.</param>
+/// <param name="From">The flag, the variable, or the path of the file; null for a default.</param>
+internal sealed record ConfigValueJson(string Key, string Value, string Origin, string? From);

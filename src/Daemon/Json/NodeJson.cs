@@ -11,6 +11,13 @@ internal sealed record NodeJson(
 /// <summary>The answer of <c>health --json</c>. The verdict, and each check's status, is <c>ok</c> or <c>failed</c>.</summary>
 internal sealed record HealthJson(string Verdict, string Node, IReadOnlyList<DoctorJson.Check> Checks);
 
+/// <summary>The answer of <c>doctor --json</c>. The verdict is <c>ok</c>, <c>warnings</c> or <c>failed</c>.</summary>
+internal sealed record DoctorJson(string Verdict, IReadOnlyList<DoctorJson.Check> Checks)
+{
+    /// <summary>One check: <c>ok</c>, <c>warning</c> or <c>missing</c>, what was found, and what to do about it.</summary>
+    internal sealed record Check(string Name, string Status, string Found, string? Remedy);
+}
+
 /// <summary>The answer of <c>top --json</c>: a daemon with all that is on it.</summary>
 internal sealed record TopJson(NodeJson Node, IReadOnlyList<GuestJson> Guests, IReadOnlyList<JsonObject> Migrations);
 

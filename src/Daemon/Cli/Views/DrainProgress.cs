@@ -9,7 +9,7 @@ using Spectre.Console;
 namespace MigrationD.Daemon.Cli.Views;
 
 /// <summary>Follows a drain: one live view on a terminal, a line for each turn of each guest anywhere else, or JSON.</summary>
-/// <param name="tally">Takes in what comes.</param>
+/// <param name="tally">Collects the updates.</param>
 internal sealed class DrainProgress(DrainTally tally)
 {
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(1);
@@ -17,7 +17,7 @@ internal sealed class DrainProgress(DrainTally tally)
     private readonly Dictionary<string, (string Turn, long At)> _told = new(StringComparer.Ordinal);
     private readonly HashSet<string> _toldOfPeers = new(StringComparer.Ordinal);
 
-    /// <summary>Shows it.</summary>
+    /// <summary>Shows the drain.</summary>
     public Task ShowAsync(CliConsole console, IAsyncEnumerable<DrainUpdate> updates) =>
         console.CanRedraw ? ShowLiveAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);
 

@@ -2,7 +2,7 @@ using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli.Views;
 
-/// <summary>Names and values under each other.</summary>
+/// <summary>Writes names and values under each other.</summary>
 internal static class FieldView
 {
     /// <summary>Writes one line for each field whose value is not empty. The names of a group's fields begin with blanks.</summary>

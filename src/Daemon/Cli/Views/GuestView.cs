@@ -8,7 +8,7 @@ namespace MigrationD.Daemon.Cli.Views;
 /// <summary>Guests for people.</summary>
 internal static class GuestView
 {
-    /// <summary>One line a guest.</summary>
+    /// <summary>Writes a line for each guest.</summary>
     public static void WriteList(IAnsiConsole console, IReadOnlyList<Protocol.V1.Guest> guests)
     {
         var table = PlainTable.Of("NAME", "KIND", "STATE", "MEMORY", "VCPUS", "STEPS", "CORRUPT");
@@ -27,7 +27,7 @@ internal static class GuestView
         console.Write(table);
     }
 
-    /// <summary>Everything about one guest.</summary>
+    /// <summary>Writes everything about one guest.</summary>
     public static void Write(IAnsiConsole console, Protocol.V1.Guest guest)
     {
         var report = guest.Report ?? new GuestReport();

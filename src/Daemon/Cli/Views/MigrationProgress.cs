@@ -19,7 +19,7 @@ internal static class MigrationProgress
         console.CanRedraw ? ShowLiveAsync(console.Ansi, updates) : ShowLinesAsync(console.Out, updates);
 
     /// <summary>Prints each update as one line of JSON; not the final state, which is the outcome's to print.</summary>
-    public static Task<Migration> StreamAsync(CliConsole console, IAsyncEnumerable<Migration> updates) => FollowAsync(updates, (now, _) =>
+    public static Task<Migration> StreamAsync(CliConsole console, IAsyncEnumerable<Migration> updates) => ShowEachAsync(updates, (now, _) =>
     {
         if (!MigrationRecord.IsFinalState(now.State))
         {
@@ -31,12 +31,12 @@ internal static class MigrationProgress
     /// <summary>Draws one view and draws it anew at each update; it is gone at the end.</summary>
     internal static Task<Migration> ShowLiveAsync(IAnsiConsole console, IAsyncEnumerable<Migration> updates) =>
         console.Live(new Text("")).AutoClear(true).Overflow(VerticalOverflow.Crop).StartAsync(live =>
-            FollowAsync(updates, (now, _) => live.UpdateTarget(MigrationLiveView.Of(now, console.Profile.Width))));
+            ShowEachAsync(updates, (now, _) => live.UpdateTarget(MigrationLiveView.Of(now, console.Profile.Width))));
 
     private static Task<Migration> ShowLinesAsync(TextWriter output, IAsyncEnumerable<Migration> updates)
     {
         var shown = 0.0;
-        return FollowAsync(updates, (now, last) =>
+        return ShowEachAsync(updates, (now, last) =>
         {
             if (now.State != last.State || Percent(now) - shown >= PlainStepPercent)
             {
@@ -54,7 +54,7 @@ internal static class MigrationProgress
     }
 
     /// <summary>Shows each update, with the one before it. The client throws when the stream ends without a final state.</summary>
-    private static async Task<Migration> FollowAsync(IAsyncEnumerable<Migration> updates, Action<Migration, Migration> show)
+    private static async Task<Migration> ShowEachAsync(IAsyncEnumerable<Migration> updates, Action<Migration, Migration> show)
     {
         var last = new Migration();
         await foreach (var migration in updates)

@@ -2,18 +2,14 @@ using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
-using Spectre.Console.Rendering;
 
 namespace MigrationD.Daemon.Cli.Views;
 
 /// <summary>Migrations for people.</summary>
 internal static class MigrationView
 {
-    /// <summary>One line a migration.</summary>
-    public static void WriteList(IAnsiConsole console, IReadOnlyList<Migration> migrations) => console.Write(List(migrations));
-
-    /// <summary>A table with one line a migration.</summary>
-    public static IRenderable List(IReadOnlyList<Migration> migrations)
+    /// <summary>Writes a line for each migration.</summary>
+    public static void WriteList(IAnsiConsole console, IReadOnlyList<Migration> migrations)
     {
         var table = PlainTable.Of("ID", "GUEST", "ROLE", "PEER", "STATE", "PAGES", "TOTAL", "DOWNTIME");
         foreach (var migration in migrations)
@@ -29,26 +25,17 @@ internal static class MigrationView
                 new Text(Numbers.Milliseconds(migration.HasDowntimeUs, migration.DowntimeUs)));
         }
 
-        return table;
+        console.Write(table);
     }
 
-    /// <summary>Everything about one migration, the histogram of fault latencies included.</summary>
+    /// <summary>Writes everything about one migration, the histogram of fault latencies included.</summary>
     public static void Write(IAnsiConsole console, Migration migration)
     {
         var figures = new TransferFigures(migration);
         FieldView.Write(console, MigrationFigures.Lines(figures));
         console.WriteLine();
-        WriteLines(console, MigrationFigures.LatencyLines(figures));
-        if (figures.FaultLatency.Count > 0)
-        {
-            WriteLines(
-                console, ["postcopy-latency-dist:", .. LatencyChart.Lines(figures.FaultLatency.Buckets).Select(line => $"  {line}")]);
-        }
-    }
-
-    private static void WriteLines(IAnsiConsole console, IEnumerable<string> lines)
-    {
-        foreach (var line in lines)
+        var buckets = LatencyChart.Lines(figures.FaultLatency.Buckets).Select(line => $"  {line}");
+        foreach (var line in MigrationFigures.LatencyLines(figures).Concat(buckets))
         {
             console.Write(new Text(line + "\n"));
         }

@@ -48,7 +48,7 @@ internal static class RamBar
         return cells;
     }
 
-    /// <summary>The bar.</summary>
+    /// <summary>Draws the bar in <paramref name="width"/> cells.</summary>
     public static Paragraph Draw(IReadOnlyList<Part> parts, int width)
     {
         var cells = Cells([.. parts.Select(part => part.Pages)], width);
@@ -61,6 +61,5 @@ internal static class RamBar
         return bar;
     }
 
-    /// <summary>A part of RAM.</summary>
     internal sealed record Part(string Name, char Glyph, Color Colour, ulong Pages);
 }
