@@ -23,7 +23,8 @@ public sealed class OtlpTests
             "migrationd.lanes.sent", "migrationd.requests",
         ];
         await collector.ExportsUntilAsync(exports => exports.Any(export => wanted.All(export.Metrics.Contains)));
-        Assert.All(collector.Exports, export => Assert.Equal(
+        // An export of nothing, before the first figure, may say nothing of who sends it either.
+        Assert.All(collector.Exports.Where(export => export.Metrics.Count > 0), export => Assert.Equal(
             ("migrationd", "daemon"), (export.Resource["service.name"], export.Resource["service.instance.id"])));
         Assert.Equal("", daemon.Web);
     }
