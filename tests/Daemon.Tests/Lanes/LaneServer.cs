@@ -16,6 +16,7 @@ internal sealed class LaneServer : IDisposable
 {
     private readonly LaneListener _listener;
     private readonly BlockingCollection<LaneCall> _accepted = [];
+    private readonly List<LaneCall> _kept = [];
     private readonly ManualResetEventSlim _over = new();
 
     /// <summary>Lanes that the test takes.</summary>
@@ -40,10 +41,22 @@ internal sealed class LaneServer : IDisposable
     /// <summary>Why a lane that the test would take is refused; null when it is not.</summary>
     public Func<LaneCall, Refusal?> Refuse { get; set; } = _ => null;
 
-    /// <summary>The next lane that was accepted.</summary>
-    public LaneCall Take() => _accepted.TryTake(out LaneCall? call, LanePeer.Deadline)
-        ? call
-        : throw new TimeoutException("no lane was opened");
+    /// <summary>A lane that was accepted, when it is; which push lane, where it is one. Each is given once.</summary>
+    public LaneCall Take(string path, int lane = 0)
+    {
+        while (true)
+        {
+            if (_kept.Find(call => call.Path == path && LaneMetadata.LaneOf(call.Metadata) == lane) is { } found)
+            {
+                _kept.Remove(found);
+                return found;
+            }
+
+            _kept.Add(_accepted.TryTake(out LaneCall? call, LanePeer.Deadline)
+                ? call
+                : throw new TimeoutException($"nobody opened the lane {path} {lane}"));
+        }
+    }
 
     /// <summary>Opens a lane, as a source does.</summary>
     public LaneCall Open(string path, IReadOnlyDictionary<string, string>? metadata = null) => LaneClient.Open(
@@ -66,6 +79,7 @@ internal sealed class LaneServer : IDisposable
         }
 
         call.Accept();
+        // In no order: the next one may be dialled by now.
         _accepted.Add(call);
         _over.Wait();
     }

@@ -17,11 +17,11 @@ public sealed class UrgentSenderTests
     public async Task Page_is_answered_at_once_with_what_it_holds_and_is_sent_then()
     {
         using var scene = new Scene();
-        scene.Parts.Write(7, 1);
+        scene.Parts.Guest.Write(7, 1);
         PageRun answer = scene.Ask(7);
         Assert.Equal((7ul, 1u, false, false, 0u), (answer.FirstPage, answer.PageCount, answer.Zero, answer.Huge, answer.RamBlock));
-        scene.Parts.AssertContent(answer);
-        Assert.Equal((1L, 1), (scene.Parts.Sent.Count(), scene.Parts.Sent.CountIn(7, 8)));
+        scene.Parts.Guest.AssertContent(answer);
+        Assert.Equal((1L, 1), (scene.Parts.Guest.Sent.Count(), scene.Parts.Guest.Sent.CountIn(7, 8)));
         await scene.EndAsync();
     }
 
@@ -38,9 +38,9 @@ public sealed class UrgentSenderTests
     public async Task Page_that_the_push_has_claimed_is_sent_again()
     {
         using var scene = new Scene();
-        scene.Parts.Write(7, 1);
-        scene.Parts.Sent.Mark(7);
-        scene.Parts.AssertContent(scene.Ask(7));
+        scene.Parts.Guest.Write(7, 1);
+        scene.Parts.Guest.Sent.Mark(7);
+        scene.Parts.Guest.AssertContent(scene.Ask(7));
         await scene.EndAsync();
     }
 
@@ -50,11 +50,11 @@ public sealed class UrgentSenderTests
     public async Task Walk_is_run_ahead_of_with_twice_as_many_pages_each_time()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, Block);
+        scene.Parts.Guest.Write(0, Block);
         Assert.Equal(
             ["10+1", "11+2", "13+4", "17+8"], new[] { 10, 11, 13, 17 }.Select(page => scene.Ask(page).Describe()));
-        Assert.Equal(15, scene.Parts.Sent.CountIn(10, 25));
-        Assert.Equal(15, scene.Parts.Sent.Count());
+        Assert.Equal(15, scene.Parts.Guest.Sent.CountIn(10, 25));
+        Assert.Equal(15, scene.Parts.Guest.Sent.Count());
         await scene.EndAsync();
     }
 
@@ -62,7 +62,7 @@ public sealed class UrgentSenderTests
     public async Task Walk_that_jumps_is_not_run_ahead_of()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, Block);
+        scene.Parts.Guest.Write(0, Block);
         Assert.Equal(["10+1", "12+1", "14+1"], new[] { 10, 12, 14 }.Select(page => scene.Ask(page).Describe()));
         await scene.EndAsync();
     }
@@ -71,10 +71,10 @@ public sealed class UrgentSenderTests
     public async Task Pages_behind_it_are_sent_up_to_the_first_one_that_somebody_has_sent()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, Block);
-        scene.Parts.Sent.Mark(15);
+        scene.Parts.Guest.Write(0, Block);
+        scene.Parts.Guest.Sent.Mark(15);
         Assert.Equal(["10+1", "11+2", "13+2"], new[] { 10, 11, 13 }.Select(page => scene.Ask(page).Describe()));
-        Assert.Equal(0, scene.Parts.Sent.CountIn(16, Block));
+        Assert.Equal(0, scene.Parts.Guest.Sent.CountIn(16, Block));
         await scene.EndAsync();
     }
 
@@ -82,9 +82,9 @@ public sealed class UrgentSenderTests
     public async Task Pages_behind_it_are_those_of_its_block()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, 2 * Block);
+        scene.Parts.Guest.Write(0, 2 * Block);
         Assert.Equal(["508+1", "509+2", "511+1"], new[] { 508, 509, 511 }.Select(page => scene.Ask(page).Describe()));
-        Assert.Equal(0, scene.Parts.Sent.CountIn(Block, 2 * Block));
+        Assert.Equal(0, scene.Parts.Guest.Sent.CountIn(Block, 2 * Block));
         await scene.EndAsync();
     }
 
@@ -92,14 +92,14 @@ public sealed class UrgentSenderTests
     public async Task Answer_of_zeros_and_content_comes_in_runs_of_either()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, 14);
-        scene.Parts.Write(15, 2);
+        scene.Parts.Guest.Write(0, 14);
+        scene.Parts.Guest.Write(15, 2);
         scene.Ask(10);
         scene.Ask(11);
         PageRun[] runs = [scene.Ask(13), scene.Next(), scene.Next()];
         Assert.Equal(["13+1", "14+1 zeros", "15+2"], runs.Select(run => run.Describe()));
-        scene.Parts.AssertContent(runs[0]);
-        scene.Parts.AssertContent(runs[2]);
+        scene.Parts.Guest.AssertContent(runs[0]);
+        scene.Parts.Guest.AssertContent(runs[2]);
         await scene.EndAsync();
     }
 
@@ -118,19 +118,19 @@ public sealed class UrgentSenderTests
         Assert.Contains(
             $"the destination asked for page {page} of RAM block {ramBlock}; this guest has 1024 pages in block 0", error.Message,
             StringComparison.Ordinal);
-        Assert.Equal(0, scene.Parts.Sent.Count());
+        Assert.Equal(0, scene.Parts.Guest.Sent.Count());
     }
 
     [Fact]
     public async Task Page_that_was_given_back_since_is_not_answered()
     {
         using var scene = new Scene();
-        scene.Parts.Write(0, 2 * Block);
-        scene.Parts.Released.Confirm(0, 1);
-        scene.Parts.Released.Release();
+        scene.Parts.Guest.Write(0, 2 * Block);
+        scene.Parts.Guest.Released.Confirm(0, 1);
+        scene.Parts.Guest.Released.Release();
         scene.Parts.Far.Send(new PageRequest { Page = 3 });
         Assert.Equal("512+1", scene.Ask(Block).Describe());
-        Assert.Equal(1, scene.Parts.Sent.Count());
+        Assert.Equal(1, scene.Parts.Guest.Sent.Count());
         await scene.EndAsync();
     }
 
@@ -172,23 +172,23 @@ public sealed class UrgentSenderTests
     public async Task Pages_that_were_asked_for_use_up_what_the_push_may_send()
     {
         using var scene = new Scene();
-        scene.Parts.Write(1, 1);
-        scene.Parts.Pace.Set(GuestPage.Size, 0);
-        Assert.False(scene.Parts.MustWait());
+        scene.Parts.Guest.Write(1, 1);
+        scene.Parts.Guest.Pace.Set(GuestPage.Size, 0);
+        Assert.False(scene.Parts.Guest.MustWait());
         scene.Ask(1);
         await scene.EndAsync();
-        Assert.True(scene.Parts.MustWait());
-        scene.Parts.Clock.Advance(TimeSpan.FromSeconds(0.9));
-        Assert.True(scene.Parts.MustWait());
-        scene.Parts.Clock.Advance(TimeSpan.FromSeconds(0.1));
-        Assert.False(scene.Parts.MustWait());
+        Assert.True(scene.Parts.Guest.MustWait());
+        scene.Parts.Guest.Clock.Advance(TimeSpan.FromSeconds(0.9));
+        Assert.True(scene.Parts.Guest.MustWait());
+        scene.Parts.Guest.Clock.Advance(TimeSpan.FromSeconds(0.1));
+        Assert.False(scene.Parts.Guest.MustWait());
     }
 
     [Fact]
     public async Task Push_gives_way_while_a_request_is_answered()
     {
         using var scene = new Scene(options: new LaneOptions { SendBufferBytes = 4096, ReceiveBufferBytes = 4096 });
-        scene.Parts.Write(0, 2 * Block);
+        scene.Parts.Guest.Write(0, 2 * Block);
         Assert.False(scene.Parts.Gate.IsOpen);
         const int Requests = 64;
         for (ulong page = 0; page < Requests; page++)
@@ -210,7 +210,7 @@ public sealed class UrgentSenderTests
     public async Task Answer_that_cannot_be_sent_is_under_way_no_more()
     {
         using var scene = new Scene(options: new LaneOptions { SendBufferBytes = 4096, ReceiveBufferBytes = 4096 });
-        scene.Parts.Write(0, 2 * Block);
+        scene.Parts.Guest.Write(0, 2 * Block);
         for (ulong page = 0; page < 128; page += 2)
         {
             scene.Parts.Far.Send(new PageRequest { Page = page });
@@ -228,7 +228,7 @@ public sealed class UrgentSenderTests
         public Scene(int blocks = 2, bool releases = true, LaneOptions? options = null)
         {
             Parts = new OutgoingScene(PageLanePaths.Urgent, blocks, options: options);
-            OutgoingMemory outgoing = releases ? Parts.Outgoing : Parts.Outgoing with { Released = null };
+            OutgoingMemory outgoing = releases ? Parts.Guest.Outgoing : Parts.Guest.Outgoing with { Released = null };
             Running = LanePeer.Start(() =>
             {
                 using var sender = new UrgentSender(Parts.Near, outgoing, Parts.Order, Parts.Gate, NullLogger.Instance);
