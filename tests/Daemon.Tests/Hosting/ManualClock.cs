@@ -44,7 +44,7 @@ internal sealed class ManualClock : TimeProvider
             due = [.. _timers.Where(timer => timer.Due <= _now)];
             foreach (ManualTimer timer in due)
             {
-                timer.Due = null;
+                timer.Due = timer.Period is { } period ? _now + period : null;
             }
         }
 
@@ -86,6 +86,8 @@ internal sealed class ManualClock : TimeProvider
     {
         public DateTimeOffset? Due { get; set; }
 
+        public TimeSpan? Period { get; private set; }
+
         public Action End => end;
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
@@ -93,6 +95,7 @@ internal sealed class ManualClock : TimeProvider
             lock (clock._lock)
             {
                 Due = dueTime == Timeout.InfiniteTimeSpan ? null : clock.GetUtcNow() + dueTime;
+                Period = period == Timeout.InfiniteTimeSpan || period == TimeSpan.Zero ? null : period;
             }
 
             return true;

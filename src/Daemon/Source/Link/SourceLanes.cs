@@ -35,20 +35,22 @@ internal sealed class SourceLanes : ISourceLanes
     private readonly OutgoingMemory _outgoing;
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Task> _threads = [];
-    private readonly Timer _ping;
+    private readonly TimeProvider _time;
+    private readonly ITimer _ping;
     private PushReport? _report;
     private volatile bool _mayRelease;
     private volatile bool _closing;
 
-    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, HandoverLane? handover, OutgoingMemory outgoing)
+    private SourceLanes(LaneCall urgent, IEnumerable<LaneCall> push, HandoverLane? handover, OutgoingMemory outgoing, TimeProvider time)
     {
+        _time = time;
         _handover = handover;
         _urgent = urgent;
         _push = [.. push.Select(call => new PushLane(call))];
         _outgoing = outgoing;
         _order = new PushOrder(outgoing.Memory.BlockCount);
         // A guest may need nothing for long, and a destination must tell that from a source that hangs; so must this side.
-        _ping = new Timer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
+        _ping = time.CreateTimer(Ping, null, LaneOptions.PingInterval, LaneOptions.PingInterval);
     }
 
     public Task<Exception> Lost => _lost.Task;
@@ -98,7 +100,7 @@ internal sealed class SourceLanes : ISourceLanes
         }
 
         HandoverLane? handover = wanted.Handover is null ? null : new HandoverLane(opened[^1], wanted.Handover, logger);
-        var lanes = new SourceLanes(opened[0], opened.Skip(1).Take(wanted.Push), handover, outgoing);
+        var lanes = new SourceLanes(opened[0], opened.Skip(1).Take(wanted.Push), handover, outgoing, dial.Time);
         lanes.Start(logger);
         return lanes;
 
@@ -155,7 +157,7 @@ internal sealed class SourceLanes : ISourceLanes
             try
             {
                 _urgent.FinishWriting();
-                await ended.WaitAsync(CloseDeadline).ConfigureAwait(false);
+                await ended.WaitAsync(CloseDeadline, _time).ConfigureAwait(false);
             }
             catch (Exception error) when (error is LaneException or TimeoutException)
             {
@@ -290,4 +292,8 @@ internal sealed class SourceLanes : ISourceLanes
 internal sealed record LanesWanted(int Push, HandoverPatience? Handover = null);
 
 /// <summary>What each lane of a session is dialled with.</summary>
-internal sealed record LaneDial(EndPoint Address, string Session, ByteString Secret, LaneOptions Options);
+internal sealed record LaneDial(EndPoint Address, string Session, ByteString Secret, LaneOptions Options)
+{
+    /// <summary>The clock that signs of life and the end of the lanes go by.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
