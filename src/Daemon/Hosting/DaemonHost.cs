@@ -74,7 +74,7 @@ internal sealed class DaemonHost : IAsyncDisposable
         _values = options.Values;
         _source = new SourceNode(
             options.Node, _migrations, _timeouts, _security, _queue,
-            to => new DestinationClient(to, _timeouts, _security, _logger), _logger);
+            to => new DestinationClient(to, _timeouts, _security, _logger, TimeProvider.System), _logger);
         _outgoing = new SourceMigrations(_source);
     }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Refusals;
 using Polly;
@@ -24,11 +23,13 @@ public static partial class Dialing
     /// attempt under way is not cut short: give it a deadline.
     /// </param>
     /// <param name="logger">Told of each retry, with the failure that caused it.</param>
+    /// <param name="time">The clock that attempts and pauses go by; null for the system's.</param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="maximum"/> is below zero.</exception>
-    public static ResiliencePipeline Pipeline(TimeSpan maximum, ILogger logger)
+    public static ResiliencePipeline Pipeline(TimeSpan maximum, ILogger logger, TimeProvider? time = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maximum, TimeSpan.Zero);
-        return new ResiliencePipelineBuilder()
+        TimeProvider clock = time ?? TimeProvider.System;
+        return new ResiliencePipelineBuilder { TimeProvider = clock }
             .AddRetry(new RetryStrategyOptions
             {
                 MaxRetryAttempts = int.MaxValue,
@@ -38,7 +39,7 @@ public static partial class Dialing
                 MaxDelay = LongestDelay,
                 ShouldHandle = outcome => ValueTask.FromResult(
                     outcome.Outcome.Exception is Refusal { Why: Because.Unreachable }
-                    && SinceFirstFailure(outcome.Context) < maximum),
+                    && SinceFirstFailure(outcome.Context, clock) < maximum),
                 OnRetry = retry =>
                 {
                     Retrying(logger, retry.AttemptNumber + 1, retry.RetryDelay.TotalMilliseconds, retry.Outcome.Exception!.Message);
@@ -48,15 +49,15 @@ public static partial class Dialing
             .Build();
     }
 
-    private static TimeSpan SinceFirstFailure(ResilienceContext context)
+    private static TimeSpan SinceFirstFailure(ResilienceContext context, TimeProvider clock)
     {
         if (!context.Properties.TryGetValue(FirstFailure, out long start))
         {
-            start = Stopwatch.GetTimestamp();
+            start = clock.GetTimestamp();
             context.Properties.Set(FirstFailure, start);
         }
 
-        return Stopwatch.GetElapsedTime(start);
+        return clock.GetElapsedTime(start);
     }
 
     [LoggerMessage(1, LogLevel.Warning, "Attempt {Attempt} failed, the next follows in {DelayMs:0} ms: {Reason}")]

@@ -1,13 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Grpc.Core;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
-using MigrationD.Protocol.Calls;
+using MigrationD.Daemon.Tests.Services;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Draining;
@@ -15,29 +9,15 @@ namespace MigrationD.Daemon.Tests.Draining;
 /// <summary>A real gRPC server on a loopback port that says what a test wants it to have room for, and takes no guests.</summary>
 internal sealed class CapacityPeer : Transport.TransportBase, IAsyncDisposable
 {
-    private readonly WebApplication _server;
+    private LoopbackServer? _server;
     private int _asked;
 
-    private CapacityPeer(bool speaksTransport)
+    private CapacityPeer()
     {
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddSingleton(this).AddCalls();
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            kestrel.ConfigureForCalls();
-            kestrel.Listen(IPAddress.Loopback, 0);
-        });
-        _server = builder.Build();
-        _server.UseCalls();
-        if (speaksTransport)
-        {
-            _server.MapGrpcService<CapacityPeer>();
-        }
     }
 
     /// <summary>HOST:PORT.</summary>
-    public string Address { get; private set; } = "";
+    public string Address => _server!.Address;
 
     /// <summary>What it answers.</summary>
     public Capacity Capacity { get; } = new()
@@ -63,11 +43,8 @@ internal sealed class CapacityPeer : Transport.TransportBase, IAsyncDisposable
 
     public static async Task<CapacityPeer> StartAsync(bool speaksTransport = true)
     {
-        var peer = new CapacityPeer(speaksTransport);
-        await peer._server.StartAsync();
-        var bound = new Uri(
-            peer._server.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
-        peer.Address = $"127.0.0.1:{bound.Port}";
+        var peer = new CapacityPeer();
+        peer._server = await LoopbackServer.StartAsync(speaksTransport ? peer : null);
         return peer;
     }
 
@@ -86,5 +63,5 @@ internal sealed class CapacityPeer : Transport.TransportBase, IAsyncDisposable
         return Refusal is { } refusal ? throw refusal : Capacity;
     }
 
-    public ValueTask DisposeAsync() => _server.DisposeAsync();
+    public ValueTask DisposeAsync() => _server!.DisposeAsync();
 }

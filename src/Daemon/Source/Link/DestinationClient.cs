@@ -37,6 +37,7 @@ internal sealed class DestinationClient : IDestination
     private readonly HandoverPatience _patience;
     private readonly PeerSecurity _security;
     private readonly ILogger _logger;
+    private readonly TimeProvider _time;
     private readonly ResiliencePipeline _dial;
     private readonly ResiliencePipeline _untilAnswered;
     private string _address;
@@ -45,7 +46,12 @@ internal sealed class DestinationClient : IDestination
     private string? _session;
 
     /// <summary>A daemon at HOST:PORT; nothing is dialled yet.</summary>
-    public DestinationClient(string address, MigrationTimeouts timeouts, PeerSecurity security, ILogger logger)
+    /// <param name="address">HOST:PORT.</param>
+    /// <param name="timeouts">How long it is waited for.</param>
+    /// <param name="security">Whether it may have guests.</param>
+    /// <param name="logger">The daemon's log.</param>
+    /// <param name="time">The clock that it is dialled by. Deadlines of calls go by the system's.</param>
+    public DestinationClient(string address, MigrationTimeouts timeouts, PeerSecurity security, ILogger logger, TimeProvider time)
     {
         _address = address;
         _home = address;
@@ -53,9 +59,10 @@ internal sealed class DestinationClient : IDestination
         _patience = HandoverPatience.Of(timeouts);
         _security = security;
         _logger = logger;
+        _time = time;
         _channel = Connect(address);
-        _dial = Dialing.Pipeline(DialFor, _logger);
-        _untilAnswered = new ResiliencePipelineBuilder()
+        _dial = Dialing.Pipeline(DialFor, _logger, _time);
+        _untilAnswered = new ResiliencePipelineBuilder { TimeProvider = time }
             .AddRetry(new RetryStrategyOptions
             {
                 // A daemon that answers has said what there is to say.
@@ -94,7 +101,7 @@ internal sealed class DestinationClient : IDestination
             Redial();
         }
 
-        ResiliencePipeline dial = again ? Dialing.Pipeline(_timeouts.Recovery, _logger) : _dial;
+        ResiliencePipeline dial = again ? Dialing.Pipeline(_timeouts.Recovery, _logger, _time) : _dial;
         try
         {
             PrepareResponse response = await dial.ExecuteAsync(
@@ -121,7 +128,7 @@ internal sealed class DestinationClient : IDestination
             async _ => await DialLanesAsync(
                 lanes,
                 (address, options) => SourceLanes.Open(
-                    new LaneDial(address, prepared.Session, prepared.Secret, options), wanted, outgoing, _logger, cancellationToken))
+                    Dial(address, prepared.Session, prepared.Secret, options), wanted, outgoing, _logger, cancellationToken))
                 .ConfigureAwait(false),
             cancellationToken).ConfigureAwait(false);
     }
@@ -144,8 +151,9 @@ internal sealed class DestinationClient : IDestination
                 return await DialLanesAsync(lanes, (address, options) =>
                 {
                     FaultInjection.At("source.recover-lanes");
-                    var dial = new LaneDial(address, _session!, answer.Secret, options);
-                    return SourceLanes.Open(dial, new LanesWanted(push), outgoing(answer), _logger, cancellationToken);
+                    return SourceLanes.Open(
+                        Dial(address, _session!, answer.Secret, options), new LanesWanted(push), outgoing(answer), _logger,
+                        cancellationToken);
                 }).ConfigureAwait(false);
             },
             cancellationToken).ConfigureAwait(false);
@@ -241,6 +249,9 @@ internal sealed class DestinationClient : IDestination
     private Transport.TransportClient Calls => new(_channel.Invoker);
 
     private static DateTime Within(TimeSpan patience) => DateTime.UtcNow + patience;
+
+    private LaneDial Dial(IPEndPoint address, string session, ByteString secret, LaneOptions options) =>
+        new(address, session, secret, options) { Time = _time };
 
     private CallChannel Connect(string address) => CallChannel.Connect(
         address,
