@@ -3,8 +3,8 @@ using MigrationD.Guest.Memory;
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>
-/// Guest memory whose pages are still to come, as the daemon uses it. <see cref="IncomingMemory"/> is the one that a guest runs in; where there
-/// is no userfaultfd, what receives pages is tested on another one.
+/// Guest memory whose pages are still to come, as the daemon uses it. <see cref="IncomingMemory"/> is the one that a guest runs in; where
+/// there is no userfaultfd, what receives pages is tested on another one.
 /// </summary>
 public interface IIncomingMemory : IDisposable
 {
