@@ -46,8 +46,8 @@ public sealed class HostedGuestTests : IDisposable
         Assert.Equal(
             "resume guest 'one': it cannot go on: triple fault. Delete it and create it again.",
             Assert.Throws<Refusal>(hosted.Resume).Message);
-        Assert.Equal(
-            "migrate guest 'one': it cannot go on: triple fault", Assert.Throws<Refusal>(() => hosted.TakeForMigration("id", "to", out _)).Message);
+        Refusal unmoved = Assert.Throws<Refusal>(() => hosted.TakeForMigration("id", "to", out _));
+        Assert.Equal((Because.NotNow, "migrate guest 'one': it cannot go on: triple fault"), (unmoved.Why, unmoved.Message));
         hosted.Pause();
     }
 
@@ -190,7 +190,9 @@ public sealed class HostedGuestTests : IDisposable
         Assert.Equal($"dump guest 'one': {PagesAreMissing}", Assert.Throws<Refusal>(() => hosted.HoldWhatIsHere("dump")).Message);
         Assert.Equal($"delete guest 'one': {PagesAreMissing}", (await Assert.ThrowsAsync<Refusal>(hosted.DeleteAsync)).Message);
 
-        await hosted.SettleAsync(() => new HugePageRestorer(_guest.Memory, [], _ => { }));
+        var restored = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await hosted.SettleAsync(() => new HugePageRestorer(_guest.Memory, [], restored.SetResult));
+        Assert.Equal(0, await restored.Task.WaitAsync(Soon));
         Assert.Equal(("Here", null), await JournalAsync("Here"));
         Assert.Equal("", hosted.Snapshot().MigrationId);
         await hosted.DeleteAsync();
@@ -274,10 +276,19 @@ public sealed class HostedGuestTests : IDisposable
         Assert.Equal((GuestState.Failed, left.Explain()), (hosted.Snapshot().State, hosted.Snapshot().Failure));
         Assert.Equal((left, false, false), (hosted.Left, hosted.IsHere, hosted.IsForgotten));
         Assert.Equal($"resume guest 'one': {left.Explain()}", Assert.Throws<Refusal>(hosted.Resume).Message);
-        Assert.Equal($"console of guest 'one': {left.Explain()}", Assert.Throws<Refusal>(() => hosted.FindConsole()).Message);
+        Refusal silent = Assert.Throws<Refusal>(() => hosted.FindConsole());
+        Assert.Equal((Because.NotNow, $"console of guest 'one': {left.Explain()}"), (silent.Why, silent.Message));
+        AssertKnowsNoStepOfAnEngine(hosted);
         await hosted.DeleteAsync();
         Assert.True(hosted.IsForgotten);
         Assert.Equal($"console of guest 'one': {left.Explain()}", Assert.Throws<Refusal>(() => hosted.FindConsole()).Message);
+    }
+
+    [Fact]
+    public void Guest_that_ended_on_its_way_names_the_migration()
+    {
+        JournalEntry left = JournalSamples.Entry("one", JournalState.Leaving) with { End = JournalEnd.Death, EndedAt = JournalSamples.Noon };
+        Assert.Equal("0123456789ab", HostedGuest.LeftBehind(left).Snapshot().MigrationId);
     }
 
     [Fact]
@@ -285,7 +296,9 @@ public sealed class HostedGuestTests : IDisposable
     {
         var mute = new ScriptedGuest(hasConsole: false);
         HostedGuest hosted = HostedGuest.Created(mute, _share, GuestJournal.None);
-        Assert.Contains("no serial port", Assert.Throws<Refusal>(() => hosted.FindConsole()).Message, StringComparison.Ordinal);
+        Refusal silent = Assert.Throws<Refusal>(() => hosted.FindConsole());
+        Assert.Equal(Because.NotNow, silent.Why);
+        Assert.Contains("no serial port", silent.Message, StringComparison.Ordinal);
         mute.Memory.Dispose();
     }
 
@@ -295,12 +308,7 @@ public sealed class HostedGuestTests : IDisposable
     public void Step_that_the_hold_does_not_know_changes_nothing()
     {
         HostedGuest hosted = Created();
-        Action[] mistakes =
-        [
-            hosted.Return, () => hosted.GiveAway(new ScriptedElsewhere()), () => hosted.FreeAwayAsync(), () => hosted.Arrive(run: true),
-            () => hosted.Lose(new Loss("lost")), hosted.Revive, hosted.ForgetIncoming,
-        ];
-        Assert.All(mistakes, mistake => Assert.Throws<InvalidOperationException>(mistake));
+        AssertKnowsNoStepOfAnEngine(hosted);
         Assert.Empty(_guest.Calls);
         Assert.Equal(0, _share.Returned);
         Assert.Equal(GuestState.Paused, hosted.Snapshot().State);
@@ -312,6 +320,16 @@ public sealed class HostedGuestTests : IDisposable
         End = JournalEnd.Death,
         EndedAt = JournalSamples.Noon,
     };
+
+    private static void AssertKnowsNoStepOfAnEngine(HostedGuest hosted)
+    {
+        Action[] mistakes =
+        [
+            hosted.Return, () => hosted.GiveAway(new ScriptedElsewhere()), () => hosted.FreeAwayAsync(), () => hosted.Arrive(run: true),
+            () => hosted.Lose(new Loss("lost")), hosted.Revive, hosted.ForgetIncoming,
+        ];
+        Assert.All(mistakes, mistake => Assert.Throws<InvalidOperationException>(mistake));
+    }
 
     private static void AssertAllRefused(HostedGuest hosted, string why)
     {
