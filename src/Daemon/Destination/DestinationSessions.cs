@@ -22,13 +22,14 @@ namespace MigrationD.Daemon.Destination;
 /// <summary>The guests on their way in. Ended sessions stay known, because a source may ask about them later.</summary>
 internal sealed class DestinationSessions(DestinationNode node, int limit)
 {
-    private const int EndedKept = 1000;
-
     private readonly DestinationPatience _patience = DestinationPatience.Of(node.Timeouts);
     private readonly Lock _preparing = new();
     private readonly ConcurrentDictionary<string, DestinationSession> _sessions = new(StringComparer.Ordinal);
     private volatile bool _stopping;
     private volatile int _limit = limit;
+
+    /// <summary>How many sessions that have ended stay known.</summary>
+    public int EndedKept { get; init; } = 1000;
 
     /// <summary>How many guests may be on their way at a time. Fewer ends none that is.</summary>
     public int Limit
@@ -166,7 +167,7 @@ internal sealed class DestinationSessions(DestinationNode node, int limit)
 
     private void ForgetOldest()
     {
-        // In no particular order: a source that still asks about one of a thousand ended migrations has stopped asking about nearly all.
+        // In no particular order: a source that still asks about one of so many ended migrations has stopped asking about nearly all.
         foreach (DestinationSession ended in _sessions.Values.Where(one => one.IsEnded).Skip(EndedKept).ToArray())
         {
             _sessions.TryRemove(ended.Id, out _);

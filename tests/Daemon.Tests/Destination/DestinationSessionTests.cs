@@ -33,7 +33,7 @@ public sealed class DestinationSessionTests
         await session.LoadStateAsync(new byte[] { 1 });
         Assert.Equal(MigrationState.Device, _record.State);
         session.Run();
-        Assert.Equal(MigrationState.PostcopyActive, _record.State);
+        Assert.Equal((MigrationState.PostcopyActive, 1000ul), (_record.State, _record.Snapshot().DowntimeBytes));
         _incoming.ReceiveAll();
         await session.CompleteAsync(CancellationToken.None).WaitAsync(Soon);
         await session.FinishAsync().WaitAsync(Soon);
@@ -97,6 +97,7 @@ public sealed class DestinationSessionTests
         _incoming.ReceiveAll();
         Refusal ended = await Assert.ThrowsAsync<Refusal>(() => session.CompleteAsync(CancellationToken.None).WaitAsync(Soon));
         Assert.Equal((Because.Gone, "migration 0123456789ab of guest 'one' cannot be finished here: the disk is gone"), (ended.Why, ended.Message));
+        Assert.EndsWith("finishing failed", _log.Errors[^1], StringComparison.Ordinal);
         Assert.True((await session.RecoverAsync()).Complete);
         Assert.DoesNotContain(_incoming.Calls, call => call.StartsWith("discard", StringComparison.Ordinal));
     }
@@ -221,6 +222,7 @@ public sealed class DestinationSessionTests
         Assert.Equal(
             (Because.NotNow, "guest 'one' cannot start on this node: its device state cannot be loaded: no such section"),
             (refused.Why, refused.Message));
+        Assert.EndsWith("loading the device state failed", Assert.Single(_log.Errors), StringComparison.Ordinal);
         await EndsAsync(session, "its device state cannot be loaded: no such section");
     }
 
@@ -532,5 +534,7 @@ public sealed class DestinationSessionTests
         Assert.Equal(MigrationState.Failed, _record.State);
         Assert.Contains($"discard: {why}", _incoming.Calls);
         Assert.Throws<Refusal>(session.Run);
+        Refusal closed = Assert.Throws<Refusal>(() => session.Serve(null!));
+        Assert.Equal((Because.Gone, "the session of guest 'one' has ended"), (closed.Why, closed.Message));
     }
 }

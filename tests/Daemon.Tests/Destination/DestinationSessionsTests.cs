@@ -127,6 +127,7 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         Assert.Null(_node.Sessions.FindMigration("other"));
         Assert.Equal((1, ReceivingNode.Size), (_node.Sessions.Coming, _node.Guests.Budget.Used));
         Assert.Same(_node.Guests.Find("one"), _node.Sessions.FindGuest(session.Id));
+        Assert.Equal(1, Assert.Single(_node.Memories).VcpuCount);
         Migration record = Assert.Single(_node.Migrations.All()).Snapshot();
         Assert.Equal(
             ("0123456789ab", "one", MigrationRole.Destination, "alpha", MigrationMode.Hybrid, 512ul),
@@ -143,9 +144,37 @@ public sealed class DestinationSessionsTests : IAsyncDisposable
         Assert.Null(_node.Sessions.FindMigration("0123456789ab"));
         Assert.Equal(Because.NotFound, Assert.Throws<Refusal>(() => _node.Sessions.FindGuest(session.Id)).Why);
         await _node.Sessions.PrepareAsync(ReceivingNode.Request(migration: "other"));
+        Refusal gone = Assert.Throws<Refusal>(() => _node.Sessions.FindGuest(session.Id));
         Assert.Equal(
-            "the guest that came in migration 0123456789ab is not on this node any more",
-            Assert.Throws<Refusal>(() => _node.Sessions.FindGuest(session.Id)).Message);
+            (Because.NotFound, "the guest that came in migration 0123456789ab is not on this node any more"), (gone.Why, gone.Message));
+    }
+
+    [Fact]
+    public async Task So_many_sessions_that_ended_are_known_and_no_more()
+    {
+        await using var node = new ReceivingNode(endedKept: 3);
+        DestinationSession coming = await node.Sessions.PrepareAsync(ReceivingNode.Request("coming", "coming"));
+        var ended = new List<DestinationSession>();
+        for (int i = 0; i < 4; i++)
+        {
+            ended.Add(await node.Sessions.PrepareAsync(ReceivingNode.Request(migration: $"{i}")));
+            await ended[i].AbortAsync("test");
+        }
+
+        DestinationSession last = await node.Sessions.PrepareAsync(ReceivingNode.Request(migration: "last"));
+        Assert.Equal((true, true, 3), (IsKnown(coming), IsKnown(last), ended.Count(IsKnown)));
+
+        bool IsKnown(DestinationSession session)
+        {
+            try
+            {
+                return node.Sessions.Find(session.Id) == session;
+            }
+            catch (Refusal)
+            {
+                return false;
+            }
+        }
     }
 
     [Fact]

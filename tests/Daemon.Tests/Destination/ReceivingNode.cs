@@ -20,7 +20,7 @@ internal sealed class ReceivingNode : IAsyncDisposable
 {
     public const long Size = 2 << 20;
 
-    public ReceivingNode(int limit = 2)
+    public ReceivingNode(int limit = 2, int endedKept = 1000)
     {
         Guests = new GuestRegistry(new MemoryBudget(4 * Size), GuestJournal.None, Log);
         var timeouts = new MigrationTimeouts(TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(20));
@@ -30,14 +30,20 @@ internal sealed class ReceivingNode : IAsyncDisposable
                 Name = "beta",
                 Logger = Log,
                 LaneLogger = LaneLog,
-                Register = (memory, _, _) => new ScriptedMemory(memory),
+                Register = (memory, _, _) => Registered(memory),
             },
-            limit);
+            limit)
+        {
+            EndedKept = endedKept,
+        };
     }
 
     public RecordedLog Log { get; } = new();
 
     public RecordedLog LaneLog { get; } = new();
+
+    /// <summary>The memory of each guest that was prepared for, in order.</summary>
+    public List<ScriptedMemory> Memories { get; } = [];
 
     public MigrationLog Migrations { get; } = new();
 
@@ -48,7 +54,7 @@ internal sealed class ReceivingNode : IAsyncDisposable
     /// <summary>What a source sends that has a guest of the kind that runs anywhere.</summary>
     public static PrepareRequest Request(string name = "one", string migration = "0123456789ab")
     {
-        var spec = new GuestSpec(name, GuestKind.Workload, Size, 1, 4096 * 16, WalkPattern.Sequential);
+        GuestSpec spec = Spec(name);
         using GuestMemory memory = GuestMemory.Map(Size);
         using IGuest guest = GuestFactory.Create(spec, memory);
         return new PrepareRequest
@@ -66,10 +72,26 @@ internal sealed class ReceivingNode : IAsyncDisposable
         };
     }
 
+    /// <summary>What a guest saves of its devices that has not run yet, the same guest as in <see cref="Request"/>.</summary>
+    public static byte[] SavedState()
+    {
+        using GuestMemory memory = GuestMemory.Map(Size);
+        using IGuest guest = GuestFactory.Create(Spec("one"), memory);
+        return guest.SaveState();
+    }
+
     /// <summary>Gives up whatever has not run here.</summary>
     public async ValueTask DisposeAsync()
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         await Sessions.FinishAsync(deadline.Token);
+    }
+
+    private static GuestSpec Spec(string name) => new(name, GuestKind.Workload, Size, 1, 4096 * 16, WalkPattern.Sequential);
+
+    private ScriptedMemory Registered(GuestMemory memory)
+    {
+        Memories.Add(new ScriptedMemory(memory));
+        return Memories[^1];
     }
 }

@@ -40,6 +40,9 @@ internal sealed class ScriptedMemory : IIncomingMemory
     /// <summary>Called with each call before it is carried out: throws where it is to fail, waits where it is to take long.</summary>
     public Action<string> OnCall { get; set; } = _ => { };
 
+    /// <summary>Of how many vCPUs it is told who waits.</summary>
+    public int VcpuCount { get; private set; }
+
     /// <summary>What was done with it, in order.</summary>
     public IReadOnlyList<string> Calls => [.. _calls];
 
@@ -94,7 +97,11 @@ internal sealed class ScriptedMemory : IIncomingMemory
 
     public IReadOnlyList<PageFault> OpenFaults() => _ledger.OpenFaults();
 
-    public void SetVcpus(IReadOnlyList<int> threads) => _ledger.SetVcpus(threads);
+    public void SetVcpus(IReadOnlyList<int> threads)
+    {
+        VcpuCount = threads.Count;
+        _ledger.SetVcpus(threads);
+    }
 
     public void RecordRequest(long page) => _ledger.RecordRequest(page);
 
