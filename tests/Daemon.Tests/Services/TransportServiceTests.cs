@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
+using Google.Protobuf;
 using Microsoft.AspNetCore.Http;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Draining;
@@ -129,6 +130,26 @@ public sealed class TransportServiceTests : IAsyncDisposable
         Assert.Equal("the source gave up: enough", _node.Migrations.All()[0].Snapshot().Reason);
         QueryOutcomeResponse outcome = await _service.QueryOutcome(new QueryOutcomeRequest { Session = id }, new DirectCall());
         Assert.Equal(Outcome.NeverStarted, outcome.Outcome);
+    }
+
+    [Fact]
+    public async Task Answer_to_Recover_is_what_opens_lanes_anew()
+    {
+        PrepareRequest request = ReceivingNode.Request();
+        request.Mode = MigrationMode.Postcopy;
+        PrepareResponse prepared = await _service.Prepare(request, new DirectCall());
+        string id = prepared.Session;
+        await _service.LoadState(
+            new LoadStateRequest { Session = id, DeviceState = ByteString.CopyFrom(ReceivingNode.SavedState()) }, new DirectCall());
+        await _service.Run(new RunRequest { Session = id }, new DirectCall());
+        RecoverResponse response = await _service.Recover(new RecoverRequest { Session = id }, new DirectCall());
+        Assert.Equal((Lanes, false), (response.Lanes, response.Complete));
+        DestinationSession session = _node.Sessions.Find(id);
+        Assert.True(session.IsSecret(response.Secret.Span));
+        Assert.False(session.IsSecret(prepared.Secret.Span));
+        session.GiveUp();
+        await _node.Guests.Find("one").DeleteAsync().WaitAsync(Soon);
+        Assert.True(session.IsEnded);
     }
 
     // ---- who may
