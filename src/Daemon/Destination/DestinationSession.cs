@@ -266,7 +266,8 @@ internal sealed partial class DestinationSession : IHandoverTarget
     {
         lock (_lock)
         {
-            if (!DestinationMachine.OwnsGuest(_state) && !DestinationMachine.IsFinal(_state))
+            // Not later: a state that is on its way already has its own deadline.
+            if (_state == DestinationState.Prepared)
             {
                 AwaitSwitchover();
             }
@@ -292,10 +293,7 @@ internal sealed partial class DestinationSession : IHandoverTarget
         }
 
         _deadline.Lift();
-        if (_state == DestinationState.Prepared)
-        {
-            _record.Enter(MigrationState.PrecopyActive);
-        }
+        _record.Enter(MigrationState.PrecopyActive);
     }
 
     private async Task ForgetLostAsync()

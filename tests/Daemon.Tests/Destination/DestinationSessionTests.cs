@@ -306,6 +306,21 @@ public sealed class DestinationSessionTests
         await EndsAsync(session, "the source did not start the guest within 60 s");
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Source_whose_lanes_are_noticed_after_its_state_is_not_waited_for_without_end(bool precopy)
+    {
+        _incoming = new ScriptedIncoming { HasPrecopy = precopy };
+        DestinationSession session = Start();
+        session.LoadState(new byte[] { 1 });
+        _clock.Advance(TimeSpan.FromSeconds(59));
+        _incoming.OpenLanes();
+        Assert.Equal(MigrationState.Device, _record.State);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        await EndsAsync(session, "the source did not start the guest within 60 s");
+    }
+
     [Fact]
     public void Guest_that_runs_is_waited_for_without_end()
     {
