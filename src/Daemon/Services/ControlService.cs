@@ -68,7 +68,7 @@ internal sealed class ControlService(OperatedNode node, NodeEngines engines, ILo
     }
 
     public override Task DumpGuest(DumpGuestRequest request, IServerStreamWriter<DumpChunk> responses, ServerCallContext context) =>
-        responses.SendAllAsync(DumpAsync(node.Guests.Find(request.Name)), context);
+        responses.SendAllAsync(Dump(node.Guests.Find(request.Name)).ToAsyncEnumerable(), context);
 
     public override Task ReadConsole(ReadConsoleRequest request, IServerStreamWriter<ConsoleChunk> responses, ServerCallContext context) =>
         responses.SendAllAsync(
@@ -173,12 +173,10 @@ internal sealed class ControlService(OperatedNode node, NodeEngines engines, ILo
         return guest.Snapshot();
     }
 
-    /// <summary>Reads on the threads of the pool: what is read is here, so that no read waits for a page.</summary>
-    private static async IAsyncEnumerable<DumpChunk> DumpAsync(HostedGuest guest)
+    /// <summary>Reads on the threads of the pool, which are those of calls: what is read is here, so that no read waits for a page.</summary>
+    private static IEnumerable<DumpChunk> Dump(HostedGuest guest)
     {
-        // The thread that reads the connection goes on; the memory is held only while somebody listens, until the enumeration is disposed
-        // of.
-        await Task.Yield();
+        // The memory is held only while somebody listens, until the enumeration is disposed of.
         using StillMemory still = guest.HoldWhatIsHere("dump");
         foreach (DumpChunk chunk in GuestDump.Of(guest.Name, still))
         {
