@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Source.Link;
@@ -127,6 +128,7 @@ internal sealed partial class SourceMigration
         }
     }
 
+    [MemberNotNull(nameof(_plan))]
     private void Apply(MigrationPlan plan)
     {
         _plan = plan;

@@ -60,7 +60,6 @@ internal sealed partial class SourceMigration
         _guest = guest;
         _recorded = recorded;
         _record = record;
-        _plan = plan;
         _time = node.Time;
         _pace = new PushPace(node.Time);
         _released = plan.ReleaseRam ? new ReleasedMemory(_guest.Memory) : null;
