@@ -32,6 +32,12 @@ internal sealed class ScriptedGuest : IGuest
 
     public string? Failure { get; set; }
 
+    /// <summary>Adds what it has written since the last harvest. Nothing unless a test says otherwise.</summary>
+    public Action<PageSet> OnHarvest { get; set; } = _ => { };
+
+    /// <summary>Called before it is let run; throws where that fails.</summary>
+    public Action OnResume { get; set; } = () => { };
+
     public ConsoleRing? Console { get; }
 
     public IReadOnlyList<int> VcpuThreads => [];
@@ -44,6 +50,7 @@ internal sealed class ScriptedGuest : IGuest
     public void Resume()
     {
         _calls.Add("resume");
+        OnResume();
         IsRunning = true;
     }
 
@@ -63,7 +70,11 @@ internal sealed class ScriptedGuest : IGuest
 
     public void LoadState(ReadOnlySpan<byte> state) => _calls.Add("load");
 
-    public IDirtyLog OpenDirtyLog() => throw new NotSupportedException("this guest writes nothing");
+    public IDirtyLog OpenDirtyLog()
+    {
+        _calls.Add("open dirty log");
+        return new DirtyLog(this);
+    }
 
     public GuestReport Report() => new(Steps, 0, 0, TimeSpan.Zero);
 
@@ -73,5 +84,33 @@ internal sealed class ScriptedGuest : IGuest
         Memory.Write(0, [1]);
         _calls.Add("dispose");
         IsRunning = false;
+    }
+
+    private sealed class DirtyLog(ScriptedGuest guest) : IDirtyLog
+    {
+        public bool IsArmed { get; private set; }
+
+        public void Arm()
+        {
+            guest._calls.Add("arm dirty log");
+            IsArmed = true;
+        }
+
+        public long Harvest(PageSet into)
+        {
+            Assert.True(IsArmed);
+            guest.OnHarvest(into);
+            return into.Count();
+        }
+
+        public long HarvestLast(PageSet into) => Harvest(into);
+
+        public void Disarm() => IsArmed = false;
+
+        public void Dispose()
+        {
+            guest._calls.Add("end dirty log");
+            Disarm();
+        }
     }
 }

@@ -32,10 +32,16 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
 
     public Func<CancellationToken, Task> OnComplete { get; set; } = _ => Task.CompletedTask;
 
+    /// <summary>Called when it is asked for its word.</summary>
+    public Action OnAskOnce { get; set; } = () => { };
+
     public DestinationWord Word { get; set; } = DestinationWord.Silent;
 
-    /// <summary>The lanes that are opened first.</summary>
-    public ScriptedLanes Lanes { get; } = new(calls);
+    /// <summary>What it has counted when it holds every page.</summary>
+    public PlacementCounters? Placement { get; set; }
+
+    /// <summary>The lanes that are opened after the next Prepare.</summary>
+    public ScriptedLanes Lanes { get; set; } = new(calls);
 
     public void MoveTo(string address)
     {
@@ -54,6 +60,7 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
     public Task<ISourceLanes> OpenLanesAsync(PrepareResponse prepared, int push, OutgoingMemory outgoing, CancellationToken cancel)
     {
         Note($"open lanes of {prepared.Session}");
+        Lanes.Outgoing = outgoing;
         return Task.FromResult<ISourceLanes>(Lanes);
     }
 
@@ -65,7 +72,7 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
 
     public Task ForgetAsync(IEnumerable<(long First, long Count)> stale, CancellationToken cancel)
     {
-        Note("forget");
+        Note($"forget {string.Join(", ", stale.Select(run => $"{run.First}+{run.Count}"))}");
         return Task.CompletedTask;
     }
 
@@ -91,6 +98,7 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
     public Task<DestinationWord> AskOnceAsync(CancellationToken cancel)
     {
         Note("ask once");
+        OnAskOnce();
         return Task.FromResult(Word);
     }
 
@@ -98,7 +106,7 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
     {
         Note("complete");
         await OnComplete(cancel);
-        return new CompleteResponse();
+        return new CompleteResponse { Placement = Placement };
     }
 
     public Task TryAbortAsync(string reason)
@@ -115,31 +123,69 @@ internal sealed class ScriptedDestination(string address, ConcurrentQueue<string
     private void Note(string call) => calls.Enqueue(call);
 }
 
-/// <summary>Lanes without connections.</summary>
+/// <summary>Lanes without connections. Nobody may ask anything of them once they are disposed of.</summary>
 internal sealed class ScriptedLanes(ConcurrentQueue<string> calls) : ISourceLanes
 {
     private readonly TaskCompletionSource<Exception> _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private LiveFigures _figures = new(1000, 0, null);
+    private volatile bool _isDisposed;
+
+    /// <summary>What they send from; null before they are opened.</summary>
+    public OutgoingMemory? Outgoing { get; set; }
+
+    /// <summary>Sends a round, asking whether it must stop; gives how many pages it has sent. All of them unless a test says otherwise.</summary>
+    public Func<Func<bool>, long>? OnRound { get; set; }
 
     public Task<Exception> Lost => _lost.Task;
 
     public IHandover? Handover => null;
 
-    public SentPages Sent { get; } = new(512);
+    public SentPages Sent => Outgoing!.Sent;
 
-    public LiveFigures Figures => new(1000, 0, null);
+    public LiveFigures Figures
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            return _figures;
+        }
 
-    public RamMap Map() => new([], "");
+        set => _figures = value;
+    }
+
+    public RamMap Map()
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        return new RamMap([], "");
+    }
 
     public void Lose(string how) => _lost.SetResult(new IOException(how));
 
-    public Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel) =>
-        Task.FromResult(0L);
+    public async Task<long> SendRoundAsync(Func<bool> mustStop, PrecopyMark mark, bool isPaced, CancellationToken cancel)
+    {
+        calls.Enqueue($"round, then {mark}");
+        await Task.Yield();
+        return OnRound?.Invoke(mustStop) ?? SendAll();
+    }
 
-    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel) => Task.CompletedTask;
+    public Task SendMarkAsync(PrecopyMark mark, CancellationToken cancel)
+    {
+        calls.Enqueue($"{mark}");
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Marks as sent what was not; gives how many pages that were.</summary>
+    public long SendAll()
+    {
+        long before = Sent.Count();
+        Sent.MarkAll(0, Outgoing!.Memory.PageCount);
+        return Sent.Count() - before;
+    }
 
     public void StartPush() => calls.Enqueue("start push");
 
-    public void GuestRuns(ReadOnlyMemory<long> hottest) => calls.Enqueue("guest runs");
+    public void GuestRuns(ReadOnlyMemory<long> hottest) =>
+        calls.Enqueue(hottest.IsEmpty ? "guest runs" : $"guest runs, hottest: {string.Join(' ', hottest.ToArray())}");
 
     public Task CloseAsync(bool complete)
     {
@@ -147,5 +193,9 @@ internal sealed class ScriptedLanes(ConcurrentQueue<string> calls) : ISourceLane
         return Task.CompletedTask;
     }
 
-    public void Dispose() => calls.Enqueue("dispose lanes");
+    public void Dispose()
+    {
+        _isDisposed = true;
+        calls.Enqueue("dispose lanes");
+    }
 }
