@@ -1,5 +1,4 @@
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest;
 

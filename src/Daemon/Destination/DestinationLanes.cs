@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Interop;
 using MigrationD.Guest.Memory;
@@ -6,7 +5,6 @@ using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

@@ -1,9 +1,7 @@
 using Google.Protobuf;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

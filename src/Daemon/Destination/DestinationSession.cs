@@ -1,10 +1,8 @@
 using System.Security.Cryptography;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

@@ -12,7 +12,6 @@ using MigrationD.Guest.Userfault;
 using MigrationD.Guest;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestSpec = MigrationD.Guest.GuestSpec;

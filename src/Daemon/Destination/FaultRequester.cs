@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes;

@@ -1,9 +1,7 @@
 using Google.Protobuf;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Guests;
@@ -9,7 +8,6 @@ using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Guest;
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

@@ -1,6 +1,5 @@
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Destination;
 

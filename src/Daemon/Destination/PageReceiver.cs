@@ -1,13 +1,11 @@
 using Google.Protobuf;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Figures;
-using MigrationD.Daemon.Notation;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

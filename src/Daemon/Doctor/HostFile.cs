@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>Reads small files of /proc and /sys.</summary>

@@ -1,5 +1,3 @@
-using MigrationD.Daemon.Notation;
-
 namespace MigrationD.Daemon.Doctor;
 
 /// <summary>How much memory the daemon may keep from being swapped: staging should never have to be read back from swap.</summary>

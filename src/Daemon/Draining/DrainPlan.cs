@@ -1,4 +1,3 @@
-using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 
 namespace MigrationD.Daemon.Draining;

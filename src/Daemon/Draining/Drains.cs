@@ -4,7 +4,6 @@ using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Source;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Draining;

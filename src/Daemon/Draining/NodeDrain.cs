@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Draining;

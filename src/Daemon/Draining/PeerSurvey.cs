@@ -1,6 +1,5 @@
 using MigrationD.Daemon.Security;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
 

@@ -1,7 +1,5 @@
 using System.Collections.Frozen;
-using System.Globalization;
 using System.Runtime.InteropServices;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 
 namespace MigrationD.Daemon.Faults;

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Figures;
 

@@ -1,7 +1,5 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Counted = MigrationD.Guest.Userfault.PlacementCounters;
 using static MigrationD.Daemon.Figures.Figure;

@@ -1,6 +1,5 @@
 using Google.Protobuf;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Guests;

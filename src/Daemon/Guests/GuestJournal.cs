@@ -1,11 +1,9 @@
 using System.Text.Json;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
 using MigrationD.Daemon.Files;
 using MigrationD.Daemon.Logging;
 using MigrationD.Guest;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Guests;
 

@@ -1,7 +1,6 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Kinds;
 using MigrationD.Protocol.Messages;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Guests;
 

@@ -1,11 +1,8 @@
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using MigrationD.Daemon.Logging;
-using MigrationD.Daemon.Notation;
 using MigrationD.Guest;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Guests;
 

@@ -1,5 +1,4 @@
 using MigrationD.Guest;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Guests;

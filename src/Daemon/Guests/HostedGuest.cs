@@ -1,7 +1,6 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Guests;

@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using MigrationD.Daemon.Figures;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Json;

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Session;
 
 namespace MigrationD.Daemon.Logging;

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Options;
 using Serilog;
 using Serilog.Configuration;

@@ -1,6 +1,4 @@
 using System.Diagnostics.Tracing;
-using System.Globalization;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 
 namespace MigrationD.Daemon.Metrics;

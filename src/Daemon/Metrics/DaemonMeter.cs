@@ -3,8 +3,6 @@ using System.Diagnostics.Metrics;
 using Grpc.Core;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 using GuestMessage = MigrationD.Protocol.V1.Guest;
 

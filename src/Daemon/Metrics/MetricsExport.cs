@@ -1,8 +1,6 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.Extensions.Logging;
-using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;

@@ -1,6 +1,4 @@
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MigrationD.Daemon.Notation;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MigrationD.Daemon.Notation;
 
 /// <summary>A time as people write it: a number with ms, s, m or h.</summary>

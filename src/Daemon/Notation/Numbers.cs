@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace MigrationD.Daemon.Notation;
 
 /// <summary>Numbers for people, the same on every host.</summary>

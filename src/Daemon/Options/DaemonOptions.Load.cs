@@ -1,10 +1,7 @@
 using System.Collections;
-using System.Globalization;
 using System.Net;
 using System.Text;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Interop;
-using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security.Certificates;
 using MigrationD.Protocol.Calls;
 

@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Security.Certificates;
 
 namespace MigrationD.Daemon.Options;

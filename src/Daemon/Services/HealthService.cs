@@ -2,7 +2,6 @@ using Google.Protobuf.Reflection;
 using Grpc.Core;
 using Grpc.Health.V1;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
 
 namespace MigrationD.Daemon.Services;

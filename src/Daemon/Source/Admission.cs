@@ -2,7 +2,6 @@ using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Queue;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;

@@ -1,5 +1,4 @@
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 

@@ -3,7 +3,6 @@ using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

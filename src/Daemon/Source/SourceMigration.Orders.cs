@@ -1,8 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Source.Link;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 

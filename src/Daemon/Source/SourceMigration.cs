@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using Google.Protobuf;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Logging;
@@ -11,7 +10,6 @@ using MigrationD.Daemon.Source.Precopy;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Guest;
 using MigrationD.Guest.Devices;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestContent = MigrationD.Guest.GuestContent;

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source;
 

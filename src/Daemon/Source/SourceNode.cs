@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Security;
 using MigrationD.Daemon.Source.Link;

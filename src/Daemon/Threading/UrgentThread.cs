@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 using MigrationD.Guest.Threads;
 

@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Routing;
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Security;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.V1;

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Platform;
-
 namespace MigrationD.Guest.Devices;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Memory;
-
 namespace MigrationD.Guest.Dirty;
 
 /// <summary>What is alike in all dirty logs: who may do what, and when.</summary>

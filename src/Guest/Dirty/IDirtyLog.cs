@@ -1,5 +1,3 @@
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 
 namespace MigrationD.Guest.Dirty;

@@ -1,6 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Dirty;
 

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace MigrationD.Guest.Interop;
 
 /// <summary>PAGEMAP_SCAN of linux/fs.h (Linux 6.7), on /proc/self/pagemap.</summary>

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace MigrationD.Guest.Interop;
 
 /// <summary>A system call failed. The message says the call, its arguments and the error by name.</summary>

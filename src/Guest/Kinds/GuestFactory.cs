@@ -1,7 +1,4 @@
 using System.Globalization;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.Programs.Pulse;
 
 namespace MigrationD.Guest.Kinds;

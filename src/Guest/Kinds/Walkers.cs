@@ -1,5 +1,4 @@
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Memory;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;
 

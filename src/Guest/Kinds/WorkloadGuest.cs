@@ -1,7 +1,6 @@
 using Google.Protobuf;
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Memory;
 using MigrationD.Guest.Programs.Pulse;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;

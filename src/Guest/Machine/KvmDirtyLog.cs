@@ -1,6 +1,4 @@
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Machine;
 

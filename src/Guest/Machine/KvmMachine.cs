@@ -1,8 +1,5 @@
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Dirty;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.State;
 using MigrationD.Guest.Threads;
 

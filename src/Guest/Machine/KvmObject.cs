@@ -1,6 +1,5 @@
 using Google.Protobuf;
 using Microsoft.Win32.SafeHandles;
-using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Machine;
 

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Interop;
-
 namespace MigrationD.Guest.Machine;
 
 /// <summary>What KVM on this host can do for guests.</summary>

@@ -1,6 +1,4 @@
 using Microsoft.Win32.SafeHandles;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Machine;
 

@@ -1,5 +1,4 @@
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Machine;

@@ -1,6 +1,4 @@
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Machine;

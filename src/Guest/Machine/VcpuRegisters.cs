@@ -1,6 +1,5 @@
 using Google.Protobuf;
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Machine;

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Interop;
-
 namespace MigrationD.Guest.Memory;
 
 /// <summary>Private memory of this process that no file is behind. What the kernel refuses is thrown with the call and its range.</summary>

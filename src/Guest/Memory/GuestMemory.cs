@@ -1,4 +1,3 @@
-using MigrationD.Guest.Interop;
 using MigrationD.Guest.Threads;
 
 namespace MigrationD.Guest.Memory;

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace MigrationD.Guest.Memory;
 
 /// <summary>Calls memcpy and memcmp of the C library so that the runtime knows the thread is in native code.</summary>

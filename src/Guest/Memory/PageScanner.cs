@@ -1,6 +1,3 @@
-using System.Runtime.InteropServices;
-using MigrationD.Guest.Interop;
-
 namespace MigrationD.Guest.Memory;
 
 /// <summary>

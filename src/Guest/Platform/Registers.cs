@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace MigrationD.Guest.Platform;
 
 // Registers of an x86-64 processor (AMD64 manual, volume 2, sections 3 and 4), laid out as KVM lays them out, so that they need no

@@ -1,5 +1,4 @@
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Programs;
 

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Interop;
-
 namespace MigrationD.Guest.Threads;
 
 /// <summary>

@@ -1,5 +1,4 @@
 using Iced.Intel;
-using MigrationD.Guest.Interop;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace MigrationD.Guest.Threads;

@@ -1,5 +1,3 @@
-using MigrationD.Guest.Memory;
-
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>

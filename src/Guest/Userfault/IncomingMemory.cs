@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Win32.SafeHandles;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Userfault;
 

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Userfault;
 

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Numerics;
-using MigrationD.Guest.Memory;
 
 namespace MigrationD.Guest.Userfault;
 

@@ -1,6 +1,3 @@
-using MigrationD.Guest.Interop;
-using MigrationD.Guest.Memory;
-
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>

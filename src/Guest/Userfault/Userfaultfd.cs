@@ -1,5 +1,4 @@
 using Microsoft.Win32.SafeHandles;
-using MigrationD.Guest.Interop;
 
 namespace MigrationD.Guest.Userfault;
 

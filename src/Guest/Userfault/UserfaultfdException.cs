@@ -1,5 +1,3 @@
-using MigrationD.Guest.Interop;
-
 namespace MigrationD.Guest.Userfault;
 
 /// <summary>Userfaults cannot be had on this host. The message says what was tried, what came back, and the remedy.</summary>

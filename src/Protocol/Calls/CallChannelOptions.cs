@@ -1,5 +1,3 @@
-using System.Net;
-
 namespace MigrationD.Protocol.Calls;
 
 /// <summary>What a <see cref="CallChannel"/> enforces and how long it waits for a connection.</summary>

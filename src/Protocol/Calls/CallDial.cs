@@ -1,8 +1,6 @@
-using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Calls;
 

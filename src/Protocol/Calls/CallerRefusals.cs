@@ -1,6 +1,5 @@
 using Grpc.Core;
 using Grpc.Core.Interceptors;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Calls;

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Logging;
-using MigrationD.Protocol.Refusals;
 using Polly;
 using Polly.Retry;
 

@@ -2,7 +2,6 @@ using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Calls;

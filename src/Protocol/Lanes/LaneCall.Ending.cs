@@ -1,7 +1,5 @@
 using System.Globalization;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Lanes;

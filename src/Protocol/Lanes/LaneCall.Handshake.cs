@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.Wire;
 
 namespace MigrationD.Protocol.Lanes;

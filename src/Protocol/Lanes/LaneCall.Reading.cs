@@ -1,8 +1,6 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Lanes;
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Interop;
 

@@ -1,9 +1,6 @@
-using System.Net;
 using System.Net.Sockets;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Http2;
 using MigrationD.Protocol.Lanes.Transport;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Lanes;
 

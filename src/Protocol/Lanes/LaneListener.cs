@@ -1,10 +1,7 @@
-using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Transport;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Lanes;
 

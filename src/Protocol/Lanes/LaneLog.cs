@@ -1,6 +1,4 @@
-using System.Net;
 using Microsoft.Extensions.Logging;
-using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Lanes;
 

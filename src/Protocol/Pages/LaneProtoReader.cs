@@ -1,6 +1,4 @@
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Lanes.Contract;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Pages;
 

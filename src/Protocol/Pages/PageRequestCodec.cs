@@ -1,5 +1,4 @@
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Pages;
 

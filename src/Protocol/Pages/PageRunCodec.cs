@@ -1,5 +1,4 @@
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.V1;
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Protocol.Wire;
 

@@ -1,5 +1,3 @@
-using MigrationD.Protocol.Refusals;
-
 namespace MigrationD.Protocol.Wire;
 
 /// <summary>The refusals that a client makes of answers by something that is no gRPC server, or by HTTP/2 itself.</summary>

@@ -1,9 +1,7 @@
 using System.Runtime.CompilerServices;
 using Grpc.Core;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Client;

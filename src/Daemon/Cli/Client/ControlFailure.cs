@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Grpc.Core;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Cli.Client;
 

@@ -5,7 +5,6 @@ using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Doctor;
 using MigrationD.Daemon.Json;
-using MigrationD.Daemon.Notation;
 using Spectre.Console;
 
 namespace MigrationD.Daemon.Cli.Commands;

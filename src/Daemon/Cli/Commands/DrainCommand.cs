@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Globalization;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
@@ -8,7 +7,6 @@ using MigrationD.Daemon.Cli.Views;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Daemon.Options;
 using MigrationD.Protocol.V1;
 

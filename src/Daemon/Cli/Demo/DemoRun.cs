@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using MigrationD.Daemon.Cli.Client;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Demo;

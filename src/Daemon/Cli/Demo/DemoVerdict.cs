@@ -1,4 +1,3 @@
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using static System.FormattableString;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.V1;
 

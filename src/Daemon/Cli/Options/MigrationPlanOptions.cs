@@ -1,5 +1,4 @@
 using System.CommandLine;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;

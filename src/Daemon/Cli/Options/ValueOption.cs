@@ -1,6 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
-using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli.Options;
 

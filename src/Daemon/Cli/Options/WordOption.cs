@@ -1,5 +1,4 @@
 using System.CommandLine;
-using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli.Options;
 

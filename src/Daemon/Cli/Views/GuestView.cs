@@ -1,5 +1,3 @@
-using System.Globalization;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 

@@ -1,5 +1,4 @@
 using MigrationD.Daemon.Figures;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 using Spectre.Console.Rendering;

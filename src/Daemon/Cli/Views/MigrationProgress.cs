@@ -2,7 +2,6 @@ using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 

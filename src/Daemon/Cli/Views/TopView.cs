@@ -1,7 +1,6 @@
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 using Spectre.Console;
 using Spectre.Console.Rendering;

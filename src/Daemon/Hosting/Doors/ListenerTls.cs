@@ -2,7 +2,6 @@ using System.Net.Security;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Options;
 using MigrationD.Daemon.Security;

@@ -1,5 +1,4 @@
 using MigrationD.Protocol.Calls;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting.Systemd;

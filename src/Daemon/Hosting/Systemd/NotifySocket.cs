@@ -1,6 +1,5 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Hosting.Systemd;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
 
 namespace MigrationD.Daemon.Hosting.Systemd;

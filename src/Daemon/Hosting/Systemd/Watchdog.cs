@@ -1,7 +1,4 @@
-using System.Globalization;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Logging;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Hosting.Systemd;
 

@@ -1,10 +1,8 @@
 using System.Diagnostics;
 using Google.Protobuf;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source.Link;

@@ -1,6 +1,5 @@
 using MigrationD.Daemon.Guests;
 using MigrationD.Daemon.Source.Push;
-using MigrationD.Protocol.Refusals;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source.Link;

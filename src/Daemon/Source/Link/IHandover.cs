@@ -1,5 +1,4 @@
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source.Link;
 

@@ -1,6 +1,5 @@
 using System.Net;
 using Google.Protobuf;
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Daemon.Threading;

@@ -1,4 +1,3 @@
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.Pages;
 using MigrationD.Protocol.V1;
 

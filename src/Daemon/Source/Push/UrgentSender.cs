@@ -1,11 +1,9 @@
-using Microsoft.Extensions.Logging;
 using MigrationD.Daemon.Threading;
 using MigrationD.Guest.Memory;
 using MigrationD.Protocol.Lanes;
 using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Interop;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Refusals;
 
 namespace MigrationD.Daemon.Source.Push;
 

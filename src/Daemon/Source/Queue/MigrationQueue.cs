@@ -1,5 +1,3 @@
-using MigrationD.Protocol.Refusals;
-
 namespace MigrationD.Daemon.Source.Queue;
 
 /// <summary>

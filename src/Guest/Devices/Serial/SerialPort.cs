@@ -1,5 +1,4 @@
 using Google.Protobuf;
-using MigrationD.Guest.Platform;
 using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Devices.Serial;

@@ -1,7 +1,5 @@
 using System.Buffers.Binary;
 using MigrationD.Guest.Devices;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Programs.Pulse;
 

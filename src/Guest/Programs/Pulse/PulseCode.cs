@@ -1,5 +1,4 @@
 using Iced.Intel;
-using MigrationD.Guest.Platform;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace MigrationD.Guest.Programs.Pulse;

@@ -1,7 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Programs.Pulse;
 

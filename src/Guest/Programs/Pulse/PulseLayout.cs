@@ -1,6 +1,3 @@
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
-
 namespace MigrationD.Guest.Programs.Pulse;
 
 /// <summary>

@@ -1,7 +1,5 @@
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Devices.Serial;
-using MigrationD.Guest.Memory;
-using MigrationD.Guest.Platform;
 
 namespace MigrationD.Guest.Programs.Pulse;
 

@@ -1,5 +1,4 @@
 using System.Text;
-using MigrationD.Protocol.Lanes.Contract;
 
 namespace MigrationD.Protocol.Lanes.Http2;
 

@@ -1,5 +1,3 @@
-using System.Net;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;

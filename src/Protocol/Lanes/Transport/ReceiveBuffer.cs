@@ -1,4 +1,3 @@
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;

@@ -1,7 +1,5 @@
-using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using MigrationD.Protocol.Lanes.Contract;
 using MigrationD.Protocol.Lanes.Interop;
 
 namespace MigrationD.Protocol.Lanes.Transport;

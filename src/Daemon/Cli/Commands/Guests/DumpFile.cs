@@ -1,4 +1,3 @@
-using System.Globalization;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Protocol.V1;
 

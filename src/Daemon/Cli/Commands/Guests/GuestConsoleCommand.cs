@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Terminal;

@@ -1,9 +1,7 @@
 using System.CommandLine;
-using System.Globalization;
 using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Json;
-using MigrationD.Daemon.Notation;
 
 namespace MigrationD.Daemon.Cli.Commands.Guests;
 

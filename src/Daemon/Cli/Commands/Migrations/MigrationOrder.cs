@@ -3,7 +3,6 @@ using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Json;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;

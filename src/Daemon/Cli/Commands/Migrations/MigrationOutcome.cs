@@ -2,7 +2,6 @@ using MigrationD.Daemon.Cli.Client;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Cli.Views;
 using MigrationD.Daemon.Json;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;

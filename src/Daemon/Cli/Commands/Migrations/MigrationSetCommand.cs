@@ -4,7 +4,6 @@ using MigrationD.Daemon.Cli.Options;
 using MigrationD.Daemon.Cli.Terminal;
 using MigrationD.Daemon.Figures;
 using MigrationD.Daemon.Json;
-using MigrationD.Daemon.Notation;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Commands.Migrations;
