@@ -187,7 +187,10 @@ public sealed class PageReceiverTests : IDisposable
         scene.Send(Zeros(4, 2));
         scene.End();
         Assert.Equal(
-            ["stage 3+1", "replace 3+1 Push", "refill", "stage 3+1", "replace 3+1 Push", "refill", "forget 4+2", "zeros 4+2 Push", "refill"],
+            [
+                "stage 3+1", "replace 3+1 Push", "refill", "stage 3+1", "replace 3+1 Push", "refill",
+                "forget 4+2", "zeros 4+2 Push", "refill",
+            ],
             _memory.Calls);
         Assert.Equal(Content(3, 1, salt: 9), Read(3, 1));
     }

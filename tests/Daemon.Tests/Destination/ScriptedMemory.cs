@@ -6,8 +6,8 @@ using MigrationD.Guest.Userfault;
 namespace MigrationD.Daemon.Tests.Destination;
 
 /// <summary>
-/// Memory whose pages are still to come, without a userfaultfd: bitmap, ledger, counters and the memory itself are real, a page is placed by
-/// copying it, and it is a test that faults. Keeps what is done with it, and fails where a test says so.
+/// Memory whose pages are still to come, without a userfaultfd: bitmap, ledger, counters and the memory itself are real, a page is placed
+/// by copying it, and it is a test that faults. Keeps what is done with it, and fails where a test says so.
 /// </summary>
 internal sealed class ScriptedMemory : IIncomingMemory
 {

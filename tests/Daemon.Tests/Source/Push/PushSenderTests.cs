@@ -389,7 +389,8 @@ public sealed class PushSenderTests
         }
 
         long saved = ((Block + 3) * GuestPage.Size) - runs.Sum(run => run.Data.Length);
-        Assert.Equal(((ulong)Block + 3, (ulong)saved), (scene.Guest.Compression.Figures!.PagesPacked, scene.Guest.Compression.Figures.BytesSaved));
+        CompressionFigures figures = scene.Guest.Compression.Figures!;
+        Assert.Equal(((ulong)Block + 3, (ulong)saved), (figures.PagesPacked, figures.BytesSaved));
     }
 
     [Fact]
