@@ -287,7 +287,11 @@ public sealed class HostedGuestTests : IDisposable
     [Fact]
     public void Guest_that_ended_on_its_way_names_the_migration()
     {
-        JournalEntry left = JournalSamples.Entry("one", JournalState.Leaving) with { End = JournalEnd.Death, EndedAt = JournalSamples.Noon };
+        JournalEntry left = JournalSamples.Entry("one", JournalState.Leaving) with
+        {
+            End = JournalEnd.Death,
+            EndedAt = JournalSamples.Noon,
+        };
         Assert.Equal("0123456789ab", HostedGuest.LeftBehind(left).Snapshot().MigrationId);
     }
 

@@ -133,7 +133,9 @@ internal sealed class ScriptedLanes(ConcurrentQueue<string> calls) : ISourceLane
     /// <summary>What they send from; null before they are opened.</summary>
     public OutgoingMemory? Outgoing { get; set; }
 
-    /// <summary>Sends a round, asking whether it must stop; gives how many pages it has sent. All of them unless a test says otherwise.</summary>
+    /// <summary>
+    /// Sends a round, asking whether it must stop; gives how many pages it has sent. All of them unless a test says otherwise.
+    /// </summary>
     public Func<Func<bool>, long>? OnRound { get; set; }
 
     public Task<Exception> Lost => _lost.Task;

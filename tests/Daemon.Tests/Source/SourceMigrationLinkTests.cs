@@ -82,7 +82,7 @@ public sealed class SourceMigrationLinkTests : SourceScene
     }
 
     [Fact]
-    public async Task Stranger_at_the_address_of_an_order_says_nothing_of_theGuest()
+    public async Task Stranger_at_the_address_of_an_order_says_nothing_of_the_guest()
     {
         LoseLanesOnce();
         Destination.OnRecover = NeverAsync;
@@ -94,7 +94,7 @@ public sealed class SourceMigrationLinkTests : SourceScene
     }
 
     [Fact]
-    public async Task Guest_goes_on_here_only_when_theDestination_has_not_got_it()
+    public async Task Guest_goes_on_here_only_when_the_destination_has_not_got_it()
     {
         LoseLanesOnce();
         Destination.OnRecover = _ => throw new Refusal(Because.NotFound, "no such session");

@@ -55,10 +55,12 @@ public sealed class SourceMigrationPrecopyTests : SourceScene
             ["round, then RoundEnded", "close lanes", "dispose lanes", "prepare again", "open lanes of session", "round, then RoundEnded"],
             Calls.Skip(2).Take(6));
         Assert.Equal(
-            ["resume", "open dirty log", "arm dirty log", "end dirty log", "open dirty log", "arm dirty log", "pause"], Guest.Calls.Take(7));
+            ["resume", "open dirty log", "arm dirty log", "end dirty log", "open dirty log", "arm dirty log", "pause"],
+            Guest.Calls.Take(7));
         Assert.Contains(
             (MigrationState.Setup,
-                "a page lane is lost: reset. The guest goes on here, untouched; the destination is dialled again, and precopy begins anew"),
+                "a page lane is lost: reset. The guest goes on here, untouched; the destination is dialled again, and precopy begins "
+                + "anew"),
             Announced);
         Assert.Equal((MigrationState.Completed, 1u, 2000ul), (Record.State, Record.Snapshot().Recoveries, Record.Snapshot().BytesSent));
     }
@@ -88,7 +90,8 @@ public sealed class SourceMigrationPrecopyTests : SourceScene
         LoseLanesOnce();
         Destination.OnRecover = _ => Task.FromResult<ISourceLanes?>(new ScriptedLanes(Calls));
         await RunAsync(IsOver);
-        Assert.Equal(["guest runs, hottest: 7", "guest runs"], Calls.Where(call => call.StartsWith("guest runs", StringComparison.Ordinal)));
+        Assert.Equal(
+            ["guest runs, hottest: 7", "guest runs"], Calls.Where(call => call.StartsWith("guest runs", StringComparison.Ordinal)));
     }
 
     [Fact]

@@ -14,8 +14,8 @@ public sealed class SourceMigrationTests : SourceScene
         await RunAsync();
         Assert.Equal(
             [
-                "prepare", "open lanes of session", "start push", "load state", "run", "guest runs", "complete", "close lanes that are done",
-                "dispose lanes", "dispose",
+                "prepare", "open lanes of session", "start push", "load state", "run", "guest runs", "complete",
+                "close lanes that are done", "dispose lanes", "dispose",
             ],
             Calls);
         Assert.Equal(["resume", "pause", "release", "dispose"], Guest.Calls);
@@ -36,7 +36,7 @@ public sealed class SourceMigrationTests : SourceScene
     // ---- what fails before the guest is given away
 
     [Fact]
-    public async Task State_that_is_refused_lets_theGuest_go_on_here_before_theDestination_is_told()
+    public async Task State_that_is_refused_lets_the_guest_go_on_here_before_the_destination_is_told()
     {
         Destination.OnLoadState = _ =>
         {
@@ -66,7 +66,7 @@ public sealed class SourceMigrationTests : SourceScene
     }
 
     [Fact]
-    public async Task Cancel_before_the_first_step_asks_nothing_of_theDestination()
+    public async Task Cancel_before_the_first_step_asks_nothing_of_the_destination()
     {
         Migration.Cancel();
         await RunAsync();
@@ -90,7 +90,7 @@ public sealed class SourceMigrationTests : SourceScene
     }
 
     [Fact]
-    public async Task Daemon_that_stops_before_theGuest_has_gone_says_so()
+    public async Task Daemon_that_stops_before_the_guest_has_gone_says_so()
     {
         Destination.OnPrepare = stop => Task.Delay(Timeout.InfiniteTimeSpan, stop);
         Task running = RunAsync();

@@ -11,7 +11,9 @@ using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Tests.Source;
 
-/// <summary>One guest that runs, on a node without a network, and its migration: a test scripts guest and destination, and is the clock.</summary>
+/// <summary>
+/// One guest that runs, on a node without a network, and its migration: a test scripts guest and destination, and is the clock.
+/// </summary>
 public abstract class SourceScene : IDisposable
 {
     private protected static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
@@ -95,7 +97,9 @@ public abstract class SourceScene : IDisposable
         };
     }
 
-    /// <summary>The guest writes half of its memory again in each round: too much for an end, and so little that another round pays.</summary>
+    /// <summary>
+    /// The guest writes half of its memory again in each round: too much for an end, and so little that another round pays.
+    /// </summary>
     private protected void KeepWriting() => Guest.OnHarvest = into => into.Add(0, Guest.Memory.PageCount / 2);
 
     /// <summary>Sends a round in ten seconds.</summary>
