@@ -72,7 +72,8 @@ internal static class Rehearsal
                 access, new DestinationNode(there, new MigrationLog(), Timeouts), NullLoggerFactory.Instance).ConfigureAwait(false);
             var node = new SourceNode(
                 "rehearsal", new MigrationLog(), Timeouts, PeerSecurity.None, new MigrationQueue(1),
-                to => new DestinationClient(to, Timeouts, PeerSecurity.None, NullLogger.Instance, TimeProvider.System), NullLogger.Instance);
+                to => new DestinationClient(to, Timeouts, PeerSecurity.None, NullLogger.Instance, TimeProvider.System),
+                NullLogger.Instance);
             for (int time = 0; time < Times; time++)
             {
                 HostedGuest guest = here.Create(new GuestSpec("rehearsal", kind, Memory, 1, WorkingSet, WalkPattern.Uniform));

@@ -171,7 +171,7 @@ internal sealed class ControlService(OperatedNode node, NodeEngines engines, ILo
         return guest.Snapshot();
     }
 
-    /// <summary>Reads on the threads of the pool, which are those of calls: what is read is here, so that no read waits for a page.</summary>
+    /// <summary>Reads on the pool's threads, which are those of calls: what is read is here, so that no read waits for a page.</summary>
     private static IEnumerable<DumpChunk> Dump(HostedGuest guest)
     {
         // The memory is held only while somebody listens, until the enumeration is disposed of.

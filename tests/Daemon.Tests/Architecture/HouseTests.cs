@@ -32,7 +32,7 @@ public sealed class HouseTests
         Assert.All(SourceFiles(), file =>
         {
             string folder = Path.GetDirectoryName(file.Path)!["src/".Length..].Replace('/', '.');
-            if (!file.Path.EndsWith("/Program.cs", StringComparison.Ordinal))
+            if (Path.GetFileName(file.Path) is not ("Program.cs" or "Usings.cs"))
             {
                 Assert.Contains($"\nnamespace MigrationD.{folder};\n", $"\n{file.Text}", StringComparison.Ordinal);
             }
