@@ -3,7 +3,10 @@ using MigrationD.Guest.State;
 
 namespace MigrationD.Guest.Machine;
 
-/// <summary>Makes up, in a vCPU's registers, for a time stamp counter that is so many ticks ahead of what the guest should read.</summary>
+/// <summary>
+/// Makes up, in a vCPU's registers, for a time stamp counter that is so many ticks ahead of what the guest should read; negative when it is
+/// behind.
+/// </summary>
 internal delegate void ClockCorrection(long ticksAhead, ref GeneralRegisters registers);
 
 /// <summary>
@@ -59,6 +62,7 @@ internal sealed class MachineClock(KvmVirtualMachine machine, uint tscKhz, Clock
         RealtimeUnixNs = Realtime.NowUnixNanoseconds(),
     };
 
+    // Flags stay 0: with KVM_CLOCK_REALTIME the kernel would add the time since as well.
     protected override void Load(ClockState state) => machine.Set(
         KvmRequest.SetClock, new KvmClockData { Clock = state.KvmclockNs + (ulong)NanosecondsSince(state.RealtimeUnixNs) });
 

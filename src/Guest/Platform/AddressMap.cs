@@ -1,7 +1,8 @@
 namespace MigrationD.Guest.Platform;
 
 /// <summary>
-/// Says where a guest's processor finds RAM, and how much of a machine there may be. No other type knows a physical address or a port.
+/// Says where a guest's processor finds RAM, and how much of a machine there may be. What lies in its hole besides devices is KVM's: the
+/// TSS pages of <see cref="Machine.KvmVirtualMachine"/>.
 /// </summary>
 /// <remarks>
 /// Offsets in RAM are those of <see cref="Memory.GuestMemory"/>, without a gap. Physical addresses are the same up to

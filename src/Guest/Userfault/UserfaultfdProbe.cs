@@ -5,7 +5,7 @@ namespace MigrationD.Guest.Userfault;
 /// <summary>Finds out what userfaultfd can do on this host, with descriptors that are thrown away at once.</summary>
 public static class UserfaultfdProbe
 {
-    /// <summary>Tries both ways to open a userfaultfd, and asks the kernel for its features. The answer says what failed.</summary>
+    /// <summary>Tries both ways to open a userfaultfd, and asks the kernel for its features. The answer says what failed; nothing is thrown.</summary>
     public static UserfaultfdSupport Query()
     {
         using SafeFileHandle? device = Userfaultfd.TryOpenDevice(out Errno deviceError);

@@ -10,7 +10,7 @@ public static class LaneClient
     private const int MaxRequestBytes = FrameHeader.DefaultMaxLength / 2;
 
     /// <summary>
-    /// Dials a listener and asks for a call; returns when it has been accepted. The dialling blocks its thread.
+    /// Dials a listener and asks for a call; returns when it has been accepted. It blocks: call it on a thread of your own.
     /// </summary>
     /// <param name="endPoint">The listener; an <see cref="IPEndPoint"/> or a <see cref="DnsEndPoint"/>.</param>
     /// <param name="path">The method, e.g. <c>/migrationd.v1.PageLanes/Push</c>.</param>

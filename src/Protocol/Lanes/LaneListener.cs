@@ -33,7 +33,9 @@ public sealed partial class LaneListener : IDisposable
     /// a call that it has not finished ends with OK; when it throws, with the status of a <see cref="Refusal"/> or with INTERNAL.
     /// </param>
     /// <param name="logger">Receives what goes wrong with a peer.</param>
-    /// <param name="tls">Gives each connection its TLS, because certificates can change while lanes are served; or null.</param>
+    /// <param name="tls">
+    /// Gives each connection its TLS, because certificates can change while lanes are served; null for that of the options.
+    /// </param>
     /// <exception cref="SocketException">The address cannot be bound.</exception>
     public LaneListener(IPEndPoint endPoint, LaneOptions options, Action<LaneCall> serve, ILogger logger, Func<PeerTls?>? tls = null)
     {
@@ -92,6 +94,7 @@ public sealed partial class LaneListener : IDisposable
                 return;
             }
 
+            // Nobody may register with this: what is called back would hold the gate up.
             _closing.Cancel();
             open = [.. _lanes];
         }

@@ -9,6 +9,7 @@ namespace MigrationD.Guest.Devices.Serial;
 /// </summary>
 /// <param name="console">Where what the guest has sent ends up; its section has it, as it moves with the guest.</param>
 /// <param name="line">Where each byte goes first.</param>
+/// <remarks>Its section is what it keeps, so fields that a newer peer has sent must not be among it: they would be saved again.</remarks>
 internal sealed class SerialPort(ConsoleRing console, ISerialLine line)
     : Device<SerialState>("serial", sectionVersion: 1, SerialState.Parser.WithDiscardUnknownFields(true)), IBusDevice
 {

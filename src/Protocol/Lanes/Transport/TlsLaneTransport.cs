@@ -195,7 +195,8 @@ internal sealed class TlsLaneTransport : LaneTransport
                 break;
             }
 
-            if ((wire & Readiness.Writable) != 0 && (!_stream.HasKept || _stream.TryWriting(_stream.TrySendKept)))
+            if ((wire & Readiness.Writable) != 0
+                && (!_stream.HasKept || _stream.TryWriting(_stream, static stream => stream.TrySendKept())))
             {
                 ready |= Readiness.Writable;
             }
@@ -377,7 +378,7 @@ internal sealed class TlsLaneTransport : LaneTransport
 
         try
         {
-            _stream.TryWriting(SayClose);
+            _stream.TryWriting(this, static transport => transport.SayClose());
         }
         finally
         {

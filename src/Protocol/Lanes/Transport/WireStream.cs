@@ -45,7 +45,7 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
     public bool HasKept => Volatile.Read(ref _keptEnd) != 0;
 
     /// <summary>Does what needs the right to write, when that is free; false when it is not, or the work says so.</summary>
-    public bool TryWriting(Func<bool> work)
+    public bool TryWriting<T>(T on, Func<T, bool> work)
     {
         if (!Writing.TryEnter())
         {
@@ -54,7 +54,7 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
 
         try
         {
-            return work();
+            return work(on);
         }
         finally
         {
@@ -168,7 +168,7 @@ internal sealed class WireStream(LaneTransport wire, Action<ReadOnlySpan<byte>> 
         while (HasKept)
         {
             Readiness ready = AwaitWire(Readiness.Readable | Readiness.Writable, ReadDeadline);
-            bool isTheWriters = (ready & Readiness.Writable) != 0 && !TryWriting(SendKeptOrForget);
+            bool isTheWriters = (ready & Readiness.Writable) != 0 && !TryWriting(this, static stream => stream.SendKeptOrForget());
             if (isTheWriters || (ready & Readiness.Readable) != 0)
             {
                 return;
