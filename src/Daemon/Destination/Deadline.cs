@@ -1,5 +1,5 @@
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
 namespace MigrationD.Daemon.Destination;
 

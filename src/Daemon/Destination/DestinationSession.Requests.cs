@@ -2,7 +2,7 @@ using Google.Protobuf;
 using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

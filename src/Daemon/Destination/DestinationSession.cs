@@ -3,7 +3,7 @@ using MigrationD.Daemon.Faults;
 using MigrationD.Daemon.Logging;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Protocol.Lanes;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Destination;

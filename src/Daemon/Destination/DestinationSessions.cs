@@ -11,8 +11,8 @@ using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
 using MigrationD.Guest;
 using MigrationD.Protocol.Lanes;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Session;
 using MigrationD.Protocol.V1;
 using GuestSpec = MigrationD.Guest.GuestSpec;
 

@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Guests;
 using MigrationD.Guest.Machine;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Draining;

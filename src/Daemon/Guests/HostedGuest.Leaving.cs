@@ -1,5 +1,5 @@
 using MigrationD.Guest;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
 namespace MigrationD.Daemon.Guests;
 

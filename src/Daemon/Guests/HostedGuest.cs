@@ -1,7 +1,7 @@
 using MigrationD.Guest;
 using MigrationD.Guest.Memory;
 using MigrationD.Guest.Userfault;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
 namespace MigrationD.Daemon.Guests;
 

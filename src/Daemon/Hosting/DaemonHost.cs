@@ -23,7 +23,7 @@ using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Queue;
 using MigrationD.Daemon.Web;
 using MigrationD.Guest.Threads;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Hosting;

@@ -1,4 +1,4 @@
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
 namespace MigrationD.Daemon.Logging;
 

@@ -1,5 +1,6 @@
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Migrations;

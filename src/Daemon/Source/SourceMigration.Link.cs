@@ -3,7 +3,7 @@ using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Link;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using MigrationD.Daemon.Migrations;
 using MigrationD.Daemon.Source.Link;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source;

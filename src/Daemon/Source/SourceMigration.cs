@@ -10,7 +10,8 @@ using MigrationD.Daemon.Source.Precopy;
 using MigrationD.Daemon.Source.Push;
 using MigrationD.Guest;
 using MigrationD.Guest.Devices;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.Messages;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 using GuestContent = MigrationD.Guest.GuestContent;
 

@@ -1,4 +1,4 @@
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.Messages;
 
 /// <summary>The version of the daemon-to-daemon protocol. A daemon accepts its own version and the one before.</summary>
 public static class ProtocolVersion

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.StateMachines;
 
 /// <summary>The migration as its destination sees it, as a pure function: no I/O, no clock. Total: what cannot be is refused.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.StateMachines;
 
 /// <summary>
 /// Says who may do what with a guest of one node, as a pure function: no I/O, no clock. The engines of both sides and the node's operators

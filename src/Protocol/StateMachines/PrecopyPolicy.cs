@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.StateMachines;
 
 /// <summary>
 /// When precopy has paid enough, as a pure function: no clock, no I/O. It always ends: after <see cref="PrecopyLimits.MaxRounds"/> rounds

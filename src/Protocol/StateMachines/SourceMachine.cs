@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.StateMachines;
 
 /// <summary>
 /// The migration as its source sees it, as a pure function: no I/O, no clock. The engine carries out the actions in order and feeds

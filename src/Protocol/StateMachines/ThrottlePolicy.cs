@@ -1,4 +1,4 @@
-namespace MigrationD.Protocol.Session;
+namespace MigrationD.Protocol.StateMachines;
 
 /// <summary>
 /// How much the vCPUs of a guest are held back that writes faster than precopy can follow, as a pure function. QEMU's auto-converge: a

@@ -1,6 +1,6 @@
 using MigrationD.Daemon.Destination;
 using MigrationD.Daemon.Migrations;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
 namespace MigrationD.Daemon.Tests.Destination;
 

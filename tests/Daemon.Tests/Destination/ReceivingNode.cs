@@ -7,7 +7,7 @@ using MigrationD.Guest;
 using MigrationD.Guest.Devices;
 using MigrationD.Guest.Kinds;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.Messages;
 using MigrationD.Protocol.V1;
 using GuestKind = MigrationD.Guest.GuestKind;
 using GuestSpec = MigrationD.Guest.GuestSpec;

@@ -1,6 +1,6 @@
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>What has to hold in every world that can be reached, and the search for one in which it does not.</summary>
 public sealed class HandoverProof

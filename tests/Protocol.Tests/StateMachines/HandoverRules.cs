@@ -1,6 +1,6 @@
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>The three machines, or what they would be with a mistake in them.</summary>
 public sealed record HandoverRules(

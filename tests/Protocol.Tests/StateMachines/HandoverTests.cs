@@ -1,6 +1,6 @@
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>
 /// Explores every interleaving of both machines, and of the hold on the guest on either side, with a network that loses, repeats and delays,

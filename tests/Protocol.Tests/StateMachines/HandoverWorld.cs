@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>
 /// Both machines, the guest on either side with who has it in hand there, the operators, and the network between them. The steps a world can

@@ -1,4 +1,4 @@
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>What is on its way between the two sides.</summary>
 [Flags]

@@ -1,4 +1,4 @@
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>What somebody did with a guest that must not be.</summary>
 public enum Offence

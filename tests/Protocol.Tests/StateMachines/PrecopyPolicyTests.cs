@@ -1,8 +1,8 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 /// <summary>When precopy goes on, when it hands over, and when it gives up.</summary>
 public sealed class PrecopyPolicyTests

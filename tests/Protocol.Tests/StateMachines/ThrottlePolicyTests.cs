@@ -1,8 +1,8 @@
 using FsCheck;
 using FsCheck.Fluent;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 
-namespace MigrationD.Protocol.Tests.Session;
+namespace MigrationD.Protocol.Tests.StateMachines;
 
 public sealed class ThrottlePolicyTests
 {

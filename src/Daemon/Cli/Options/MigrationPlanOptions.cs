@@ -1,6 +1,6 @@
 using System.CommandLine;
 using MigrationD.Protocol.Pages;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Cli.Options;

@@ -4,7 +4,7 @@ using MigrationD.Daemon.Source.Push;
 using MigrationD.Guest;
 using MigrationD.Guest.Dirty;
 using MigrationD.Guest.Memory;
-using MigrationD.Protocol.Session;
+using MigrationD.Protocol.StateMachines;
 using MigrationD.Protocol.V1;
 
 namespace MigrationD.Daemon.Source.Precopy;
