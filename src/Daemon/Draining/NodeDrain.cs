@@ -128,14 +128,16 @@ internal sealed class NodeDrain(
         foreach (DrainEntry entry in waiting.Where(entry => entry.CanBegin))
         {
             DrainCandidate guest = entry.Candidate;
-            string why = entry.NotNow ?? DrainPlan.WhyNot(guest, offers);
-            bool maySoon = entry.NotNow is not null || DrainPlan.MayFitSoon(guest, offers);
+            // What kept it back holds until it may be tried again; by then nobody knows whether it does still.
+            string? notNow = entry.NotBefore > now ? entry.NotNow : null;
+            string why = notNow ?? DrainPlan.WhyNot(guest, offers);
+            bool maySoon = notNow is not null || DrainPlan.MayFitSoon(guest, offers);
             bool fits = DrainPlan.Next([guest], offers, 1).Count > 0;
-            if (begun || underWay > 0 || !_askedInQuiet || (fits && entry.NotNow is null)
+            if (begun || underWay > 0 || !_askedInQuiet || (fits && notNow is null)
                 || (maySoon && time.GetElapsedTime(_lastProgress) < Patience))
             {
                 // As long as anything moves, something can fail, and leave room or another turn.
-                entry.WaitFor(fits && entry.NotNow is null ? "" : why);
+                entry.WaitFor(fits && notNow is null ? "" : why);
             }
             else
             {

@@ -224,6 +224,20 @@ public sealed class NodeDrainTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_an_operator_had_in_hand_is_no_reason_once_it_is_let_go()
+    {
+        Create("a");
+        _refuse = _ => new Refusal(Because.NotNow, "its memory is being read");
+        _survey.Answers.Add(ScriptedSurvey.Peer("p:1", 5 * Size));
+        Begin();
+        await UntilAsync("a Waiting its memory is being read");
+        _refuse = _ => null;
+        _survey.Answers[0] = ScriptedSurvey.Peer("p:1", 1 << 20);
+        await EndAsync();
+        Assert.Equal($"Stayed {NoRoom}", _told["a"]);
+    }
+
+    [Fact]
     public async Task Any_other_refusal_ends_the_drain()
     {
         Create("a");
