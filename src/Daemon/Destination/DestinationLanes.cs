@@ -65,7 +65,8 @@ internal sealed class DestinationLanes : IDisposable
     public IncomingPrecopy? Precopy { get; }
 
     /// <summary>
-    /// A lane broke; which, and how. Raised on the lane's thread, and not once more for those that end with it.
+    /// A lane broke; which, and how. Raised on the lane's thread, and not once more for those that end with it, unless one of them fails by
+    /// a mistake of this program's.
     /// </summary>
     public event Action<string, Exception>? Lost;
 

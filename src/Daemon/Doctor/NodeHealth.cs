@@ -18,7 +18,7 @@ internal sealed class NodeHealth(string node, Func<CancellationToken, Task> prob
 
     public async Task<Health> CheckAsync(CancellationToken cancellationToken)
     {
-        // Off the thread that reads the connection: opening a device is a system call that may wait.
+        // Beside the question to the lanes: opening a device is a system call that may wait.
         Task<DoctorFinding[]> devices = Task.Run(() => new[] { UserfaultfdCheck.Run(), JudgeKvm(KvmProbe.Query()) }, cancellationToken);
         DoctorFinding lanes = await CheckLanesAsync(cancellationToken).ConfigureAwait(false);
         return new Health

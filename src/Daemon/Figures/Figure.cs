@@ -69,7 +69,7 @@ internal sealed record Figure(
     /// <summary>A value of another shape, which people are not shown.</summary>
     public static Figure Shape(string? name, Func<TransferFigures, JsonNode?> value) => new(name, "", value, _ => null);
 
-    /// <summary>An object, left out where nothing is known of it.</summary>
+    /// <summary>An object, left out where nothing is known of it. In a foreign document it is QEMU's: libvirt's has none.</summary>
     public static Figure Group(string? name, Func<TransferFigures, bool> isKnown, IReadOnlyList<Figure> members) =>
         Shape(name, of => isKnown(of) ? Document(members, of) : null) with
         {

@@ -69,7 +69,7 @@ internal sealed partial class HostedGuest
     /// <summary>A guest that ended with a daemon before this one.</summary>
     public static HostedGuest LeftBehind(JournalEntry left) => new(left);
 
-    /// <summary>Takes an engine's step. A step that the hold does not allow for is a mistake of this program's.</summary>
+    /// <summary>Takes an engine's step. One that the hold does not allow for is a mistake of this program's, and changes nothing.</summary>
     private void Step(HoldEvent happened) => _hold = LeaseMachine.Next(_hold, happened)
         ?? throw new InvalidOperationException($"{happened} cannot happen to guest '{Name}', which is {_hold} on this node");
 

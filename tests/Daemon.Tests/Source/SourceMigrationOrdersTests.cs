@@ -71,6 +71,21 @@ public sealed class SourceMigrationOrdersTests : SourceScene
     }
 
     [Fact]
+    public async Task Postcopy_is_not_started_where_precopy_is_all_there_is()
+    {
+        Plan = Hybrid with { Mode = MigrationMode.Precopy };
+        Refusal? refused = null;
+        Destination.Lanes.OnRound = _ =>
+        {
+            refused ??= Assert.Throws<Refusal>(Migration.StartPostcopy);
+            return Destination.Lanes.SendAll();
+        };
+        await RunAsync();
+        Assert.Equal((Because.NotNow, MigrationState.Completed), (refused?.Why, Record.State));
+        Assert.EndsWith("its mode is precopy; only one that is hybrid has both", refused?.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Postcopy_is_not_started_before_or_after_precopy()
     {
         Plan = Hybrid;
