@@ -41,9 +41,9 @@ public sealed class AutoConvergeTests
     {
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
-        // A round takes a second, and needs few writes to be in vain: it is held back, and not done before the command comes, even on a
-        // machine that is busy with something else.
-        await source.CreateGuestAsync("g", "kvm", "8MiB", "2MiB", vcpus: 1);
+        // A round takes a second at least, as half of what it sends is more than a limit lets through at once, and needs few writes to be in
+        // vain: the guest is held back, and not done before the order comes, even on a machine that is busy with something else.
+        await source.CreateGuestAsync("g", "kvm", "8MiB", "4MiB", vcpus: 1);
         string id = await BeginAsync(source, destination, autoConverge: true, downtimeMs: 1, bandwidth: 2 << 20);
         await source.MigrationUntilAsync(id, one => one.Precopy?.CpuThrottlePercentage > 0);
 
@@ -59,7 +59,7 @@ public sealed class AutoConvergeTests
         await using var source = await DaemonProcess.StartAsync("source");
         await using var destination = await DaemonProcess.StartAsync("destination");
         // As for the one that is cancelled: only a guest that is held back converges.
-        await source.CreateGuestAsync("g", "kvm", "8MiB", "2MiB", vcpus: 1);
+        await source.CreateGuestAsync("g", "kvm", "8MiB", "4MiB", vcpus: 1);
         (await source.CliAsync("migrate", "g", "--to", destination.Listen, "--auto-converge")).Fails("--mode precopy");
         string id = await BeginAsync(source, destination, autoConverge: false, downtimeMs: 1, bandwidth: 2 << 20);
 
