@@ -11,6 +11,8 @@ internal sealed class DrainEntry(HostedGuest guest)
     private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal);
     private MigrationRecord? _lastFailed;
     private bool _isHere;
+    private string? _notNow;
+    private DateTime _notBefore;
 
     public HostedGuest Guest => guest;
 
@@ -21,12 +23,6 @@ internal sealed class DrainEntry(HostedGuest guest)
 
     /// <summary>The migration that moves it, or moved it; null when none does.</summary>
     public MigrationRecord? Migration { get; private set; }
-
-    /// <summary>Before then no migration of it is begun again.</summary>
-    public DateTime NotBefore { get; private set; }
-
-    /// <summary>Why its migration could not even be begun; null when that is not so.</summary>
-    public string? NotNow { get; private set; }
 
     public bool IsFinal => State is DrainState.Moved or DrainState.Stayed or DrainState.Gone;
 
@@ -71,17 +67,22 @@ internal sealed class DrainEntry(HostedGuest guest)
         }
     }
 
-    public void EnterBegun(MigrationRecord record)
+    public void EnterMoving(MigrationRecord record)
     {
-        NotNow = null;
-        EnterMoving(record);
+        Migration = record;
+        Peer = record.Snapshot().Peer;
+        _isHere = false;
+        Enter(DrainState.Moving, "");
     }
+
+    /// <summary>Why its migration could not be begun a moment ago; null when it may be tried again, whatever the reason was.</summary>
+    public string? NotNow(DateTime now) => _notBefore > now ? _notNow : null;
 
     /// <summary>Puts off a migration that could not be begun, and may be later.</summary>
     public void Postpone(string why, DateTime notBefore)
     {
-        NotNow = why;
-        NotBefore = notBefore;
+        _notNow = why;
+        _notBefore = notBefore;
         Reason = why;
     }
 
@@ -163,14 +164,6 @@ internal sealed class DrainEntry(HostedGuest guest)
                 Enter(DrainState.Waiting, $"{snapshot.Peer}: {_refusals[snapshot.Peer]}");
                 return true;
         }
-    }
-
-    private void EnterMoving(MigrationRecord record)
-    {
-        Migration = record;
-        Peer = record.Snapshot().Peer;
-        _isHere = false;
-        Enter(DrainState.Moving, "");
     }
 
     private void Enter(DrainState state, string reason)

@@ -120,7 +120,7 @@ internal sealed class NodeDrain(
         DrainEntry[] waiting = [.. _entries.Values.Where(entry => entry.CanBegin)];
         bool begun = false;
         foreach (DrainMove move in DrainPlan.Next(
-            waiting.Where(entry => entry.NotBefore <= now).Select(entry => entry.Candidate), offers, parallel - underWay))
+            waiting.Where(entry => entry.NotNow(now) is null).Select(entry => entry.Candidate), offers, parallel - underWay))
         {
             begun |= !cancellationToken.IsCancellationRequested && TryBegin(_entries[move.Guest.Name], move.Peer.Address);
         }
@@ -128,8 +128,7 @@ internal sealed class NodeDrain(
         foreach (DrainEntry entry in waiting.Where(entry => entry.CanBegin))
         {
             DrainCandidate guest = entry.Candidate;
-            // What kept it back holds until it may be tried again; by then nobody knows whether it does still.
-            string? notNow = entry.NotBefore > now ? entry.NotNow : null;
+            string? notNow = entry.NotNow(now);
             string why = notNow ?? DrainPlan.WhyNot(guest, offers);
             bool maySoon = notNow is not null || DrainPlan.MayFitSoon(guest, offers);
             bool fits = DrainPlan.Next([guest], offers, 1).Count > 0;
@@ -156,7 +155,7 @@ internal sealed class NodeDrain(
                 return false;
             }
 
-            entry.EnterBegun(record);
+            entry.EnterMoving(record);
             _lastProgress = time.GetTimestamp();
             return true;
         }

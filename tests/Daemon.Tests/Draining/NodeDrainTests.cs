@@ -213,11 +213,7 @@ public sealed class NodeDrainTests : IAsyncDisposable
     [Fact]
     public async Task Guest_that_an_operator_lets_go_of_moves()
     {
-        Create("a");
-        _refuse = _ => new Refusal(Because.NotNow, "its memory is being read");
-        _survey.Answers.Add(ScriptedSurvey.Peer("p:1", 5 * Size));
-        Begin();
-        await UntilAsync("a Waiting its memory is being read");
+        await BeginWithGuestInHandAsync();
         _refuse = _ => null;
         await UntilAsync("a Moving");
         AssertPassed(1, 2);
@@ -226,11 +222,7 @@ public sealed class NodeDrainTests : IAsyncDisposable
     [Fact]
     public async Task What_an_operator_had_in_hand_is_no_reason_once_it_is_let_go()
     {
-        Create("a");
-        _refuse = _ => new Refusal(Because.NotNow, "its memory is being read");
-        _survey.Answers.Add(ScriptedSurvey.Peer("p:1", 5 * Size));
-        Begin();
-        await UntilAsync("a Waiting its memory is being read");
+        await BeginWithGuestInHandAsync();
         _refuse = _ => null;
         _survey.Answers[0] = ScriptedSurvey.Peer("p:1", 1 << 20);
         await EndAsync();
@@ -462,6 +454,16 @@ public sealed class NodeDrainTests : IAsyncDisposable
         _migrations.Add(record);
         _begun[guest.Name] = record;
         return record;
+    }
+
+    /// <summary>Begins with a guest that an operator has in hand, and a peer with room for it.</summary>
+    private Task BeginWithGuestInHandAsync()
+    {
+        Create("a");
+        _refuse = _ => new Refusal(Because.NotNow, "its memory is being read");
+        _survey.Answers.Add(ScriptedSurvey.Peer("p:1", 5 * Size));
+        Begin();
+        return UntilAsync("a Waiting its memory is being read");
     }
 
     private void Create(params string[] names)
