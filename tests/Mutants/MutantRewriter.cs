@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.CSharp.Syntax;
@@ -14,6 +15,15 @@ namespace MigrationD.Mutants;
 /// </remarks>
 internal sealed class MutantRewriter(string path, List<PlantedMutant> planted) : CSharpSyntaxRewriter
 {
+    [return: NotNullIfNotNull(nameof(node))]
+    public override SyntaxNode? Visit(SyntaxNode? node)
+    {
+        SyntaxNode? visited = base.Visit(node);
+        return node is ExpressionSyntax and not LiteralExpressionSyntax && IsCondition(node) && !Declares(node)
+            ? SyntaxFactory.ParseExpression($"({Ask(node, "negated")} ^ ({visited}))")
+            : visited;
+    }
+
     public override SyntaxNode? VisitAttributeList(AttributeListSyntax node) => node;
 
     public override SyntaxNode? VisitParameterList(ParameterListSyntax node) => node;
@@ -27,27 +37,6 @@ internal sealed class MutantRewriter(string path, List<PlantedMutant> planted) :
         node.IsConst ? node : base.VisitLocalDeclarationStatement(node);
 
     public override SyntaxNode? VisitCaseSwitchLabel(CaseSwitchLabelSyntax node) => node;
-
-    public override SyntaxNode? VisitIfStatement(IfStatementSyntax node) =>
-        Negate(
-            node.Condition,
-            (IfStatementSyntax)base.VisitIfStatement(node)!,
-            (to, condition) => to.WithCondition(condition),
-            to => to.Condition);
-
-    public override SyntaxNode? VisitWhileStatement(WhileStatementSyntax node) =>
-        Negate(
-            node.Condition,
-            (WhileStatementSyntax)base.VisitWhileStatement(node)!,
-            (to, condition) => to.WithCondition(condition),
-            to => to.Condition);
-
-    public override SyntaxNode? VisitConditionalExpression(ConditionalExpressionSyntax node) =>
-        Negate(
-            node.Condition,
-            (ConditionalExpressionSyntax)base.VisitConditionalExpression(node)!,
-            (to, condition) => to.WithCondition(condition),
-            to => to.Condition);
 
     public override SyntaxNode? VisitBinaryExpression(BinaryExpressionSyntax node)
     {
@@ -118,12 +107,6 @@ internal sealed class MutantRewriter(string path, List<PlantedMutant> planted) :
         inside is VariableDesignationSyntax
             or DeclarationExpressionSyntax
             or ArgumentSyntax { RefKindKeyword.RawKind: (int)SyntaxKind.OutKeyword });
-
-    private T Negate<T>(ExpressionSyntax original, T visited, Func<T, ExpressionSyntax, T> with, Func<T, ExpressionSyntax> condition)
-        where T : SyntaxNode =>
-        original is LiteralExpressionSyntax || Declares(original)
-            ? visited
-            : with(visited, SyntaxFactory.ParseExpression($"({Ask(original, "negated")} ^ ({condition(visited)}))"));
 
     private string Ask(SyntaxNode node, string what)
     {
